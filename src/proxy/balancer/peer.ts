@@ -1,0 +1,52 @@
+import { literal } from '../dns/address.ts'
+
+/**
+ * One place that requests can be sent to. An object lives as long as its balancer knows the place, across configurations
+ * too, so that connections can be kept by it.
+ */
+export interface Peer {
+  /** An IP address, without brackets. */
+  readonly address: string
+  readonly family: 4 | 6
+  readonly port: number
+  /** What goes into Host, unless the route preserves the client's. */
+  readonly hostHeader: string
+  /** The name for TLS (RFC 6066 3), without port; empty where there is none because the host is an address. */
+  readonly serverName: string
+  /** The id of the target entity that it comes from; null where the service names the host itself. */
+  readonly target: string | null
+  /** False takes it out of the rotation until it is true again. */
+  healthy: boolean
+  readonly failed?: undefined
+}
+
+/** Why there is nobody to send to. Always one of the two values below. */
+export interface PickFailure {
+  readonly failed: 'no peer' | 'name resolution'
+}
+
+/** No target, only such of weight 0, or no healthy one: 503 `failure to get a peer from the ring-balancer`. */
+export const noPeer: PickFailure = { failed: 'no peer' }
+/** The service's host name has no address: 503 `name resolution failed`. */
+export const noAddress: PickFailure = { failed: 'name resolution' }
+
+/** What follows from the service's protocol. */
+export type Scheme = 'http' | 'https'
+
+const defaultPorts: Record<Scheme, number> = { http: 80, https: 443 }
+
+/** The value of Host for `host`: with its port, unless it is the scheme's own (RFC 9110 4.2) or `host` has one already. */
+export function hostHeaderOf(host: string, port: number, scheme: Scheme): string {
+  const name = host.includes(':') && literal(host)?.family === 6 && !host.startsWith('[') ? `[${host}]` : host
+  return port === defaultPorts[scheme] || /:\d+$/.test(withoutBrackets(name)) ? name : `${name}:${port}`
+}
+
+/** The name that TLS is told for a value of Host: its port, and a trailing dot (RFC 6066 3), taken off. */
+export function serverNameOf(hostHeader: string): string {
+  const bracket = hostHeader.lastIndexOf(']')
+  const colon = hostHeader.indexOf(':', bracket + 1)
+  const name = colon === -1 ? hostHeader : hostHeader.slice(0, colon)
+  return literal(name) ? '' : name.replace(/\.$/, '')
+}
+
+const withoutBrackets = (host: string) => host.slice(host.lastIndexOf(']') + 1)
