@@ -1,0 +1,32 @@
+import type { KindIndex } from '../kinds.ts'
+import type { Change, Operation, Written } from '../store.ts'
+
+/** What the writer's thread is started with. */
+export interface WriterData {
+  readonly file: string
+  readonly kinds: readonly KindIndex[]
+  /** How many changes the log keeps. */
+  readonly keep: number
+}
+
+/** What the writer's thread is told. */
+export type ToWriter =
+  | { readonly say: 'write'; readonly batch: number; readonly operations: readonly Operation[] }
+  | { readonly say: 'close' }
+
+export interface Answered {
+  readonly batch: number
+  /** An Error stands for a bug met in this batch. */
+  readonly result: Written | Error
+}
+
+/** Said once for all batches of one transaction, after it is durable. */
+export interface Committed {
+  readonly say: 'committed'
+  readonly revision: number
+  readonly changes: readonly Change[]
+  readonly answers: readonly Answered[]
+}
+
+/** What it tells back. */
+export type FromWriter = { readonly say: 'ready' } | Committed

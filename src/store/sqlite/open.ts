@@ -1,0 +1,95 @@
+import type { KindIndex } from '../kinds.ts'
+import type { Operation, Store, Written } from '../store.ts'
+import { backupFile } from './backup.ts'
+import { prepareFile } from './file.ts'
+import { publisher } from './publisher.ts'
+import { openReader } from './reader.ts'
+import { startWriter, type WriterThread } from './thread.ts'
+
+export interface OpenOptions {
+  /** The SQLite file; it is created, with its folder, where it is not there. */
+  readonly file: string
+  readonly kinds: readonly KindIndex[]
+  /** How many changes the log keeps (default 100,000): a reader further behind reads everything afresh. */
+  readonly keep?: number
+  /** Told of what nobody waits for: a commit listener that failed, a writer that died (default: a process warning). */
+  readonly report?: (error: Error) => void
+}
+
+/**
+ * Opens the store, creating or migrating its file, and starts the writer's thread, which is started anew should it ever die.
+ * Rejects with an error that names the file where it cannot be used: damaged, newer, another program's, not writable.
+ * The caller holds the prefix's lock (`lockPrefix`): two processes writing would not tell each other.
+ */
+export async function openStore({ file, kinds, keep = 100_000, report = warn }: OpenOptions): Promise<Store> {
+  prepareFile(file)
+  const reader = openReader(file, kinds)
+  const published = publisher(reader, report)
+  const known = new Set(kinds.map(({ kind }) => kind))
+  let writer: Promise<WriterThread> | undefined
+  let batches = 0
+  let closing: Promise<void> | undefined
+
+  const died = (reason: Error) => {
+    writer = undefined
+    report(reason)
+    published.abandon(unavailable(`the store's writer died (${reason.message}); whether this was written is not known`))
+  }
+  const forget = (error: unknown): never => {
+    writer = undefined
+    throw error
+  }
+  const running = () =>
+    (writer ??= startWriter({ file, kinds, keep }, { committed: published.committed, died }).catch(forget))
+
+  const write = async (operations: readonly Operation[]): Promise<Written> => {
+    refuseUnknownKinds(operations, known)
+    if (closing) return unavailable('the store is closed')
+    const thread = await running().catch(asError)
+    if (thread instanceof Error) return unavailable(thread.message)
+    const batch = ++batches
+    thread.write(batch, operations)
+    thread.hold(true)
+    try {
+      return await published.answerTo(batch)
+    } finally {
+      if (published.waiting() === 0) thread.hold(false)
+    }
+  }
+  const close = async () => {
+    while (published.waiting() > 0) await published.idle()
+    // The reader goes first: the last connection to go brings the write-ahead log over and removes it.
+    reader.close()
+    await (await writer?.catch(() => undefined))?.close()
+  }
+  await running().catch((error: unknown) => {
+    reader.close()
+    throw new Error(`cannot use the store ${file}: ${asError(error).message}`, { cause: error })
+  })
+  return {
+    reader,
+    write,
+    onCommit: published.listen,
+    backup: (to) => backupFile(file, to),
+    close: () => (closing ??= close()),
+  }
+}
+
+const warn = (error: Error) => process.emitWarning(error)
+
+const unavailable = (message: string): Written => ({ ok: false, at: 0, error: { code: 'unavailable', message } })
+
+const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
+
+function refuseUnknownKinds(operations: readonly Operation[], known: ReadonlySet<string>): void {
+  for (const operation of operations) {
+    const kinds =
+      operation.do === 'replace-all'
+        ? operation.entities.map(({ kind }) => kind)
+        : 'kind' in operation
+          ? [operation.kind]
+          : []
+    const unknown = kinds.find((kind) => !known.has(kind))
+    if (unknown !== undefined) throw new TypeError(`the store knows no kind ${unknown}`)
+  }
+}

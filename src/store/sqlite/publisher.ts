@@ -1,0 +1,67 @@
+import type { Change, Reader, Store, Written } from '../store.ts'
+import type { Answered, Committed } from './messages.ts'
+
+type Listener = Parameters<Store['onCommit']>[0]
+
+interface Waiting {
+  readonly resolve: (written: Written) => void
+  readonly reject: (bug: Error) => void
+}
+
+/**
+ * Brings what the writer has committed first to the listeners, then to those who wait for an answer.
+ * What arrives while the listeners are busy is told of together, once. They are told what the log says, not what the
+ * messages say: a reader may have seen a commit before its message has come.
+ */
+export function publisher(reader: Reader, report: (error: Error) => void) {
+  const listeners: Listener[] = []
+  const waiting = new Map<number, Waiting>()
+  let arrived: Committed[] = []
+  let told = reader.revision
+  let busy: Promise<void> | undefined
+
+  const publish = async () => {
+    while (arrived.length > 0) {
+      const messages = arrived
+      arrived = []
+      await tell(news(messages))
+      for (const { answers } of messages) answers.forEach(settle)
+    }
+    busy = undefined
+  }
+  const news = (messages: readonly Committed[]): readonly Change[] => {
+    reader.renew()
+    // The log does not reach back where one commit is larger than it.
+    const changes = reader.changesSince(told) ?? messages.flatMap(({ changes }) => changes)
+    return changes.filter(({ revision }) => revision > told)
+  }
+  const tell = async (changes: readonly Change[]) => {
+    const last = changes.at(-1)
+    if (!last) return
+    told = last.revision
+    const outcomes = await Promise.allSettled(listeners.map(async (listener) => listener(told, changes)))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') report(outcome.reason as Error)
+  }
+  const settle = ({ batch, result }: Answered) => {
+    const waiter = waiting.get(batch)
+    waiting.delete(batch)
+    if (result instanceof Error) waiter?.reject(result)
+    else waiter?.resolve(result)
+  }
+  const committed = (message: Committed) => {
+    arrived.push(message)
+    busy ??= publish()
+  }
+  return {
+    committed,
+    listen: (listener: Listener) => void listeners.push(listener),
+    answerTo: (batch: number) => new Promise<Written>((resolve, reject) => waiting.set(batch, { resolve, reject })),
+    waiting: () => waiting.size,
+    /** Gives every batch without an answer this one, after telling of what was committed all the same. */
+    abandon(result: Written) {
+      const answers = [...waiting.keys()].map((batch) => ({ batch, result }))
+      committed({ say: 'committed', revision: told, changes: [], answers })
+    },
+    idle: async () => busy,
+  }
+}

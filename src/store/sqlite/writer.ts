@@ -1,0 +1,98 @@
+/** The entry of the writer's thread: applies the batches that it is sent, all that wait together in one transaction. */
+import type { DatabaseSync } from 'node:sqlite'
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
+import type { Written } from '../store.ts'
+import { connect, lockWaitMs } from './file.ts'
+import { groupCommit } from './group.ts'
+import type { FromWriter, ToWriter, WriterData } from './messages.ts'
+
+/** Commits, or changes in them, after which the write-ahead log is brought over into the file. */
+const checkpointCommits = 100
+const checkpointChanges = 1000
+
+/** Pages in the write-ahead log from which on it is begun anew: 8 MB. */
+const restartPages = 2048
+
+/** How long that waits for readers to let go of the log, in ms; writes wait meanwhile. */
+const restartWaitMs = 60
+
+/** Bytes that the log's file may keep when it is begun anew after a large commit. */
+const longestIdleLog = 64 * 1024 * 1024
+
+/** How often entities whose time is over are deleted, in ms. */
+const burialMs = 1000
+
+const { file, kinds, keep } = workerData as WriterData
+const port = parentPort
+if (!port) throw new Error('the writer runs in a thread of its own')
+
+const db = connect(file)
+const commit = groupCommit(db, kinds, { keep, now: Date.now })
+const checkpointAfter = checkpoints(db)
+const send = (message: FromWriter) => port.postMessage(message)
+
+port.on('message', (first: ToWriter) => {
+  const messages = [first, ...waiting(port)]
+  const writes = messages.filter((message) => message.say === 'write')
+  if (writes.length > 0) write(writes)
+  if (messages.some((message) => message.say === 'close')) close()
+})
+const burial = kinds.some(({ ttl }) => ttl) ? setInterval(() => write([]), burialMs) : undefined
+send({ say: 'ready' })
+
+function* waiting(port: MessagePort): Iterable<ToWriter> {
+  for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) yield next.message as ToWriter
+}
+
+function write(writes: readonly Write[]): void {
+  const group = commit(writes.map(({ operations }) => operations))
+  // One batch too big for the disk must not take the others with it.
+  if (writes.length > 1 && group.results.every(isUnavailable)) return writes.forEach((single) => write([single]))
+  const answers = group.results.map((result, at) => ({ batch: writes[at]?.batch ?? -1, result }))
+  if (answers.length > 0 || group.changes.length > 0) {
+    send({ say: 'committed', revision: group.revision, changes: group.changes, answers })
+  }
+  checkpointAfter(group.changes.length)
+}
+
+function close(): void {
+  clearInterval(burial)
+  db.close()
+  port?.close()
+}
+
+type Write = Extract<ToWriter, { say: 'write' }>
+
+function isUnavailable(result: Written | Error): boolean {
+  return 'ok' in result && !result.ok && result.error.code === 'unavailable'
+}
+
+/**
+ * Gives what is called after each commit, when its answers are under way: brings the write-ahead log over into the file now
+ * and then, and begins it anew once it is long. That waits, for a moment, for readers that still read from it; they let go of
+ * it soon after each commit (see `openReader`).
+ */
+function checkpoints(db: DatabaseSync) {
+  const passive = db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
+  const restart = db.prepare('PRAGMA wal_checkpoint(RESTART)')
+  let commits = 0
+  let changes = 0
+  db.exec(`PRAGMA journal_size_limit = ${longestIdleLog}`)
+
+  return (changed: number) => {
+    commits++
+    changes += changed
+    if (commits < checkpointCommits && changes < checkpointChanges) return
+    commits = 0
+    changes = 0
+    try {
+      if (Number(passive.get()?.['log'] ?? 0) < restartPages) return
+      db.exec(`PRAGMA busy_timeout = ${restartWaitMs}`)
+      restart.get()
+    } catch {
+      // A full or failing disk: the commits are safe in the log, and the next write reports what is wrong.
+    } finally {
+      db.exec(`PRAGMA busy_timeout = ${lockWaitMs}`)
+    }
+  }
+}

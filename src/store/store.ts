@@ -1,0 +1,106 @@
+/**
+ * The one store: every entity of every kind is kept the same way, and every change stands in one log.
+ *
+ * Reading is synchronous and local: each thread opens a `Reader` of its own on the same SQLite file. Writing goes through
+ * one writer, in a thread of its own, which answers when the write is durable.
+ */
+
+/** An entity's kind: Kong's plural name, such as `services` or `jwt_secrets`. */
+export type Kind = string
+
+/** An entity as it is kept: every field of its schema, null where it has no value; foreign fields as `{ id }`. */
+export interface Stored {
+  readonly id: string
+  readonly [field: string]: unknown
+}
+
+export interface Change {
+  readonly revision: number
+  readonly kind: Kind
+  readonly id: string
+  readonly operation: 'insert' | 'update' | 'delete'
+}
+
+export interface PageRequest {
+  /** Entities a page holds, 1 to 1000. */
+  readonly size: number
+  /** Where the page begins: the `offset` of the page before. */
+  readonly offset?: string
+  /** Only entities with all (or any) of these tags. */
+  readonly tags?: { readonly names: readonly string[]; readonly match: 'all' | 'any' }
+  /** Only entities whose foreign field `field` refers to `id`. */
+  readonly link?: { readonly field: string; readonly id: string }
+}
+
+export interface Page {
+  readonly entities: readonly Stored[]
+  /** Where the next page begins (the last id of this one); absent on the last page. */
+  readonly offset?: string
+}
+
+/** Reads one revision of the store; what it returns stays of that revision until `renew`. Not to be shared between threads. */
+export interface Reader {
+  readonly revision: number
+  /** Moves to the newest committed revision and returns it. */
+  renew(): number
+  get(kind: Kind, id: string): Stored | undefined
+  /** The entity with this value in a unique field. */
+  by(kind: Kind, field: string, value: string): Stored | undefined
+  page(kind: Kind, request: PageRequest): Page
+  all(kind: Kind): Iterable<Stored>
+  count(kind: Kind): number
+  /** Every tag with the entity that bears it, ordered by entity id; one tag's when named. */
+  tags(request: { readonly size: number; readonly offset?: string; readonly tag?: string }): {
+    readonly rows: readonly { readonly tag: string; readonly kind: Kind; readonly id: string }[]
+    readonly offset?: string
+  }
+  /** The changes after `revision`, oldest first; undefined where the log no longer reaches back so far: read everything afresh. */
+  changesSince(revision: number): readonly Change[] | undefined
+  /** Named values beside the entities, such as the declarative configuration's text and hash. */
+  meta(name: string): string | undefined
+  close(): void
+}
+
+export type Operation =
+  | { readonly do: 'insert'; readonly kind: Kind; readonly entity: Stored }
+  /** Replaces the entity with `id`; `expected` (the body as it was read) makes it a `conflict` when it has changed meanwhile. */
+  | { readonly do: 'update'; readonly kind: Kind; readonly entity: Stored; readonly expected?: Stored }
+  /** Inserts, or replaces the entity with the same id. */
+  | { readonly do: 'upsert'; readonly kind: Kind; readonly entity: Stored }
+  | { readonly do: 'delete'; readonly kind: Kind; readonly id: string }
+  /** Makes `entities` the whole content: what is not named goes, what is equal stays untouched and leaves no change in the log. */
+  | { readonly do: 'replace-all'; readonly entities: readonly { readonly kind: Kind; readonly entity: Stored }[] }
+  | { readonly do: 'meta'; readonly name: string; readonly value: string | null }
+
+export type StoreError =
+  | { readonly code: 'primary'; readonly kind: Kind; readonly id: string }
+  /** `fields` holds the unique field, or all those that are unique together. */
+  | { readonly code: 'unique'; readonly kind: Kind; readonly fields: Readonly<Record<string, unknown>> }
+  /** `field` of the written entity refers to an entity of `kind` that is not there. */
+  | { readonly code: 'foreign'; readonly field: string; readonly kind: Kind; readonly id: string }
+  /** An entity of kind `by` still refers to the one to be deleted. */
+  | { readonly code: 'referenced'; readonly kind: Kind; readonly by: Kind }
+  | { readonly code: 'absent'; readonly kind: Kind; readonly id: string }
+  | { readonly code: 'conflict'; readonly kind: Kind; readonly id: string }
+  /** The disk is full, or the file is damaged or locked: nothing was written, nothing was lost. */
+  | { readonly code: 'unavailable'; readonly message: string }
+
+export type Written =
+  | { readonly ok: true; readonly revision: number; readonly changes: readonly Change[] }
+  /** `at`: index of the operation that failed. Nothing of the batch was written. */
+  | { readonly ok: false; readonly at: number; readonly error: StoreError }
+
+/** The main thread's hold on the store. */
+export interface Store {
+  readonly reader: Reader
+  /** Applies all operations or none, in one transaction that is durable (fsync) when this resolves, and adopted by `onCommit`'s listeners. */
+  write(operations: readonly Operation[]): Promise<Written>
+  /**
+   * Sets who is told of each committed revision before the write is answered, as the data plane's workers are.
+   * Commits that arrive together are told of once.
+   */
+  onCommit(listener: (revision: number, changes: readonly Change[]) => Promise<void>): void
+  /** Writes a consistent copy to a file that must not exist yet. */
+  backup(file: string): Promise<void>
+  close(): Promise<void>
+}
