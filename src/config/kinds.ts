@@ -1,0 +1,52 @@
+/** Every kind of entity, with the plugins' and vaults' settings put in their places and references between kinds tied. */
+import { consumers } from '../entities/consumers.ts'
+import { plugins } from '../entities/plugins.ts'
+import { routes } from '../entities/routes.ts'
+import { services } from '../entities/services.ts'
+import { targets } from '../entities/targets.ts'
+import { upstreams } from '../entities/upstreams.ts'
+import { bundledPlugins } from '../plugins/index.ts'
+import type { Field, Fields, Schema, Subschema } from '../schema/field.ts'
+
+/** The plugins' settings by the plugin's name. */
+export const pluginSchemas: ReadonlyMap<string, Schema> = new Map(bundledPlugins.map(({ name, schema }) => [name, schema]))
+
+const declared: readonly Schema[] = [
+  services,
+  routes,
+  consumers,
+  upstreams,
+  targets,
+  { ...plugins, subschemas: pluginSchemas },
+  ...bundledPlugins.flatMap(({ entities }) => entities),
+]
+
+/** Every kind by Kong's name for it, such as `services` or `jwt_secrets`. */
+export const kinds: ReadonlyMap<string, Schema> = new Map(declared.map((schema) => [schema.name, tied(schema)]))
+
+/** Foreign fields learn the schema that they refer to, so that references can be checked. */
+function tied(schema: Schema): Schema {
+  if (!schema.subschemas) return { ...schema, fields: tiedFields(schema.fields) }
+  const subschemas = new Map([...schema.subschemas].map(([name, subschema]) => [name, tiedSubschema(subschema)]))
+  return { ...schema, fields: tiedFields(schema.fields), subschemas }
+}
+
+function tiedSubschema(subschema: Subschema): Subschema {
+  return { ...subschema, fields: tiedFields(subschema.fields) }
+}
+
+function tiedFields(fields: Fields): Fields {
+  return fields.map((entry) => Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, tiedField(field)])))
+}
+
+function tiedField(field: Field): Field {
+  const { reference } = field
+  if (field.type !== 'foreign' || reference === undefined) return field
+  return { ...field, $foreign: () => kindNamed(reference) }
+}
+
+function kindNamed(name: string): Schema {
+  const schema = kinds.get(name)
+  if (!schema) throw new Error(`no kind of entity is called ${name}`)
+  return schema
+}

@@ -1,0 +1,223 @@
+import type { Field, Schema, Subschema } from '../schema/field.ts'
+import {
+  auto_timestamp_s,
+  header_name,
+  headers,
+  http_method,
+  ip_or_cidr,
+  port,
+  protocol,
+  router_host,
+  router_path,
+  tags,
+  utf8_name,
+  uuid,
+  wildcard_host,
+} from '../schema/typedefs.ts'
+
+/** Addresses of a connection's one end, for routes of streams. */
+const endpoints = {
+  type: 'set',
+  elements: { type: 'record', fields: [{ ip: ip_or_cidr }, { port }], entity_checks: [{ at_least_one_of: ['ip', 'port'] }] },
+} as const satisfies Field
+
+const methods = { type: 'set', elements: http_method, description: 'Methods, any of which matches.' } as const satisfies Field
+const hosts = { type: 'array', elements: router_host, description: 'Hosts, any of which matches.' } as const satisfies Field
+const paths = { type: 'array', elements: router_path, description: 'Paths, any of which matches.' } as const satisfies Field
+const routeHeaders = {
+  ...headers,
+  keys: {
+    ...header_name,
+    match_none: [
+      {
+        pattern: '^[Hh][Oo][Ss][Tt]$',
+        err: "cannot contain 'host' header, which must be specified in the 'hosts' attribute",
+      },
+    ],
+  },
+  description: 'Headers that all must have one of the values given.',
+} as const satisfies Field
+const stripPath = {
+  type: 'boolean',
+  required: true,
+  default: true,
+  description: 'Whether the matched part of the path is cut off.',
+} as const satisfies Field
+
+/** What leads requests to a service: any of the given hosts, paths, methods and so on. */
+export const routes = {
+  name: 'routes',
+  endpoint_key: 'name',
+  subschema_key: 'protocols',
+  subschemas: routeKinds(),
+  fields: [
+    { id: uuid },
+    { created_at: auto_timestamp_s },
+    { updated_at: auto_timestamp_s },
+    { name: utf8_name },
+    {
+      protocols: {
+        type: 'set',
+        len_min: 1,
+        required: true,
+        elements: protocol,
+        mutually_exclusive_subsets: [['http', 'https'], ['tcp', 'tls', 'udp'], ['tls_passthrough'], ['grpc', 'grpcs']],
+        default: ['http', 'https'],
+        description: 'The protocols of the requests that it matches.',
+      },
+    },
+    {
+      https_redirect_status_code: {
+        type: 'integer',
+        one_of: [426, 301, 302, 307, 308],
+        default: 426,
+        required: true,
+        description: 'The status of the answer to a request that should have come over TLS.',
+      },
+    },
+    { strip_path: stripPath },
+    { preserve_host: { type: 'boolean', required: true, default: false, description: "Whether the client's Host is sent on." } },
+    { request_buffering: { type: 'boolean', required: true, default: true, description: 'Whether request bodies are collected.' } },
+    { response_buffering: { type: 'boolean', required: true, default: true, description: 'Whether response bodies are collected.' } },
+    { tags },
+    { service: { type: 'foreign', reference: 'services', description: 'Where requests go.' } },
+    { snis: { type: 'set', elements: wildcard_host, description: 'TLS server names, any of which matches.' } },
+    { sources: { ...endpoints, description: 'Where a stream may come from.' } },
+    { destinations: { ...endpoints, description: 'Where a stream may have been sent to.' } },
+    { methods },
+    { hosts },
+    { paths },
+    { headers: routeHeaders },
+    { regex_priority: { type: 'integer', default: 0, description: 'Among regular expressions the highest number is tried first.' } },
+    {
+      path_handling: {
+        type: 'string',
+        default: 'v0',
+        one_of: ['v0', 'v1'],
+        description: "How the service's path and the request's are joined.",
+      },
+    },
+  ],
+  entity_checks: [
+    {
+      conditional: {
+        if_field: 'protocols',
+        if_match: { elements: { type: 'string', not_one_of: ['grpcs', 'https', 'tls', 'tls_passthrough'] } },
+        then_field: 'snis',
+        then_match: { len_eq: 0 },
+        then_err: "'snis' can only be set when 'protocols' is 'grpcs', 'https', 'tls' or 'tls_passthrough'",
+      },
+    },
+    { custom_entity_check: { field_sources: ['path_handling'] } },
+    {
+      custom_entity_check: {
+        field_sources: [
+          'id',
+          'protocols',
+          'snis',
+          'sources',
+          'destinations',
+          'methods',
+          'hosts',
+          'paths',
+          'headers',
+          'expression',
+          'regex_priority',
+          'priority',
+        ],
+        run_with_missing_fields: true,
+        $check: ({ headers: sent }) => emptyHeader(sent),
+      },
+    },
+  ],
+} as const satisfies Schema
+
+/** A header without values could match nothing. */
+function emptyHeader(sent: unknown): string | undefined {
+  const found = Object.entries(sent ?? {}).find(([, values]) => Array.isArray(values) && values.length === 0)
+  return found && `Router Expression failed validation: header '${found[0]}' has no values`
+}
+
+/** What routes of each protocol may and must have. */
+function routeKinds(): ReadonlyMap<string, Subschema> {
+  const none = (field: Field, err: string): Field => ({ ...field, eq: null, err })
+  const httpText = (name: string) => `cannot set '${name}' when 'protocols' is 'http' or 'https'`
+  const streamText = (name: string) => `cannot set '${name}' when 'protocols' is 'tcp', 'tls', 'tls_passthrough' or 'udp'`
+  const grpcText = (name: string) => `cannot set '${name}' when 'protocols' is 'grpc' or 'grpcs'`
+  const http: Subschema = {
+    fields: [
+      { sources: none(endpoints, httpText('sources')) },
+      { destinations: none(endpoints, httpText('destinations')) },
+    ],
+    entity_checks: [
+      {
+        conditional_at_least_one_of: {
+          if_field: 'protocols',
+          if_match: { contains: 'https' },
+          then_at_least_one_of: ['methods', 'hosts', 'headers', 'paths', 'snis'],
+          then_err: "must set one of %s when 'protocols' is 'https'",
+          else_match: { contains: 'http' },
+          else_then_at_least_one_of: ['methods', 'hosts', 'headers', 'paths'],
+          else_then_err: "must set one of %s when 'protocols' is 'http'",
+        },
+      },
+    ],
+  }
+  const stream: Subschema = {
+    fields: [
+      { methods: none(methods, streamText('methods')) },
+      { hosts: none(hosts, streamText('hosts')) },
+      { paths: none(paths, streamText('paths')) },
+      { headers: none(routeHeaders, streamText('headers')) },
+    ],
+    entity_checks: [
+      {
+        conditional_at_least_one_of: {
+          if_field: 'protocols',
+          if_match: { elements: { type: 'string', one_of: ['tcp', 'tls', 'udp'] } },
+          then_at_least_one_of: ['sources', 'destinations', 'snis'],
+          then_err: "must set one of %s when 'protocols' is 'tcp', 'tls' or 'udp'",
+        },
+      },
+      {
+        conditional_at_least_one_of: {
+          if_field: 'protocols',
+          if_match: { elements: { type: 'string', one_of: ['tls_passthrough'] } },
+          then_at_least_one_of: ['snis'],
+          then_err: "must set snis when 'protocols' is 'tls_passthrough'",
+        },
+      },
+    ],
+  }
+  const grpc: Subschema = {
+    fields: [
+      { strip_path: { ...stripPath, default: false, ne: true, err: grpcText('strip_path') } },
+      { methods: none(methods, grpcText('methods')) },
+      { sources: none(endpoints, grpcText('sources')) },
+      { destinations: none(endpoints, grpcText('destinations')) },
+    ],
+    entity_checks: [
+      {
+        conditional_at_least_one_of: {
+          if_field: 'protocols',
+          if_match: { contains: 'grpcs' },
+          then_at_least_one_of: ['hosts', 'headers', 'paths', 'snis'],
+          then_err: "must set one of %s when 'protocols' is 'grpcs'",
+          else_match: { contains: 'grpc' },
+          else_then_at_least_one_of: ['hosts', 'headers', 'paths'],
+          else_then_err: "must set one of %s when 'protocols' is 'grpc'",
+        },
+      },
+    ],
+  }
+  return new Map([
+    ['http', http],
+    ['https', http],
+    ['tcp', stream],
+    ['tls', stream],
+    ['udp', stream],
+    ['tls_passthrough', stream],
+    ['grpc', grpc],
+    ['grpcs', grpc],
+  ])
+}

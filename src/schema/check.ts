@@ -1,0 +1,142 @@
+import { randomInt, randomUUID } from 'node:crypto'
+import type { ErrorTree } from './errors.ts'
+import type { Field, Schema, Shape } from './field.ts'
+import { type CheckContext, fieldsOf, fill, recordOf, subschemaOf } from './fill.ts'
+import { type Table, asObject, define, isObject, isTable, own } from './value.ts'
+import { isEmpty, validate } from './validate.ts'
+
+export { type ErrorTree, type FieldError, errorMessage, luaTable } from './errors.ts'
+export type { CheckContext } from './fill.ts'
+
+export type Checked<T = Record<string, unknown>> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly errors: ErrorTree }
+
+const alphanumerics = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+/** The clock and the chance of this machine. */
+export const realContext: CheckContext = {
+  now: () => Date.now() / 1000,
+  uuid: randomUUID,
+  randomText: () => Array.from({ length: 32 }, () => alphanumerics[randomInt(alphanumerics.length)]).join(''),
+}
+
+/** Checks a POST's body, fills defaults and generated values, and returns the entity with every field present (null where it has no value). */
+export function checkInsert(schema: Schema, input: unknown, context: CheckContext = realContext): Checked {
+  return prepared(schema, input, (value) => write(schema, value, 'insert', context))
+}
+
+/** Checks a PUT's body: like an insert, but the path gives `id` or the endpoint key (`fixed`), which win over the body. */
+export function checkUpsert(schema: Schema, fixed: Record<string, unknown>, input: unknown, context: CheckContext = realContext): Checked {
+  const body = isTable(input) ? { ...asObject(input), ...fixed } : input
+  return prepared(schema, body, (value) => write(schema, value, 'upsert', context))
+}
+
+/** Checks as an insert does, but for what only the entity's own collection does with a body: what `POST /schemas/:entity/validate` asks. */
+export function checkOnly(schema: Schema, input: unknown, context: CheckContext = realContext): Checked {
+  return isTable(input) ? write(schema, asObject(input), 'insert', context) : notAnEntity
+}
+
+/** Checks a PATCH's body against the entity as it stands; records merge deeply, arrays are replaced, null clears. */
+export function checkUpdate(
+  schema: Schema,
+  existing: Readonly<Record<string, unknown>>,
+  input: unknown,
+  context: CheckContext = realContext,
+): Checked {
+  return prepared(schema, input, (value) => update(schema, existing, value, context))
+}
+
+const notAnEntity: Checked = { ok: false, errors: { '@entity': ['expected an input table'] } }
+
+function prepared(schema: Schema, input: unknown, next: (value: Table) => Checked): Checked {
+  if (!isTable(input)) return notAnEntity
+  const object = asObject(input)
+  const outcome = schema.$prepare?.(object) ?? { value: object }
+  return 'errors' in outcome ? { ok: false, errors: outcome.errors } : next(outcome.value)
+}
+
+function write(schema: Schema, sent: Table, kind: 'insert' | 'upsert', context: CheckContext): Checked {
+  const errors: ErrorTree = {}
+  const value = fill(schema, sent, kind, context, errors)
+  if (!isEmpty(errors)) return { ok: false, errors }
+  const wrong = validate(schema, value, { context, full: true, updating: false })
+  return isEmpty(wrong) ? accepted(schema, value, context) : { ok: false, errors: wrong }
+}
+
+function update(schema: Schema, existing: Table, sent: Table, context: CheckContext): Checked {
+  const errors: ErrorTree = {}
+  const changes = fill(schema, sent, 'update', context, errors)
+  if (!isEmpty(errors)) return { ok: false, errors }
+  const merged = merge(schema, withoutNulls(schema, existing), changes)
+  const wrong = { ...immutable(schema, existing, changes), ...validate(schema, merged, { context, full: false, updating: true }) }
+  return isEmpty(wrong) ? accepted(schema, withNulls(schema, existing, merged), context) : { ok: false, errors: wrong }
+}
+
+function immutable(schema: Schema, existing: Table, changes: Table): ErrorTree {
+  const errors: ErrorTree = {}
+  for (const [name, field] of fieldsOf(schema)) {
+    const before = own(existing, name)
+    const after = own(changes, name)
+    if (!field.immutable || before === null || before === undefined || after === undefined) continue
+    if (JSON.stringify(before) !== JSON.stringify(after)) define(errors, name, 'immutable field cannot be updated')
+  }
+  return errors
+}
+
+const recordsOf = (shape: Shape, value: Table): ReadonlyMap<string, Field> => fieldsOf(shape, subschemaOf(shape, value))
+
+/** Kong's checks of an update look at fields that have a value. */
+function withoutNulls(shape: Shape, value: Table): Table {
+  const fields = recordsOf(shape, value)
+  const entries = Object.entries(value).filter(([, member]) => member !== null)
+  return Object.fromEntries(
+    entries.map(([name, member]) => {
+      const field = fields.get(name)
+      return [name, field?.type === 'record' && !field.abstract && isObject(member) ? withoutNulls(recordOf(field), member) : member]
+    }),
+  )
+}
+
+/** Puts back the nulls of fields that the update left alone, lest defaults come in their place. */
+function withNulls(shape: Shape, existing: Table, value: Table): Table {
+  const out = { ...value }
+  for (const [name, field] of recordsOf(shape, value)) {
+    const before = own(existing, name)
+    const after = own(value, name)
+    if (before === null && after === undefined) define(out, name, null)
+    else if (field.type === 'record' && !field.abstract && isObject(before) && isObject(after)) {
+      define(out, name, withNulls(recordOf(field), before, after))
+    }
+  }
+  return out
+}
+
+/** The kind is that of the entity as it stands: a plugin's config merges by the old plugin's fields. */
+function merge(shape: Shape, existing: Table, changes: Table): Table {
+  const out = { ...existing, ...changes }
+  for (const [name, field] of recordsOf(shape, existing)) {
+    const before = own(existing, name)
+    const after = own(changes, name)
+    if (field.type === 'record' && !field.abstract && isObject(before) && isObject(after)) {
+      define(out, name, merge(recordOf(field), before, after))
+    }
+  }
+  return out
+}
+
+/** The entity as it is kept: derived fields put in, every field present, foreign fields cut to their key. */
+function accepted(schema: Schema, checked: Table, context: CheckContext): Checked {
+  const value = fill({ ...schema, shorthand_fields: [] }, { ...checked, ...schema.$derive?.(checked) }, 'insert', context, {})
+  const out: Table = {}
+  for (const [name, field] of recordsOf(schema, value)) {
+    const member = own(value, name)
+    define(out, name, field.type === 'foreign' && isObject(member) ? keyOf(field, member) : (member ?? null))
+  }
+  return { ok: true, value: out }
+}
+
+function keyOf(field: Field, value: Table): Table {
+  const key = field.$foreign?.().primary_key ?? 'id'
+  return { [key]: own(value, key) }
+}

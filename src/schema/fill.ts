@@ -1,0 +1,125 @@
+import type { ErrorTree } from './errors.ts'
+import type { Field, Shape, ShorthandField, Subschema } from './field.ts'
+import { type Table, asObject, asSequence, define, isObject, isTable, own } from './value.ts'
+
+/** What a check takes from outside: the clock (seconds since 1970), and chance. */
+export interface CheckContext {
+  readonly now: () => number
+  readonly uuid: () => string
+  readonly randomText: () => string
+}
+
+/** Which write a value is for: an update leaves out what was not sent, the others fill it in. */
+export type Write = 'insert' | 'update' | 'upsert'
+
+/** The kind that a value's subschema key names, if any. */
+export function subschemaOf(shape: Shape, value: Table): Subschema | undefined {
+  if (!shape.subschema_key || !shape.subschemas) return undefined
+  const key = own(value, shape.subschema_key)
+  if (typeof key === 'string') return shape.subschemas.get(key)
+  if (!Array.isArray(key)) return undefined
+  for (const name of key) {
+    const found = typeof name === 'string' ? shape.subschemas.get(name) : undefined
+    if (found) return found
+  }
+  return undefined
+}
+
+/** The fields of a shape by name, with those of the subschema in their places. */
+export function fieldsOf(shape: Shape, subschema?: Subschema): ReadonlyMap<string, Field> {
+  const bySubschema = remembered.get(shape.fields) ?? new Map<Subschema | undefined, ReadonlyMap<string, Field>>()
+  remembered.set(shape.fields, bySubschema)
+  const known = bySubschema.get(subschema)
+  if (known) return known
+  const fields = new Map(shape.fields.flatMap((entry) => Object.entries(entry)))
+  for (const [name, field] of subschema?.fields.flatMap((entry) => Object.entries(entry)) ?? []) {
+    if (fields.has(name)) fields.set(name, field)
+  }
+  bySubschema.set(subschema, fields)
+  return fields
+}
+
+const remembered = new WeakMap<Shape['fields'], Map<Subschema | undefined, ReadonlyMap<string, Field>>>()
+
+/**
+ * A copy of what was sent with shorthand fields expanded, generated values and, but for an update, defaults put in.
+ * What has the wrong type stays as it is, for the check to find. The error is that of a shorthand field.
+ */
+export function fill(shape: Shape, sent: Table | unknown[], write: Write, context: CheckContext, errors: ErrorTree): Table {
+  const value = asObject(sent)
+  for (const entry of shape.shorthand_fields ?? []) expand(entry, value, errors)
+  for (const [name, field] of fieldsOf(shape, subschemaOf(shape, value))) {
+    const filled = fillField(field, generated(name, field, own(value, name), write, context), write, context, errors)
+    if (filled !== undefined) define(value, name, filled)
+  }
+  return value
+}
+
+function expand(entry: ShorthandField, value: Table, errors: ErrorTree): void {
+  for (const [name, field] of Object.entries(entry)) {
+    const written = own(value, name)
+    if (written === undefined) continue
+    const error = shorthandError(field, written)
+    if (error !== undefined) define(errors, name, error)
+    delete value[name]
+    if (error === undefined) Object.assign(value, field.$expand?.(written as never))
+  }
+}
+
+function shorthandError(field: Field, value: unknown): string | undefined {
+  if (value === null) return undefined
+  if (field.type === 'string' && typeof value !== 'string') return 'expected a string'
+  return value === '' ? 'length must be at least 1' : undefined
+}
+
+/** Ids, random texts and times that Kong makes where none was sent; `updated_at` is always made anew. */
+function generated(name: string, field: Field, value: unknown, write: Write, context: CheckContext): unknown {
+  if (!field.auto) return value
+  if (name === 'updated_at') return timeFor(field, context)
+  if (write === 'update') return value
+  if (field.uuid) return value === undefined ? context.uuid() : value
+  if (field.type === 'string') return value === undefined ? context.randomText() : value
+  return name === 'created_at' && (value === undefined || value === null) ? timeFor(field, context) : value
+}
+
+/** Whole seconds, or for fields of type number seconds with milliseconds. */
+const timeFor = (field: Field, context: CheckContext): number =>
+  field.type === 'integer' ? Math.floor(context.now()) : Math.round(context.now() * 1000) / 1000
+
+function fillField(field: Field, value: unknown, write: Write, context: CheckContext, errors: ErrorTree): unknown {
+  if (field.abstract) return value
+  if (value === undefined) return write === 'update' ? undefined : missing(field, context)
+  if (!isTable(value)) return value
+  if (field.type === 'record') return fill(recordOf(field), value, write, context, errors)
+  if (field.type === 'array' || field.type === 'set') return fillList(field, value, write, context, errors)
+  if (field.type === 'map') return fillMap(field, value, write, context, errors)
+  return value
+}
+
+function fillList(field: Field, value: Table | unknown[], write: Write, context: CheckContext, errors: ErrorTree): unknown {
+  const sequence = asSequence(value)
+  if (!sequence || !field.elements) return value
+  const elements = field.elements
+  const once = field.type === 'set' ? [...new Set(sequence)] : sequence
+  return once.map((element) => fillField(elements, element, write, context, errors) ?? null)
+}
+
+function fillMap(field: Field, value: Table | unknown[], write: Write, context: CheckContext, errors: ErrorTree): unknown {
+  const values = field.values
+  if (!values || (Array.isArray(value) && value.length > 0)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, fillField(values, member, write, context, errors)]))
+}
+
+/** What stands for a field that was not sent: its default, null, a record's own defaults, or nothing where it is required. */
+function missing(field: Field, context: CheckContext): unknown {
+  if (field.default !== undefined) return completed(field, structuredClone(field.default), context)
+  if (field.required !== true) return null
+  return field.type === 'record' ? fill(recordOf(field), {}, 'insert', context, {}) : undefined
+}
+
+/** A record's default need not name all of its fields. */
+const completed = (field: Field, value: unknown, context: CheckContext): unknown =>
+  field.type === 'record' && isObject(value) ? fill(recordOf(field), value, 'insert', context, {}) : value
+
+/** A record's declaration as a shape of its own. */
+export const recordOf = (field: Field): Shape => field as Shape
