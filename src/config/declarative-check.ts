@@ -1,0 +1,166 @@
+import { isDeepStrictEqual } from 'node:util'
+import { checkInsert, type CheckContext } from '../schema/check.ts'
+import { fieldsOf } from '../schema/fill.ts'
+import { define, isTable } from '../schema/value.ts'
+import type { Stored } from '../store/store.ts'
+import type { DeclarativeKind } from './declarative-kinds.ts'
+import { type EntityNode, nameOf, type WrittenReference } from './declarative-nodes.ts'
+
+/** What is in force while a file is loaded again: generated secrets and times are taken from it, so that they stay as they are. */
+export interface Previous {
+  get(kind: string, id: string): Stored | undefined
+  /** The fields that were made up then, as `kind/id/field`; what a file once said is never kept against a file that no longer says it. */
+  readonly generated: ReadonlySet<string>
+}
+
+/** An entity that may be stored. */
+export interface Loaded {
+  readonly kind: string
+  readonly entity: Stored
+}
+
+/** Entities of a file by what they are referred to with. */
+interface Directory {
+  readonly byName: ReadonlyMap<string, Map<string, EntityNode>>
+  readonly byId: ReadonlyMap<string, Map<string, EntityNode>>
+}
+
+export interface Checking {
+  readonly kinds: ReadonlyMap<string, DeclarativeKind>
+  readonly context: CheckContext
+  readonly previous: Previous | undefined
+}
+
+/**
+ * Checks every entity by its schema, resolves references and finds what stands there twice.
+ * Mistakes are noted in the nodes; the entities are those without any. `generated` names the fields that were made up.
+ */
+export function checkNodes(
+  nodes: readonly EntityNode[],
+  checking: Checking,
+): { readonly entities: Loaded[]; readonly generated: string[] } {
+  const directory = directoryOf(nodes, checking.kinds)
+  const seen = new Map<string, EntityNode>()
+  const generated: string[] = []
+  const byKind = new Map<string, Loaded[]>([...checking.kinds.keys()].map((kind) => [kind, []]))
+  for (const node of nodes) {
+    const value = checked(node, directory, checking)
+    if (!value) continue
+    noteUniques(node, value, seen)
+    const entity = kept(node, value, checking.previous, generated)
+    byKind.get(node.kind.name)?.push({ kind: node.kind.name, entity })
+  }
+  return { entities: [...byKind.values()].flat(), generated }
+}
+
+/** Kong's words for what stands there twice. */
+const twice = (node: EntityNode, what: string): string =>
+  `uniqueness violation: '${node.kind.name}' entity with ${what} already declared`
+
+function directoryOf(nodes: readonly EntityNode[], kinds: ReadonlyMap<string, DeclarativeKind>): Directory {
+  const byName = new Map([...kinds.keys()].map((kind) => [kind, new Map<string, EntityNode>()]))
+  const byId = new Map([...kinds.keys()].map((kind) => [kind, new Map<string, EntityNode>()]))
+  for (const node of nodes) {
+    const names = byName.get(node.kind.name)
+    const ids = byId.get(node.kind.name)
+    const name = nameOf(node)
+    if (name !== undefined && names?.has(name)) {
+      conflict(node, node.kind.nameField, `${node.kind.nameField} set to '${name}'`)
+      continue
+    }
+    if (name !== undefined) names?.set(name, node)
+    if (ids?.has(node.id)) conflict(node, 'id', `primary key set to '${node.id}'`)
+    else ids?.set(node.id, node)
+  }
+  return { byName, byId }
+}
+
+function conflict(node: EntityNode, field: string | undefined, what: string, where: 'index' | 'name' = 'index'): void {
+  node.conflicts.push({ field, message: twice(node, what), where })
+}
+
+const nobody = '00000000-0000-0000-0000-000000000000'
+
+/** The entity as its schema makes it, or undefined when something is wrong with it. */
+function checked(node: EntityNode, directory: Directory, checking: Checking): Record<string, unknown> | undefined {
+  const { kind, parent, parentField } = node
+  const input: Record<string, unknown> = { ...node.body, id: node.body['id'] ?? node.id }
+  const unresolved: WrittenReference[] = []
+  for (const reference of node.references) {
+    const found = resolve(reference, directory)
+    if (!found) unresolved.push(reference)
+    define(input, reference.field, { id: found?.id ?? nobody })
+  }
+  const result = checkInsert(parent ? kind.nestedSchema : kind.schema, input, checking.context)
+  if (!result.ok) node.errors = { ...result.errors, ...node.errors }
+  for (const reference of unresolved) noteUnresolved(node, reference)
+  if (!result.ok || node.errors || node.conflicts.length > 0) return undefined
+  if (parent && parentField !== undefined) result.value[parentField] = { id: parent.id }
+  return result.value
+}
+
+function resolve({ kind, key }: WrittenReference, { byName, byId }: Directory): EntityNode | undefined {
+  return byName.get(kind)?.get(key) ?? byId.get(kind)?.get(key)
+}
+
+function noteUnresolved(node: EntityNode, { field, kind, written }: WrittenReference): void {
+  if (node.errors && Object.hasOwn(node.errors, field)) return
+  const text = typeof written === 'string' ? written : JSON.stringify(written)
+  const message = `invalid reference '${field}: ${text}' (no such entry in '${kind}')`
+  node.conflicts.push({ field, message, where: 'name' })
+}
+
+function noteUniques(node: EntityNode, value: Readonly<Record<string, unknown>>, seen: Map<string, EntityNode>): void {
+  for (const field of node.kind.uniques) noteUnique(node, [field], value, seen)
+  const cacheKey = node.kind.schema.cache_key
+  if (cacheKey && cacheKey.length > 1) noteUnique(node, cacheKey, value, seen)
+}
+
+function noteUnique(
+  node: EntityNode,
+  fields: readonly string[],
+  value: Readonly<Record<string, unknown>>,
+  seen: Map<string, EntityNode>,
+): void {
+  const parts = fields.map((field) => [field, plain(value[field])] as const)
+  if (parts.every(([, part]) => part === null)) return
+  const key = JSON.stringify([node.kind.name, parts])
+  if (!seen.has(key)) {
+    seen.set(key, node)
+    return
+  }
+  const named = parts.filter(([, part]) => part !== null).map(([field, part]) => `${field} set to '${String(part)}'`)
+  conflict(node, fields[0], named.join(' and '), fields.length === 1 ? 'name' : 'index')
+}
+
+const plain = (value: unknown): unknown => (isTable(value) && !Array.isArray(value) ? value['id'] : (value ?? null))
+
+/** The entity as it will be stored: where it says what it said before, the same as before to the last field. */
+function kept(
+  node: EntityNode,
+  value: Record<string, unknown>,
+  previous: Previous | undefined,
+  generated: string[],
+): Stored {
+  const before = previous?.get(node.kind.name, node.id)
+  for (const field of node.kind.generated) {
+    if (node.body[field] !== undefined) continue
+    const mark = `${node.kind.name}/${node.id}/${field}`
+    generated.push(mark)
+    if (before && previous?.generated.has(mark)) value[field] = before[field]
+  }
+  const entity = value as Record<string, unknown> & Stored
+  if (!before) return entity
+  const times = timesOf(node)
+  const sameTimes = Object.fromEntries(times.filter((field) => field in entity).map((field) => [field, before[field]]))
+  if (isDeepStrictEqual({ ...entity, ...sameTimes }, before)) return before
+  return times.includes('created_at') ? { ...entity, created_at: before['created_at'] } : entity
+}
+
+/** The times that the file leaves to us; `updated_at` always is. */
+function timesOf({ kind, body }: EntityNode): string[] {
+  const fields = fieldsOf(kind.schema)
+  return ['created_at', 'updated_at'].filter(
+    (field) => fields.has(field) && (field === 'updated_at' || body[field] === undefined),
+  )
+}
