@@ -1,0 +1,68 @@
+/**
+ * What all authentication plugins share: how several of them on one route work together.
+ *
+ * Without `anonymous` each must succeed (AND), and the last one that ran says who the request is. With `anonymous` on each,
+ * one success is enough (OR): the first wins, the later ones are skipped, and where none succeeds the request goes on as the
+ * anonymous consumer.
+ * Source: Kong's docs, "Authentication", "Using multiple authentication methods".
+ */
+import type { Entity, Loaded } from './entities.ts'
+import { identityOf, type Identity } from './identity.ts'
+import type { AccessKong, Answer } from './kong.ts'
+import type { Outcome } from './plugin.ts'
+
+/** The part of a prepared config that every authentication plugin has. */
+export interface Authentication {
+  /** A consumer's id or username; null where a request that is not authenticated is refused. */
+  readonly anonymous: string | null
+}
+
+/**
+ * Runs a plugin's own `attempt`, which either calls `kong.client.authenticate` and gives nothing, or gives the answer that
+ * refuses the request.
+ */
+export function authenticate<Ready extends Authentication>(
+  kong: AccessKong,
+  ready: Ready,
+  attempt: (kong: AccessKong, ready: Ready) => Outcome,
+): Outcome {
+  if (ready.anonymous === null) return attempt(kong, ready)
+  // A consumer that was only assumed has no credential: then this plugin has its own chance.
+  if (kong.client.get_credential() !== null) return undefined
+  const refusal = attempt(kong, ready)
+  if (refusal === undefined) return undefined
+  return isPromise(refusal) ? refusal.then((late) => fallBack(kong, ready, late)) : fallBack(kong, ready, refusal)
+}
+
+function fallBack(kong: AccessKong, { anonymous }: Authentication, refusal: Answer | void): Answer | undefined {
+  if (!refusal || anonymous === null) return undefined
+  const consumer = anonymousConsumer(kong, anonymous)
+  if (consumer === undefined) {
+    const problem = `anonymous consumer ${anonymous} is configured but doesn't exist`
+    kong.log.err(problem)
+    return kong.response.error(500, problem)
+  }
+  kong.client.authenticate(anonymousIdentity(consumer.entity))
+  return undefined
+}
+
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
+
+function anonymousConsumer({ entities }: AccessKong, idOrUsername: string): Loaded | undefined {
+  const byId = UUID.test(idOrUsername) ? entities.get('consumers', idOrUsername.toLowerCase()) : undefined
+  return byId ?? entities.by('consumers', 'username', idOrUsername)
+}
+
+const identities = new WeakMap<Entity, Identity>()
+
+function anonymousIdentity(consumer: Entity): Identity {
+  const known = identities.get(consumer)
+  if (known !== undefined) return known
+  const identity = identityOf(consumer, null)
+  identities.set(consumer, identity)
+  return identity
+}
+
+function isPromise(outcome: Outcome): outcome is Promise<Answer | undefined | void> {
+  return outcome instanceof Promise
+}

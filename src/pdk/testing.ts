@@ -1,0 +1,187 @@
+/**
+ * A test kit for plugin authors: a `kong` made from the description of a request, and entities held in memory.
+ * It keeps to the interfaces of `kong.ts` and `entities.ts`, so that a phase function is tested without a gateway.
+ */
+import type { Entities, Entity, Loaded } from './entities.ts'
+import type { Identity } from './identity.ts'
+import type { AccessKong, Answer, Log, Request, RewriteKong, ServiceRequest } from './kong.ts'
+
+/** A request as a test writes it down. */
+export interface RequestDescription {
+  readonly method?: string
+  /** Path with query, as it stands in the request line; `/` by default. */
+  readonly path?: string
+  readonly headers?: readonly (readonly [name: string, value: string])[]
+  readonly body?: string
+}
+
+/** Entities that a test puts, changes and deletes; whoever holds one that changed sees its `live` turn false. */
+export interface TestEntities extends Entities {
+  put(kind: string, entity: Entity): Loaded
+  delete(kind: string, id: string): void
+  /** How many times anything was asked for. */
+  readonly reads: number
+}
+
+/** A `kong` of the access phase that keeps what a plugin did with it. */
+export interface TestKong extends AccessKong {
+  /** The identity set last. */
+  readonly identity: Identity | undefined
+  /** Headers of the request to the upstream that the plugin set, by lower-case name; null where it removed one. */
+  readonly upstreamHeaders: ReadonlyMap<string, readonly string[] | null>
+  /** Headers of the response that the plugin set, likewise. */
+  readonly responseHeaders: ReadonlyMap<string, readonly string[] | null>
+  readonly logged: readonly { readonly level: keyof Log; readonly message: string }[]
+}
+
+/** An empty store of entities. */
+export function testEntities(): TestEntities {
+  const kinds = new Map<string, Map<string, { entity: Entity; live: boolean }>>()
+  let reads = 0
+  const of = (kind: string) => {
+    let entities = kinds.get(kind)
+    if (entities === undefined) kinds.set(kind, (entities = new Map()))
+    return entities
+  }
+  const drop = (kind: string, id: string): void => {
+    const loaded = of(kind).get(id)
+    if (loaded === undefined) return
+    loaded.live = false
+    of(kind).delete(id)
+  }
+  return {
+    get reads() {
+      return reads
+    },
+    get(kind, id) {
+      reads++
+      return of(kind).get(id)
+    },
+    by(kind, field, value) {
+      reads++
+      return of(kind)
+        .values()
+        .find(({ entity }) => entity[field] === value)
+    },
+    put(kind, entity) {
+      drop(kind, entity.id)
+      const loaded = { entity: Object.freeze({ ...entity }), live: true }
+      of(kind).set(entity.id, loaded)
+      return loaded
+    },
+    delete: drop,
+  }
+}
+
+/** A `kong` for one request. */
+export function testKong(description: RequestDescription = {}, entities: Entities = testEntities()): TestKong {
+  const logged: { level: keyof Log; message: string }[] = []
+  const log = (level: keyof Log) => (message: string) => void logged.push({ level, message })
+  const upstreamHeaders = new Map<string, string[] | null>()
+  const responseHeaders = new Map<string, string[] | null>()
+  let identity: Identity | undefined
+  return {
+    request: requestOf(description),
+    client: {
+      get_ip: () => '127.0.0.1',
+      get_forwarded_ip: () => '127.0.0.1',
+      get_port: () => 40000,
+      get_consumer: () => identity?.consumer ?? null,
+      get_credential: () => identity?.credential ?? null,
+      get_identity: () => identity,
+      authenticate: (found) => void (identity = found),
+    },
+    router: { get_route: () => undefined, get_service: () => undefined },
+    log: { debug: log('debug'), info: log('info'), notice: log('notice'), warn: log('warn'), err: log('err') },
+    entities,
+    ctx: { shared: {} },
+    service: { request: { ...ignoredTarget, ...headerCalls(upstreamHeaders) } },
+    response: { exit, error, ...headerCalls(responseHeaders) },
+    get identity() {
+      return identity
+    },
+    upstreamHeaders,
+    responseHeaders,
+    logged,
+  }
+}
+
+const ignoredTarget: Omit<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> = {
+  set_scheme() {},
+  set_path() {},
+  set_raw_query() {},
+  set_method() {},
+}
+
+function headerCalls(
+  headers: Map<string, string[] | null>,
+): Pick<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> {
+  return {
+    set_header: (name, value) => void headers.set(name.toLowerCase(), [value]),
+    add_header: (name, value) =>
+      void headers.set(name.toLowerCase(), [...(headers.get(name.toLowerCase()) ?? []), value]),
+    clear_header: (name) => void headers.set(name.toLowerCase(), null),
+  }
+}
+
+const exit: RewriteKong['response']['exit'] = (status, body, headers = {}) => {
+  const isJson = typeof body === 'object' && !(body instanceof Uint8Array)
+  const type: [string, string][] = isJson ? [['Content-Type', 'application/json; charset=utf-8']] : []
+  return answer(status, isJson ? JSON.stringify(body) : (body ?? null), [...type, ...Object.entries(headers)])
+}
+
+const error: RewriteKong['response']['error'] = (status, message, headers = {}) => {
+  const text = JSON.stringify(message)
+  const body = `{\n  "message":${text},\n  "request_id":"${'0'.repeat(32)}"\n}`
+  return answer(status, body, [['Content-Type', 'application/json; charset=utf-8'], ...Object.entries(headers)])
+}
+
+function answer(status: number, body: Answer['body'], headers: Answer['headers']): Answer {
+  return { status, headers, body }
+}
+
+function requestOf({ method = 'GET', path = '/', headers = [], body = '' }: RequestDescription): Request {
+  const [, rawPath = '/', query = ''] = /^([^?]*)\??(.*)$/s.exec(path) ?? []
+  const received = new Map<string, string[]>()
+  for (const [name, value] of headers) {
+    received.set(name.toLowerCase(), [...(received.get(name.toLowerCase()) ?? []), value])
+  }
+  const parameters = parametersOf(query)
+  return {
+    get_scheme: () => 'http',
+    get_host: () => (received.get('host')?.[0] ?? 'localhost').replace(/:\d+$/, '').toLowerCase(),
+    get_port: () => 8000,
+    get_http_version: () => 1.1,
+    get_method: () => method,
+    get_path: () => rawPath,
+    get_raw_path: () => rawPath,
+    get_path_with_query: () => path,
+    get_raw_query: () => query,
+    get_query_arg: (name) => parameters.get(name)?.[0],
+    get_query: () => parameters,
+    get_header: (name) => received.get(name.toLowerCase())?.[0],
+    get_headers: () => received,
+    get_raw_body: () => Promise.resolve(Buffer.from(body)),
+    get_start_time: () => Date.now(),
+  }
+}
+
+function parametersOf(query: string): ReadonlyMap<string, readonly (string | true)[]> {
+  const parameters = new Map<string, (string | true)[]>()
+  for (const part of query.split('&')) {
+    if (part === '') continue
+    const equals = part.indexOf('=')
+    const name = decode(equals === -1 ? part : part.slice(0, equals))
+    const value = equals === -1 ? true : decode(part.slice(equals + 1))
+    parameters.set(name, [...(parameters.get(name) ?? []), value])
+  }
+  return parameters
+}
+
+/** Percent-decoding that leaves what is no escape as it is. */
+function decode(text: string): string {
+  const bytes = text
+    .replaceAll('+', ' ')
+    .replaceAll(/%[\da-f]{2}/gi, (escape) => String.fromCharCode(parseInt(escape.slice(1), 16)))
+  return Buffer.from(bytes, 'latin1').toString('utf8')
+}

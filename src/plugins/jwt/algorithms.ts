@@ -1,0 +1,93 @@
+/**
+ * The signature algorithms of JOSE that a jwt credential may name, one row each: a new algorithm is a new row.
+ * Source: RFC 7518 section 3, RFC 8037 section 3.1.
+ */
+import { constants, createHmac, sign, timingSafeEqual, verify, type KeyObject } from 'node:crypto'
+
+/** How to make and check a signature of one algorithm. */
+export interface Algorithm {
+  /** What of a credential verifies: its `secret`, or its `rsa_public_key` (which holds any kind of public key). */
+  readonly material: 'secret' | 'public key'
+  /** Whether a key is of the kind, and the curve, that the algorithm is made for. */
+  suits(key: KeyObject): boolean
+  /** The length in bytes that a signature must have, where the algorithm alone fixes it. */
+  readonly signatureLength?: number
+  /** May throw where OpenSSL refuses the key and the parameters together, such as an RSA key shorter than the digest. */
+  verify(signed: Buffer, signature: Buffer, key: KeyObject): boolean
+  sign(signed: Buffer, key: KeyObject): Buffer
+}
+
+/** Every algorithm by its name in a token's `alg`. `none` is none of them. */
+export const algorithms: ReadonlyMap<string, Algorithm> = new Map([
+  ['HS256', hmac('sha256')],
+  ['HS384', hmac('sha384')],
+  ['HS512', hmac('sha512')],
+  ['RS256', rsa('sha256')],
+  ['RS384', rsa('sha384')],
+  ['RS512', rsa('sha512')],
+  ['ES256', ecdsa('sha256', 'prime256v1', 64)],
+  ['ES384', ecdsa('sha384', 'secp384r1', 96)],
+  ['ES512', ecdsa('sha512', 'secp521r1', 132)],
+  ['PS256', rsaPss('sha256')],
+  ['PS384', rsaPss('sha384')],
+  ['PS512', rsaPss('sha512')],
+  ['EdDSA', eddsa()],
+])
+
+function hmac(hash: string): Algorithm {
+  const sign = (signed: Buffer, key: KeyObject) => createHmac(hash, key).update(signed).digest()
+  return {
+    material: 'secret',
+    suits: (key) => key.type === 'secret',
+    verify: (signed, signature, key) => {
+      const expected = sign(signed, key)
+      return signature.length === expected.length && timingSafeEqual(signature, expected)
+    },
+    sign,
+  }
+}
+
+function rsa(hash: string): Algorithm {
+  const padding = constants.RSA_PKCS1_PADDING
+  return {
+    material: 'public key',
+    suits: (key) => key.asymmetricKeyType === 'rsa',
+    verify: (signed, signature, key) => verify(hash, signed, { key, padding }, signature),
+    sign: (signed, key) => sign(hash, signed, { key, padding }),
+  }
+}
+
+/** Any salt length is accepted, as RFC 7518 3.5 asks for one and issuers in the field use another; it signs with the RFC's. */
+function rsaPss(hash: string): Algorithm {
+  const padding = constants.RSA_PKCS1_PSS_PADDING
+  const anySalt = constants.RSA_PSS_SALTLEN_AUTO
+  const saltOfDigestLength = constants.RSA_PSS_SALTLEN_DIGEST
+  return {
+    material: 'public key',
+    suits: (key) => key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss',
+    verify: (signed, signature, key) => verify(hash, signed, { key, padding, saltLength: anySalt }, signature),
+    sign: (signed, key) => sign(hash, signed, { key, padding, saltLength: saltOfDigestLength }),
+  }
+}
+
+/** The signature is r and s side by side, each as long as the curve's order (RFC 7518 3.4): never DER. */
+function ecdsa(hash: string, namedCurve: string, signatureLength: number): Algorithm {
+  const dsaEncoding = 'ieee-p1363'
+  return {
+    material: 'public key',
+    suits: (key) => key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === namedCurve,
+    signatureLength,
+    verify: (signed, signature, key) => verify(hash, signed, { key, dsaEncoding }, signature),
+    sign: (signed, key) => sign(hash, signed, { key, dsaEncoding }),
+  }
+}
+
+/** Ed25519 or Ed448, as the key is: RFC 8037 gives both one name. */
+function eddsa(): Algorithm {
+  return {
+    material: 'public key',
+    suits: (key) => key.asymmetricKeyType === 'ed25519' || key.asymmetricKeyType === 'ed448',
+    verify: (signed, signature, key) => verify(null, signed, key, signature),
+    sign: (signed, key) => sign(null, signed, key),
+  }
+}

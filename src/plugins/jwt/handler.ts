@@ -1,0 +1,68 @@
+/**
+ * The jwt plugin: a request is let through when it carries a signed token of a Consumer's credential.
+ * Source: Kong's docs, "JWT"; RFC 7519, RFC 7515, RFC 6750.
+ */
+import { authenticate } from '../../pdk/authentication.ts'
+import type { AccessKong, Answer } from '../../pdk/kong.ts'
+import { definePlugin, type Plugin } from '../../pdk/plugin.ts'
+import { findToken, several, type Found } from './locations.ts'
+import { prepare, type Config, type Ready } from './ready.ts'
+import type { Refusal } from './refusals.ts'
+import { signerOf } from './signers.ts'
+import { timeFault } from './times.ts'
+import { tokenMemory, type Remembered, type TokenMemory } from './tokens.ts'
+import { verifyToken } from './verification.ts'
+
+/** What the plugin takes from outside: the clock in whole seconds since 1970, and the memory of verified tokens. */
+export interface Surroundings {
+  readonly now?: () => number
+  readonly memory?: TokenMemory
+}
+
+const wholeSeconds = () => Math.floor(Date.now() / 1000)
+
+/** The plugin with a clock and a memory of one's own. */
+export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surroundings = {}): Plugin<Config, Ready> {
+  return definePlugin<Config, Ready>({
+    version: '3.10.0',
+    priority: 1450,
+    prepare: (config) => prepare(config, memory, now),
+    access(kong, ready) {
+      if (!ready.runsOnPreflight && kong.request.get_method() === 'OPTIONS') return undefined
+      return authenticate(kong, ready, attempt)
+    },
+  })
+}
+
+export default createJwt()
+
+/** Identifies the request by its token, or gives the answer that refuses it. */
+function attempt(kong: AccessKong, ready: Ready): Answer | undefined {
+  const token = findToken(kong.request, ready.locations)
+  if (typeof token !== 'string') return ready.answers[refusalOf(token)]
+  const verified = ready.tokens.recall(token) ?? verify(kong, ready, token)
+  return typeof verified === 'string' ? ready.answers[verified] : admit(kong, ready, verified)
+}
+
+function refusalOf(found: Exclude<Found, string>): Refusal {
+  if (found === undefined) return 'no token'
+  return found === several ? 'several tokens' : 'query flag'
+}
+
+/** A right signature is remembered before the times are looked at: they are looked at again whenever it is recalled. */
+function verify(kong: AccessKong, ready: Ready, token: string): Remembered | Refusal {
+  const verified = verifyToken(kong.entities, ready.policy, token)
+  if (typeof verified === 'string') return verified
+  const { credential, consumer, times } = verified
+  const remembered = { exp: times.exp, nbf: times.nbf, signer: signerOf(credential, consumer) }
+  ready.tokens.remember(token, remembered)
+  return remembered
+}
+
+/** The last word on every token, verified just now or long ago: its times. */
+function admit(kong: AccessKong, ready: Ready, token: Remembered): Answer | undefined {
+  const fault = ready.times.any ? timeFault(ready.times, token, ready.now()) : 0
+  if (fault !== 0) return ready.timeAnswers[fault]
+  kong.client.authenticate(token.signer.identity)
+  return undefined
+}

@@ -1,0 +1,99 @@
+/** What a plugin's config becomes when it is put in force: everything that need not be worked out for each request. */
+import type { Answer } from '../../pdk/kong.ts'
+import { locationsOf, type Locations } from './locations.ts'
+import { refusals, type Refusal } from './refusals.ts'
+import { timeErrors, type TimeFault, type TimePolicy } from './times.ts'
+import type { TokenMemory, TokenSpace } from './tokens.ts'
+import type { Policy } from './verification.ts'
+
+/** The plugin's checked config, by Kong's names. */
+export interface Config {
+  readonly uri_param_names: readonly string[] | null
+  readonly cookie_names: readonly string[] | null
+  readonly header_names: readonly string[] | null
+  readonly key_claim_name: string | null
+  readonly secret_is_base64: boolean
+  readonly claims_to_verify: readonly ('exp' | 'nbf')[] | null
+  readonly maximum_expiration: number | null
+  readonly anonymous: string | null
+  readonly run_on_preflight: boolean
+  readonly realm: string | null
+}
+
+export interface Ready {
+  readonly locations: Locations
+  readonly runsOnPreflight: boolean
+  readonly anonymous: string | null
+  readonly policy: Policy
+  readonly times: TimePolicy
+  readonly tokens: TokenSpace
+  readonly answers: Readonly<Record<Refusal, Answer>>
+  readonly timeAnswers: readonly (Answer | undefined)[]
+  /** The clock, in whole seconds since 1970. */
+  readonly now: () => number
+}
+
+/** Prepares a config. */
+export function prepare(config: Config, memory: TokenMemory, now: () => number): Ready {
+  const claim = config.key_claim_name ?? 'iss'
+  return {
+    locations: locationsOf(config),
+    runsOnPreflight: config.run_on_preflight,
+    anonymous: config.anonymous,
+    policy: policyOf(config),
+    times: timePolicyOf(config),
+    tokens: memory.space(),
+    ...answersOf(claim, config.realm),
+    now,
+  }
+}
+
+export function policyOf(config: Config): Policy {
+  return { keyClaimName: config.key_claim_name ?? 'iss', secretIsBase64: config.secret_is_base64 }
+}
+
+export function timePolicyOf(config: Config): TimePolicy {
+  const claims = config.claims_to_verify ?? []
+  const maximumExpiration = config.maximum_expiration ?? 0
+  const exp = claims.includes('exp')
+  const nbf = claims.includes('nbf')
+  return { exp, nbf, maximumExpiration, any: exp || nbf || maximumExpiration > 0 }
+}
+
+/** Every answer the config can give, made once: RFC 6750 3 wants no error in the challenge of a request without a token. */
+function answersOf(claim: string, realm: string | null): Pick<Ready, 'answers' | 'timeAnswers'> {
+  const bare = challenge(realm)
+  const invalid = challenge(realm, 'error="invalid_token"')
+  const entries = Object.entries(refusals).map(([name, { message }]) => [
+    name,
+    unauthorized({ message: message(claim) }, name === 'no token' ? bare : invalid),
+  ])
+  return {
+    answers: Object.fromEntries(entries) as Record<Refusal, Answer>,
+    timeAnswers: timeErrors.map((errors) => errors && unauthorized(errors, invalid)),
+  }
+}
+
+function challenge(realm: string | null, ...more: string[]): string {
+  const parameters = [...(realm === null ? [] : [`realm=${quoted(realm)}`]), ...more]
+  return parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
+}
+
+/** RFC 9110 5.6.4; control characters, which could end the header line, are dropped, the rest is UTF-8 on the wire. */
+function quoted(text: string): string {
+  const escaped = text.replaceAll(/[\u0000-\u001f\u007f]/g, '').replaceAll(/["\\]/g, (character) => `\\${character}`)
+  return `"${Buffer.from(escaped, 'utf8').toString('latin1')}"`
+}
+
+function unauthorized(body: object, wwwAuthenticate: string): Answer {
+  return {
+    status: 401,
+    headers: [
+      ['Content-Type', 'application/json; charset=utf-8'],
+      ['WWW-Authenticate', wwwAuthenticate],
+    ],
+    body: JSON.stringify(body),
+  }
+}
+
+export type { TimeFault }

@@ -1,0 +1,140 @@
+/**
+ * The memory of verified tokens: a token that was verified once need not be verified again, only its times.
+ *
+ * Each plugin config has a space of its own, since a token verified under one config says nothing under another. All spaces
+ * of a worker share one limit in bytes. They forget in generations: what is new or used goes into the young one; when that
+ * has used half of the limit it becomes the old one, and what was in the old one and not used since is gone. So forgetting
+ * costs no search, and a flood of tokens cannot push out those in use.
+ */
+import type { Signer } from './signers.ts'
+import type { Times } from './times.ts'
+
+/** What is remembered of a verified token. That it is here says that its signature was right, not that it is valid now. */
+export interface Remembered extends Times {
+  readonly signer: Signer
+}
+
+/** The tokens verified under one config. */
+export interface TokenSpace {
+  /** What is known of a token, while the credential and the consumer that it was verified with are still in force. */
+  recall(token: string): Remembered | undefined
+  remember(token: string, verified: Remembered): void
+}
+
+/** What is remembered now, and what may be, in bytes. */
+export interface TokenMemory {
+  configure(options: { readonly bytes: number }): void
+  use(): { readonly bytes: number; readonly limit: number }
+  space(): TokenSpace
+}
+
+const MIB = 1024 * 1024
+
+/** Longer tokens are verified every time: a few of them would take the room of thousands. */
+const LONGEST = 4096
+
+/** The memory in bytes of an entry beside its text: its place in the map, its object, the text's header, two numbers. */
+const ENTRY_BYTES = 240
+
+type Tokens = Map<string, Remembered>
+
+interface Space extends TokenSpace {
+  young: Tokens
+  old: Tokens
+}
+
+/** A memory of its own; the gateway has one for each worker. */
+export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
+  let limit = initialLimit
+  let generation = 0
+  let youngBytes = 0
+  let oldBytes = 0
+  let youngSpaces = new Set<Space>()
+  let oldSpaces = new Set<Space>()
+
+  const insert = (space: Space, token: string, entry: Remembered): void => {
+    if (youngBytes + cost(token, entry) > limit / 2) turn()
+    youngBytes += cost(token, entry)
+    entry.signer.countedIn = generation
+    space.young.set(token, entry)
+    youngSpaces.add(space)
+  }
+
+  /** A signer's own weight counts once in each generation, however many of its tokens are there. */
+  const cost = (token: string, { signer }: Remembered): number =>
+    token.length + ENTRY_BYTES + (signer.countedIn === generation ? 0 : signer.bytes)
+
+  const turn = (): void => {
+    for (const space of oldSpaces) space.old = new Map()
+    for (const space of youngSpaces) {
+      space.old = space.young
+      space.young = new Map()
+    }
+    oldSpaces = youngSpaces
+    youngSpaces = new Set()
+    oldBytes = youngBytes
+    youngBytes = 0
+    generation++
+  }
+
+  /** Looks where a token rarely is; one that is found is in use, and so becomes young again. */
+  const recallOld = (space: Space, token: string): Remembered | undefined => {
+    const entry = space.old.get(token)
+    if (entry === undefined) return undefined
+    space.old.delete(token)
+    oldBytes -= token.length + ENTRY_BYTES
+    if (!isInForce(entry.signer)) return undefined
+    insert(space, copyOf(token), entry)
+    return entry
+  }
+
+  const space = (): TokenSpace => {
+    const space: Space = {
+      young: new Map(),
+      old: new Map(),
+      recall(token) {
+        if (token.length > LONGEST) return undefined
+        const entry = space.young.get(token)
+        if (entry === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
+        if (isInForce(entry.signer)) return entry
+        space.young.delete(token)
+        youngBytes -= token.length + ENTRY_BYTES
+        return undefined
+      },
+      remember(token, verified) {
+        if (token.length > LONGEST || cost(token, verified) > limit / 2) return
+        insert(space, copyOf(token), verified)
+      },
+    }
+    return space
+  }
+
+  const configure = ({ bytes }: { readonly bytes: number }): void => {
+    limit = bytes
+    // Twice, so that both generations are empty and what is kept from now on fits the new limit.
+    turn()
+    turn()
+  }
+
+  return { configure, use: () => ({ bytes: youngBytes + oldBytes, limit }), space }
+}
+
+/** The memory that every jwt plugin of this worker shares. */
+export const tokenMemory = createTokenMemory()
+
+/** Sets how many bytes the verified tokens of all configs in this worker may take together (default 64 MiB; 0 for none). */
+export function configureTokenMemory(options: { readonly bytes: number }): void {
+  tokenMemory.configure(options)
+}
+
+function isInForce({ credential, consumer }: Signer): boolean {
+  return credential.live && consumer.live
+}
+
+/**
+ * A text of its own. What a request gives is often a slice, which would keep the whole head that it was cut from.
+ * A verified token is ASCII, so a byte a character loses nothing.
+ */
+function copyOf(token: string): string {
+  return Buffer.from(token, 'latin1').toString('latin1')
+}
