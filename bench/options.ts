@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util'
+
+export interface Options {
+  /** Rounds that count. */
+  readonly rounds: number
+  /** Length of one measurement. */
+  readonly seconds: number
+  readonly connections: number
+  /** Which subjects, by name. */
+  readonly only: RegExp | undefined
+  readonly floods: boolean
+  /** Where the result is written. */
+  readonly json: string | undefined
+  readonly check: boolean
+}
+
+const help = `npm run bench -- [options]
+
+  --rounds N         rounds that count; every subject once in each (default 5)
+  --seconds S        length of one measurement (default 3)
+  --connections C    kept-alive connections (default 32)
+  --only REGEX       subjects by name, such as 'nginx|HS256'
+  --no-floods        leave out the floods of bad tokens
+  --json FILE        write the result as JSON
+  --check            exit with 1 where a wanted ratio is missed or cannot be told
+`
+
+/** Reads the command line; a wrong one ends the process with a line that says why. */
+export function readOptions(args: string[]): Options {
+  try {
+    const { values } = parseArgs({ args, options: known })
+    if (values.help) {
+      process.stdout.write(help)
+      process.exit(0)
+    }
+    return {
+      rounds: positive('rounds', values.rounds),
+      seconds: positive('seconds', values.seconds),
+      connections: positive('connections', values.connections),
+      only: values.only === undefined ? undefined : new RegExp(values.only, 'i'),
+      floods: !values['no-floods'],
+      json: values.json,
+      check: values.check,
+    }
+  } catch (error) {
+    process.stderr.write(`bench: ${(error as Error).message}\n\n${help}`)
+    process.exit(2)
+  }
+}
+
+const known = {
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '3' },
+  connections: { type: 'string', default: '32' },
+  only: { type: 'string' },
+  'no-floods': { type: 'boolean', default: false },
+  json: { type: 'string' },
+  check: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+function positive(name: string, text: string): number {
+  const number = Number(text)
+  if (!(number > 0) || !Number.isFinite(number)) throw new Error(`--${name} must be a number above 0, not "${text}"`)
+  return number
+}

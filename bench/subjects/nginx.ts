@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { cores, start } from '../processes.ts'
+import { hs256 } from '../tokens.ts'
+import { type Subject, freePort } from './subject.ts'
+
+const version = spawnSync('nginx', ['-v'], { encoding: 'utf8' })
+
+/** nginx as a plain reverse proxy: one worker, kept-alive connections on both sides, access log in its default form. */
+export const nginx: Subject = {
+  name: 'nginx plain',
+  about: version.stderr?.trim() ?? '',
+  absent: version.error ? 'nginx is not installed' : undefined,
+  checksTokens: false,
+  path: '/anything',
+  tokens: hs256.tokens,
+  async start(directory, upstreamPort) {
+    const port = await freePort()
+    const file = join(directory, 'nginx.conf')
+    writeFileSync(file, config(directory, port, upstreamPort))
+    const process = start(cores.gateway, 'nginx', ['-p', directory, '-c', file, '-e', join(directory, 'error.log')])
+    return { process, port }
+  },
+}
+
+// The access log is buffered because Gibbon's is, too.
+const config = (directory: string, port: number, upstreamPort: number) => `
+${process.getuid?.() === 0 ? 'user root;' : ''}
+daemon off;
+worker_processes 1;
+pid ${directory}/nginx.pid;
+error_log ${directory}/error.log warn;
+events { worker_connections 4096; }
+http {
+  access_log ${directory}/access.log combined buffer=64k flush=1s;
+  client_body_temp_path ${directory}; proxy_temp_path ${directory}; fastcgi_temp_path ${directory};
+  uwsgi_temp_path ${directory}; scgi_temp_path ${directory};
+  keepalive_requests 1000000000;
+  upstream service { server 127.0.0.1:${upstreamPort}; keepalive 512; keepalive_requests 1000000000; }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://service;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }
+  }
+}
+`

@@ -1,0 +1,34 @@
+import type { ChildProcess } from 'node:child_process'
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+
+/** A gateway with one way of being configured. */
+export interface Subject {
+  readonly name: string
+  /** One line on what it is, with its version. */
+  readonly about: string
+  /** Why it cannot be run here; undefined where it can. */
+  readonly absent: string | undefined
+  /** Whether a request without a token must be refused. */
+  readonly checksTokens: boolean
+  readonly path: string
+  /** Tokens that it accepts. */
+  readonly tokens: readonly string[]
+  /** Starts it in front of the upstream. All its files are in `directory`, which is its own. */
+  start(directory: string, upstreamPort: number): Promise<Running>
+}
+
+export interface Running {
+  readonly process: ChildProcess
+  readonly port: number
+}
+
+/** A port of 127.0.0.1 that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,57 @@
+import type { Check, Figure, Result } from './result.ts'
+
+/** Prints a result for people. */
+export function printResult({ machine, options, subjects, floods }: Result, checks: readonly Check[]): void {
+  const { rounds, seconds, connections } = options
+  print(
+    `\n${machine.cpu}, ${machine.cores} cores, Node ${machine.node}${machine.pinned ? '' : '; NOT pinned to cores'}`,
+  )
+  print(`medians of ${rounds} rounds of ${seconds} s (lowest to highest), ${connections} connections, one core\n`)
+  printTable(
+    ['gateway', 'CPU/request', '', 'of nginx', 'requests/s'],
+    subjects.map(({ name, cpuMicroseconds, ratioToNginx, requestsPerSecond }) => [
+      name,
+      `${cpuMicroseconds.median.toFixed(1)} µs`,
+      range(cpuMicroseconds),
+      ratioToNginx ? ratioToNginx.median.toFixed(2) : '-',
+      whole(requestsPerSecond.median),
+    ]),
+  )
+  if (floods.length > 0) print('\nas many connections again that send only bad tokens, each a new one')
+  if (floods.length > 0) {
+    printTable(
+      ['gateway', 'bad tokens', 'good/s alone', 'good/s', 'refused/s', 'CPU/request', 'memory'],
+      floods.map((flood) => [
+        flood.name,
+        flood.kind,
+        whole(flood.goodPerSecondAlone),
+        whole(flood.goodPerSecond),
+        whole(flood.refusedPerSecond),
+        `${flood.cpuMicroseconds.toFixed(1)} µs`,
+        `${mebibytes(flood.residentBytesBefore)} -> ${mebibytes(flood.residentBytesAfter)} MiB`,
+      ]),
+    )
+  }
+  print('')
+  for (const { what, value, atMost, met } of checks) {
+    print(
+      `${value === null ? 'not run' : met ? 'met    ' : 'MISSED '} ${what}: ${value?.toFixed(2) ?? '-'} (wanted: at most ${atMost})`,
+    )
+  }
+}
+
+const print = (line: string) => process.stdout.write(`${line}\n`)
+const whole = (number: number) => Math.round(number).toLocaleString('en')
+const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20)
+const range = ({ rounds }: Figure) => `(${Math.min(...rounds).toFixed(1)} to ${Math.max(...rounds).toFixed(1)})`
+
+function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  for (const row of [head, ...rows]) {
+    print(
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join('  '),
+    )
+  }
+}
