@@ -1,0 +1,92 @@
+import { cannotParseJson, htmlPage, message, type Answer } from './answers.ts'
+import { parseForm } from './form.ts'
+import { parseMultipart } from './multipart.ts'
+import type { Body } from './types.ts'
+
+/** A body larger than this is refused with 413. */
+export const MAX_BODY_BYTES = 10 * 1024 * 1024
+
+/** Deeper JSON would be hard on every function that walks it; no configuration is. */
+const MAX_JSON_DEPTH = 128
+
+export const NO_BODY: Body = { kind: 'none', value: emptyRecord() }
+
+export type Parsed = { readonly body: Body } | { readonly refusal: Answer }
+
+type Parser = (text: string, contentType: string) => Parsed
+
+const parsers: Readonly<Record<string, Parser>> = {
+  'application/json': parseJson,
+  'application/x-www-form-urlencoded': (text) => formBody(parseForm(text)),
+  'multipart/form-data': (text, contentType) => formBody(parseMultipart(text, contentType)),
+}
+
+/**
+ * Which parser reads a body of this content type; a 415 page where none does. `extra` are media types that the endpoint
+ * reads as text.
+ */
+export function parserFor(contentType: string | undefined, extra: readonly string[] = []): Parser | Answer {
+  const mediaType = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  if (extra.includes(mediaType)) return (text) => ({ body: { kind: 'text', value: emptyRecord(), text } })
+  const parser = Object.hasOwn(parsers, mediaType) ? parsers[mediaType] : undefined
+  return parser ?? htmlPage(415)
+}
+
+/** A body's bytes as text (bytes that are no UTF-8 are replaced, as JSON and forms allow none). */
+export const decodeBody = (bytes: Buffer): string => bytes.toString('utf8')
+
+function parseJson(text: string): Parsed {
+  if (depthOf(text) > MAX_JSON_DEPTH) return { refusal: cannotParseJson }
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== 'object' || value === null) return { refusal: cannotParseJson }
+    return { body: { kind: 'json', value: asRecord(value), text } }
+  } catch {
+    return { refusal: cannotParseJson }
+  }
+}
+
+/** How deep brackets nest in a JSON text; only an upper bound matters, so the text need not be valid. */
+function depthOf(text: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (inString) {
+      if (code === 0x5c) at++
+      else if (code === 0x22) inString = false
+      continue
+    }
+    if (code === 0x22) inString = true
+    else if (code === 0x5b || code === 0x7b) deepest = Math.max(deepest, ++depth)
+    else if (code === 0x5d || code === 0x7d) depth--
+  }
+  return deepest
+}
+
+/** Objects without a prototype, all the way down: a key such as `__proto__` is then one like any other. */
+function withoutPrototypes(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutPrototypes)
+  if (typeof value !== 'object' || value === null) return value
+  const record = emptyRecord()
+  for (const [key, inner] of Object.entries(value)) record[key] = withoutPrototypes(inner)
+  return record
+}
+
+/** The body as a record; an array's elements stand under their positions, which Lua counts from 1. */
+function asRecord(value: object): Record<string, unknown> {
+  if (!Array.isArray(value)) return withoutPrototypes(value) as Record<string, unknown>
+  const record = emptyRecord()
+  for (const [index, element] of value.entries()) record[String(index + 1)] = withoutPrototypes(element)
+  return record
+}
+
+function formBody(value: Record<string, unknown> | undefined): Parsed {
+  if (!value) return { refusal: message(400, 'Cannot parse form body') }
+  return { body: { kind: 'form', value } }
+}
+
+function emptyRecord(): Record<string, unknown> {
+  return Object.create(null) as Record<string, unknown>
+}

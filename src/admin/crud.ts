@@ -1,0 +1,344 @@
+import { randomUUID } from 'node:crypto'
+import { type Checked, checkInsert, checkUpdate, checkUpsert } from '../schema/check.ts'
+import type { Schema } from '../schema/field.ts'
+import type { Operation, Stored, StoreError } from '../store/store.ts'
+import {
+  absent,
+  created,
+  fieldOf,
+  methodNotAllowed,
+  noContent,
+  notFound,
+  ok,
+  schemaViolation,
+  storeRefusal,
+  unsupported,
+  type Answer,
+} from './answers.ts'
+import { find, foreignFields, isUuid, nameOf, referenceId, resolveNames, type Foreign, type Named } from './entities.ts'
+import { inferForm } from './form.ts'
+import { encodeOffset, pageArguments } from './query.ts'
+import type { AdminRequest, Context, Endpoint, Handler } from './types.ts'
+
+/** A link that the path lays down: the foreign field and the id that it must hold. */
+interface Link {
+  readonly field: string
+  readonly id: string
+}
+
+/** A change of one entity that met another's: it is read and tried again, more often than any real client collides. */
+const MAX_TRIES = 100
+
+/** Every endpoint that follows from the schemas: each kind's collection and entities, and those below each foreign field. */
+export function crudEndpoints(context: Context): Endpoint[] {
+  const schemas = [...context.kinds.values()].filter((schema) => schema.generate_admin_api !== false)
+  return schemas.flatMap((schema) => [
+    ...topEndpoints(context, schema),
+    ...foreignFields(schema).flatMap((foreign) => foreignEndpoints(context, schema, foreign)),
+  ])
+}
+
+/** A kind's collection in the Admin API, such as `/jwts`. */
+export const collectionPath = (schema: Schema): string => `/${schema.admin_api_name ?? schema.name}`
+
+function topEndpoints(context: Context, schema: Schema): Endpoint[] {
+  const path = collectionPath(schema)
+  const parameter = schema.name
+  return [
+    {
+      path,
+      methods: {
+        GET: (request) => list(context, schema, request),
+        POST: (request) => insert(context, schema, request),
+      },
+    },
+    {
+      path: `${path}/{${parameter}}`,
+      methods: {
+        GET: (request) => named(schema, request, (name) => read(context, schema, name)),
+        PUT: (request) => named(schema, request, (name) => upsert(context, schema, request, name)),
+        PATCH: (request) => named(schema, request, (name) => patch(context, schema, request, name)),
+        DELETE: (request) => named(schema, request, (name) => remove(context, schema, name)),
+      },
+    },
+  ]
+}
+
+/** The endpoints on both ends of a foreign field: the parent's children, and the child's parent. */
+function foreignEndpoints(context: Context, schema: Schema, foreign: Foreign): Endpoint[] {
+  const parent = context.kinds.get(foreign.kind)
+  if (!parent || parent.generate_admin_api === false) return []
+  const children = `${collectionPath(parent)}/{${parent.name}}/${schema.admin_api_nested_name ?? schema.name}`
+  const below =
+    (handle: (request: AdminRequest, link: Link) => Answer | Promise<Answer>): Handler =>
+    (request) =>
+      linked(context, parent, foreign.name, request, (link) => handle(request, link))
+  return [
+    {
+      path: children,
+      methods: {
+        GET: below((request, link) => list(context, schema, request, link, nestedPath(parent, schema, request))),
+        POST: below((request, link) => insert(context, schema, request, link)),
+      },
+    },
+    {
+      path: `${children}/{${schema.name}}`,
+      methods: {
+        GET: below((request, link) => named(schema, request, (name) => read(context, schema, name, link))),
+        PUT: below((request, link) => named(schema, request, (name) => upsert(context, schema, request, name, link))),
+        PATCH: below((request, link) => named(schema, request, (name) => patch(context, schema, request, name, link))),
+        DELETE: below((request, link) => named(schema, request, (name) => remove(context, schema, name, link))),
+      },
+    },
+    parentEndpoint(context, schema, foreign.name, parent),
+  ]
+}
+
+const nestedPath = (parent: Schema, schema: Schema, { params }: AdminRequest): string =>
+  `${collectionPath(parent)}/${encodeURIComponent(params[parent.name] ?? '')}/${schema.admin_api_nested_name ?? schema.name}`
+
+/** `/routes/{routes}/service`: the entity that a foreign field refers to, read and written through its bearer. */
+function parentEndpoint(context: Context, schema: Schema, field: string, parent: Schema): Endpoint {
+  const through =
+    (handle: (request: AdminRequest, child: Stored, id: string | undefined) => Answer | Promise<Answer>): Handler =>
+    (request) =>
+      named(schema, request, (name) => {
+        const child = find(context, schema, name)
+        return child ? handle(request, child, referenceId(child[field])) : notFound
+      })
+  return {
+    path: `${collectionPath(schema)}/{${schema.name}}/${field}`,
+    methods: {
+      GET: through((_, __, id) => (id === undefined ? notFound : read(context, parent, { field: 'id', value: id }))),
+      PUT: through((request, child, id) => upsertParent(context, schema, field, parent, request, child, id)),
+      PATCH: through((request, _, id) =>
+        id === undefined ? notFound : patch(context, parent, request, { field: 'id', value: id }),
+      ),
+      DELETE: () => methodNotAllowed,
+    },
+  }
+}
+
+/** Reads the path's name for an entity and goes on with it. */
+export function named(
+  schema: Schema,
+  { params }: AdminRequest,
+  next: (name: Named) => Answer | Promise<Answer>,
+): Answer | Promise<Answer> {
+  const name = nameOf(schema, params[schema.name] ?? '')
+  return 'refusal' in name ? name.refusal : next(name)
+}
+
+/** Finds the parent that a nested path names and goes on with the link to it. */
+export function linked(
+  context: Context,
+  parent: Schema,
+  field: string,
+  request: AdminRequest,
+  next: (link: Link) => Answer | Promise<Answer>,
+): Answer | Promise<Answer> {
+  return named(parent, request, (name) => {
+    const found = find(context, parent, name)
+    return found ? next({ field, id: found.id }) : notFound
+  })
+}
+
+/** A page of a collection. Nested collections' `next` carries the offset alone, as Kong's do. */
+export function list(context: Context, schema: Schema, request: AdminRequest, link?: Link, nested?: string): Answer {
+  const page = pageArguments(request.query, isUuid)
+  if ('refusal' in page) return refusedPage(context, page.refusal)
+  const { entities, offset } = context.store.reader.page(schema.name, { ...page.request, ...(link && { link }) })
+  if (offset === undefined) return ok({ data: entities, next: null })
+  const encoded = encodeOffset(offset)
+  const next = `${nested ?? collectionPath(schema)}?offset=${encoded}${nested === undefined ? pageQuery(request.query) : ''}`
+  return ok({ data: entities, offset: encoded, next })
+}
+
+/** Without a database Kong takes any offset, and finds nothing behind those that it does not know. */
+export function refusedPage({ writable }: Context, refusal: Answer): Answer {
+  const { code } = refusal.body as { code?: number }
+  return code === 7 && !writable ? ok({ data: [], next: null }) : refusal
+}
+
+/** The arguments that a top-level `next` repeats, in Kong's order. */
+export function pageQuery(query: URLSearchParams): string {
+  const given = ['tags', 'size'].flatMap((name) => {
+    const value = query.get(name)
+    return value === null ? [] : [`&${name}=${encodeURIComponent(value)}`]
+  })
+  return given.join('')
+}
+
+export function read(context: Context, schema: Schema, name: Named, link?: Link): Answer {
+  const found = find(context, schema, name, link)
+  return found ? ok(found) : notFound
+}
+
+/** POST: what the path links wins over the body. */
+export async function insert(context: Context, schema: Schema, request: AdminRequest, link?: Link): Promise<Answer> {
+  const input = inputOf(context, schema, request, undefined, link)
+  if ('refusal' in input) return input.refusal
+  const checked = checkInsert(schema, input.input)
+  if (!checked.ok) return schemaViolation(checked.errors)
+  if (!context.writable) return unsupported(`cannot create '${schema.name}' entities`)
+  const entity = checked.value as Stored
+  const written = await context.store.write([{ do: 'insert', kind: schema.name, entity }])
+  return written.ok ? created(entity) : storeRefusal(written.error)
+}
+
+/** PUT: replaces the entity of this name or creates it; the name in the path wins over the body's. */
+export function upsert(
+  context: Context,
+  schema: Schema,
+  request: AdminRequest,
+  name: Named,
+  link?: Link,
+): Promise<Answer> {
+  return retrying(
+    context,
+    async () => {
+      const existing = find(
+        context,
+        schema,
+        name,
+        fieldOf(schema, name.field)?.unique ? undefined : nestedOnly(name, link),
+      )
+      const input = inputOf(context, schema, request, existing, link)
+      if ('refusal' in input) return input
+      const id = existing?.id ?? (name.field === 'id' ? name.value : randomUUID())
+      const fixed = { ...(name.field !== 'id' && { [name.field]: name.value }), id }
+      const checked = checkUpsert(schema, fixed, keepCreation(existing, input.input))
+      if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
+      if (!context.writable)
+        return { refusal: unsupported(`cannot create or update '${schema.name}' entities${byField(name)}`) }
+      return { entity: checked.value as Stored, operation: 'upsert', claims: name }
+    },
+    schema,
+  )
+}
+
+/** Names that are unique only below their parent are looked for there; ids are looked for everywhere, and so move. */
+const nestedOnly = (name: Named, link?: Link): Link | undefined => (name.field === 'id' ? undefined : link)
+
+/** PATCH: merges the body into the entity, atomically: what others write meanwhile is read again, never lost. */
+export function patch(
+  context: Context,
+  schema: Schema,
+  request: AdminRequest,
+  name: Named,
+  link?: Link,
+): Promise<Answer> {
+  return retrying(
+    context,
+    async () => {
+      const existing = find(context, schema, name, link)
+      if (!existing) return { refusal: link || schema.name === 'plugins' ? notFound : absent(name.field, name.value) }
+      const input = inputOf(context, schema, request, existing)
+      if ('refusal' in input) return input
+      const checked = checkUpdate(schema, existing, { ...input.input, id: existing.id })
+      if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
+      if (!context.writable) return { refusal: unsupported(`cannot update '${schema.name}' entities${byField(name)}`) }
+      return { entity: checked.value as Stored, operation: 'update', expected: existing }
+    },
+    schema,
+  )
+}
+
+/** DELETE: at the top level what is not there counts as deleted; below a parent it is a 404. */
+export async function remove(context: Context, schema: Schema, name: Named, link?: Link): Promise<Answer> {
+  const found = find(context, schema, name, link)
+  if (!found) return link ? notFound : noContent
+  if (!context.writable) return unsupported(`cannot remove '${schema.name}' entities${byField(name, schema)}`)
+  const written = await context.store.write([{ do: 'delete', kind: schema.name, id: found.id }])
+  if (written.ok) return noContent
+  if (written.error.code === 'absent') return link ? notFound : noContent
+  return storeRefusal(written.error)
+}
+
+/** PUT on `/routes/{routes}/service`: writes the entity referred to; where there is none, makes one and refers to it. */
+function upsertParent(
+  context: Context,
+  schema: Schema,
+  field: string,
+  parent: Schema,
+  request: AdminRequest,
+  child: Stored,
+  id: string | undefined,
+): Answer | Promise<Answer> {
+  if (id !== undefined) return upsert(context, parent, request, { field: 'id', value: id })
+  return insertParent(context, schema, field, parent, request, child)
+}
+
+async function insertParent(
+  context: Context,
+  schema: Schema,
+  field: string,
+  parent: Schema,
+  request: AdminRequest,
+  child: Stored,
+): Promise<Answer> {
+  const input = inputOf(context, parent, request)
+  if ('refusal' in input) return input.refusal
+  const checked = checkInsert(parent, input.input)
+  if (!checked.ok) return schemaViolation(checked.errors)
+  if (!context.writable) return unsupported(`cannot create or update '${parent.name}' entities`)
+  const entity = checked.value as Stored
+  const referring = checkUpdate(schema, child, { [field]: { id: entity.id } })
+  if (!referring.ok) return schemaViolation(referring.errors)
+  const written = await context.store.write([
+    { do: 'insert', kind: parent.name, entity },
+    { do: 'update', kind: schema.name, entity: referring.value as Stored, expected: child },
+  ])
+  return written.ok ? ok(entity) : storeRefusal(written.error)
+}
+
+type Attempt =
+  | { readonly refusal: Answer }
+  | { readonly entity: Stored; readonly operation: 'update'; readonly expected: Stored }
+  /** `claims`: the unique name that the entity is written under, which another writer may take first. */
+  | { readonly entity: Stored; readonly operation: 'upsert'; readonly claims: Named }
+
+/** Reads, decides and writes, and begins again where another writer came between. */
+async function retrying({ store }: Context, attempt: () => Promise<Attempt>, schema: Schema): Promise<Answer> {
+  for (let triesLeft = MAX_TRIES; ; triesLeft--) {
+    const change = await attempt()
+    if ('refusal' in change) return change.refusal
+    const written = await store.write([operationOf(schema.name, change)])
+    if (written.ok) return ok(change.entity)
+    if (triesLeft <= 1 || !isOvertaken(written.error, change)) return storeRefusal(written.error)
+    store.reader.renew()
+  }
+}
+
+const operationOf = (kind: string, change: Exclude<Attempt, { refusal: Answer }>): Operation =>
+  change.operation === 'update'
+    ? { do: 'update', kind, entity: change.entity, expected: change.expected }
+    : { do: 'upsert', kind, entity: change.entity }
+
+/** Whether a write failed only because of another one since the entity was read. */
+function isOvertaken(error: StoreError, change: Exclude<Attempt, { refusal: Answer }>): boolean {
+  if (change.operation === 'update') return error.code === 'conflict' || error.code === 'absent'
+  const { field } = change.claims
+  return error.code === 'unique' && field !== 'id' && Object.hasOwn(error.fields, field)
+}
+
+/** A request's body as the checks take it: forms with types, names turned into ids, the path's link laid over it. */
+export function inputOf(
+  context: Context,
+  schema: Schema,
+  { body }: AdminRequest,
+  existing?: Stored,
+  link?: Link,
+): ReturnType<typeof resolveNames> {
+  const value = body.kind === 'form' ? inferForm(schema, body.value, existing) : body.value
+  return resolveNames(context, schema, link ? { ...value, [link.field]: { id: link.id } } : value)
+}
+
+/** Replacing an entity does not make it younger; a client that sends the time along is believed. */
+const keepCreation = (existing: Stored | undefined, input: Record<string, unknown>): Record<string, unknown> =>
+  existing && !Object.hasOwn(input, 'created_at') ? { ...input, created_at: existing['created_at'] } : input
+
+const byField = ({ field }: Named, schema?: Schema): string =>
+  field === 'id' || (schema && !fieldOf(schema, field)?.unique) ? '' : ` by '${field}'`
+
+export type { Link, Checked }

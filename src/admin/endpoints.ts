@@ -1,0 +1,30 @@
+import { ok } from './answers.ts'
+import { crudEndpoints } from './crud.ts'
+import type { NodeFacts } from './node.ts'
+import { configEndpoints } from './routes/config.ts'
+import { consumerEndpoints } from './routes/consumers.ts'
+import { nodeEndpoints } from './routes/node.ts'
+import { schemaEndpoints } from './routes/schemas.ts'
+import { tagEndpoints } from './routes/tags.ts'
+import { upstreamEndpoints } from './routes/upstreams.ts'
+import type { Context, Endpoint } from './types.ts'
+
+/** Collections that follow from schemas but that Kong has switched off: they are reached through their parents only. */
+const SWITCHED_OFF = /^\/targets(\/|$)/
+
+/** Every endpoint of the Admin API. Those written by hand stand before those that follow from schemas. */
+export function allEndpoints(context: Context, node: NodeFacts, exportText: () => string): Endpoint[] {
+  const byHand = [
+    ...nodeEndpoints(context, node),
+    ...schemaEndpoints(context),
+    ...tagEndpoints(context),
+    ...consumerEndpoints(context),
+    ...upstreamEndpoints(context, node),
+    ...configEndpoints(context, exportText),
+  ]
+  const taken = new Set(byHand.map(({ path }) => path))
+  const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path) && !SWITCHED_OFF.test(path))
+  const endpoints = [...byHand, ...generated]
+  const paths = [...endpoints.map(({ path }) => path), '/endpoints'].sort()
+  return [...endpoints, { path: '/endpoints', methods: { GET: () => ok({ data: paths }) } }]
+}

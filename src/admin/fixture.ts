@@ -1,0 +1,127 @@
+/** For tests: an Admin API of its own, on a port of its own, with a store in a folder that goes with it. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { request as httpRequest } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { kinds, pluginSchemas } from '../config/kinds.ts'
+import { indexesOf } from '../store/kinds.ts'
+import { openStore } from '../store/sqlite/open.ts'
+import type { Store } from '../store/store.ts'
+import type { Guarded } from './guard.ts'
+import type { NodeFacts } from './node.ts'
+import { startAdmin } from './server.ts'
+
+export interface TestAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly text: string
+  /** The body as JSON; undefined where it is none. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers whose shape is what they check
+  readonly json: any
+}
+
+export interface TestAdmin {
+  readonly port: number
+  readonly store: Store
+  /** What was logged as an error. */
+  readonly errors: readonly string[]
+  send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<TestAnswer>
+  stop(): Promise<void>
+}
+
+/** Starts an Admin API on 127.0.0.1 with an empty store. */
+export async function startTestAdmin(
+  options: { readonly database?: NodeFacts['database']; readonly guarded?: Guarded } = {},
+): Promise<TestAdmin> {
+  const folder = mkdtempSync(join(tmpdir(), 'gibbon-admin-'))
+  const database = options.database ?? 'sqlite'
+  const store = await openStore({ file: join(folder, 'store.db'), kinds: indexesOf(kinds) })
+  const errors: string[] = []
+  const admin = await startAdmin({
+    listeners: [{ host: '127.0.0.1', port: 0 }],
+    context: { store, kinds, pluginSchemas, writable: database !== 'off' },
+    node: testNode(database),
+    exportText: () => '',
+    ...(options.guarded && { guarded: options.guarded }),
+    log: { error: (text, fields) => errors.push(`${text} ${String(fields?.['error'])}`) },
+  })
+  const [port = 0] = admin.ports
+  return {
+    port,
+    store,
+    errors,
+    send: (method, path, body, headers) => sendTo(port, method, path, body, headers),
+    stop: async () => {
+      await admin.close()
+      await store.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Sends one request; an object is sent as JSON, a text as it is. */
+export function sendTo(
+  port: number,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<TestAnswer> {
+  const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+  const type = typeof body === 'object' ? { 'Content-Type': 'application/json' } : {}
+  const length = { 'Content-Length': String(Buffer.byteLength(text ?? '')) }
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(
+      { host: '127.0.0.1', port, method, path, agent: false, headers: { ...type, ...length, ...headers } },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const answer = Buffer.concat(chunks).toString('utf8')
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, text: answer, json: parsed(answer) })
+        })
+      },
+    )
+    request.on('error', reject)
+    request.end(text)
+  })
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function testNode(database: NodeFacts['database']): NodeFacts {
+  const counters = {
+    connections_accepted: 0,
+    connections_active: 0,
+    connections_handled: 0,
+    connections_reading: 0,
+    connections_waiting: 0,
+    connections_writing: 0,
+    total_requests: 0,
+  }
+  let level = 'notice'
+  return {
+    id: '4f4b15db-2183-42f1-9c8c-6a5fadc9d645',
+    hostname: 'test',
+    version: '0.1.0',
+    database,
+    configuration: {},
+    proxyListeners: [{ ip: '127.0.0.1', port: 8000, listener: '127.0.0.1:8000' }],
+    adminListeners: [{ ip: '127.0.0.1', port: 8001, listener: '127.0.0.1:8001' }],
+    plugins: new Map([['jwt', { version: '3.10.0', priority: 1450 }]]),
+    workers: () => ({ pids: [process.pid], count: 1 }),
+    counters: () => counters,
+    logLevel: {
+      get: () => level,
+      set: (wanted) => (level = wanted),
+      levels: ['debug', 'info', 'notice', 'warn', 'error', 'crit', 'alert', 'emerg'],
+    },
+  }
+}

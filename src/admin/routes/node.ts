@@ -1,0 +1,142 @@
+import { loadedHash } from '../../config/declarative.ts'
+import type { Store } from '../../store/store.ts'
+import { message, methodNotAllowed, noContent, notFound, ok, type Answer } from '../answers.ts'
+import type { NodeFacts } from '../node.ts'
+import type { AdminRequest, Context, Endpoint } from '../types.ts'
+
+/** The version of Kong whose Admin API this is; clients choose their behaviour by it. */
+const KONG_VERSION = '3.10.0'
+
+/** What the node says of itself: `/`, `/status`, `/timers`, its log level, and what a node of this role does not do. */
+export function nodeEndpoints(context: Context, node: NodeFacts): Endpoint[] {
+  const { store } = context
+  const enabled = pluginsInUse(store)
+  return [
+    { path: '/', methods: { GET: () => ok(nodeDocument(context, node, enabled())) } },
+    { path: '/status', methods: { GET: () => ok(statusDocument(store, node)) } },
+    { path: '/status/dns', methods: { GET: () => message(501, 'not implemented with the legacy DNS client') } },
+    { path: '/timers', methods: { GET: () => ok(timersDocument(node)) } },
+    ...logLevelEndpoints(node),
+    ...absentFeatures,
+  ]
+}
+
+function nodeDocument(context: Context, node: NodeFacts, enabledInCluster: readonly string[]): unknown {
+  const { pids, count } = node.workers()
+  return {
+    version: KONG_VERSION,
+    edition: 'community',
+    tagline: 'Welcome to kong',
+    hostname: node.hostname,
+    node_id: node.id,
+    lua_version: `none (Node.js ${process.versions.node})`,
+    pids: { master: process.pid, workers: pids },
+    timers: { running: 0, pending: 0 },
+    configuration: configurationDocument(context, node),
+    plugins: {
+      available_on_server: Object.fromEntries(node.plugins),
+      enabled_in_cluster: enabledInCluster,
+      disabled_on_server: {},
+    },
+    gibbon: {
+      version: node.version,
+      database: node.database,
+      revision: context.store.reader.revision,
+      workers: count,
+    },
+  }
+}
+
+/** Clients know two words for the database, and read both as what may be written: `postgres` entity by entity, `off` not. */
+const databaseWord = ({ database }: NodeFacts): 'off' | 'postgres' => (database === 'off' ? 'off' : 'postgres')
+
+function configurationDocument({ pluginSchemas }: Context, node: NodeFacts): unknown {
+  return {
+    ...node.configuration,
+    database: databaseWord(node),
+    router_flavor: 'traditional_compatible',
+    role: 'traditional',
+    wasm: false,
+    plugins: ['bundled'],
+    loaded_plugins: Object.fromEntries([...pluginSchemas.keys()].map((name) => [name, true])),
+    proxy_listeners: node.proxyListeners.map(listenerDocument),
+    admin_listeners: node.adminListeners.map(listenerDocument),
+    stream_listeners: {},
+  }
+}
+
+const listenerDocument = (listener: NodeFacts['proxyListeners'][number]): unknown => ({
+  ssl: false,
+  http2: false,
+  proxy_protocol: false,
+  deferred: false,
+  bind: false,
+  reuseport: false,
+  'backlog=%d+': false,
+  ...listener,
+})
+
+function statusDocument(store: Store, node: NodeFacts): unknown {
+  const source =
+    node.database === 'off' ? { configuration_hash: loadedHash(store.reader) } : { database: { reachable: true } }
+  return { ...source, server: node.counters(), memory: memoryDocument() }
+}
+
+/** There is no Lua here: the heap of this process stands where dashboards look for the workers' memory. */
+function memoryDocument(): unknown {
+  const { heapUsed } = process.memoryUsage()
+  const mebibytes = `${(heapUsed / 1024 / 1024).toFixed(2)} MiB`
+  return { workers_lua_vms: [{ pid: process.pid, http_allocated_gc: mebibytes }], lua_shared_dicts: {} }
+}
+
+const timersDocument = (node: NodeFacts): unknown => ({
+  worker: { id: 0, count: node.workers().count },
+  stats: { flamegraph: {}, sys: { running: 0, pending: 0, waiting: 0, total: 0, runs: 0 }, timers: {} },
+})
+
+/** The names of all plugins configured, computed once a revision. */
+function pluginsInUse({ reader }: Store): () => readonly string[] {
+  let names: readonly string[] = []
+  let revision = -1
+  return () => {
+    if (reader.revision === revision) return names
+    revision = reader.revision
+    names = [...new Set([...reader.all('plugins')].map((plugin) => String(plugin['name'])))].sort()
+    return names
+  }
+}
+
+function logLevelEndpoints({ logLevel }: NodeFacts): Endpoint[] {
+  const set = ({ params }: AdminRequest): Answer => {
+    const level = params['log_level'] ?? ''
+    if (!logLevel.levels.includes(level)) return message(400, `unknown log level: ${level}`)
+    if (level === logLevel.get()) return message(200, `log level is already ${level}`)
+    logLevel.set(level)
+    return message(200, `log level changed to ${level}`)
+  }
+  return [
+    { path: '/debug/node/log-level', methods: { GET: () => message(200, `log level: ${logLevel.get()}`) } },
+    { path: '/debug/node/log-level/{log_level}', methods: { PUT: set } },
+    { path: '/debug/cluster/log-level/{log_level}', methods: { PUT: set } },
+  ]
+}
+
+const onlyControlPlane = message(
+  400,
+  'this endpoint is only available when Kong is configured to run as Control Plane for the cluster',
+)
+const onlyWasm = message(400, 'this endpoint is only available when wasm is enabled')
+
+/** Paths that exist in every Kong and tell that the feature behind them is not in use. */
+const absentFeatures: readonly Endpoint[] = [
+  { path: '/clustering/data-planes', methods: { GET: () => onlyControlPlane } },
+  { path: '/clustering/status', methods: { GET: () => onlyControlPlane } },
+  { path: '/filter-chains', methods: { GET: () => onlyWasm, POST: () => onlyWasm } },
+  { path: '/cache', methods: { DELETE: () => noContent } },
+  { path: '/cache/{key}', methods: { GET: () => notFound, DELETE: () => noContent } },
+  // An SNI's certificate holds a private key, which is not reached by a name that everyone knows.
+  {
+    path: '/snis/{snis}/certificate',
+    methods: { GET: () => notFound, PUT: () => notFound, PATCH: () => notFound, DELETE: () => methodNotAllowed },
+  },
+]
