@@ -1,0 +1,443 @@
+/** Every setting that has a meaning here, declared once, in the schema language. */
+import { isAddress, isAddressOrRange } from '../schema/address.ts'
+import type { Field } from '../schema/field.ts'
+import type { FormName, FormValue } from './settings-forms.ts'
+
+/** A field whose value is written as text. `default` is that text, or the plain value. */
+export interface Setting extends Field {
+  readonly description: string
+  readonly default?: string | number
+  /** How the text is read where the type does not tell. */
+  readonly $form?: FormName
+  /** Other names of the same setting, as Kong's nginx directives are. */
+  readonly $aliases?: readonly string[]
+  /** One that Kong does not have: its variable begins with `GIBBON_`. */
+  readonly $own?: true
+  /** Values that Kong knows and this gateway does not know yet. */
+  readonly $later?: readonly string[]
+  /** What is said when it is set to something else than the default. */
+  readonly $note?: string
+}
+
+const tcpPort = /:(\d{1,5})$/
+const nameServer = (text: string): string | undefined => {
+  const host = isAddress(text) ? text : text.replace(tcpPort, '').replace(/^\[(.*)\]$/, '$1')
+  return isAddress(host) ? undefined : 'expected IP addresses with an optional port'
+}
+const range = (text: string): string | undefined =>
+  text === 'unix:' || isAddressOrRange(text) ? undefined : 'expected IP addresses, CIDR ranges or unix:'
+const listOfAddresses = { type: 'string', $check: range } as const satisfies Field
+
+const bytes = { type: 'integer', $form: 'bytes' } as const
+const time = { type: 'integer', $form: 'milliseconds' } as const
+const ttl = { type: 'number', between: [0, 31_536_000] } as const
+
+/** By Kong's names where Kong has the setting. Sizes are in bytes, times in ms, but for `dns_*_ttl`, which are in seconds. */
+export const declared = {
+  prefix: {
+    type: 'string',
+    default: './gibbon-prefix',
+    description: 'The folder for the store, the pid file, the logs and the certificate made at the first start.',
+  },
+  role: {
+    type: 'string',
+    default: 'traditional',
+    one_of: ['traditional', 'control_plane', 'data_plane'],
+    $later: ['control_plane', 'data_plane'],
+    description: 'What the node does: traditional does everything.',
+  },
+  database: {
+    type: 'string',
+    default: 'sqlite',
+    one_of: ['off', 'sqlite', 'postgres'],
+    $later: ['postgres'],
+    description:
+      'Where the configuration lives: sqlite keeps it under the prefix, off takes it from a declarative file.',
+  },
+  declarative_config: {
+    type: 'string',
+    description: 'With database = off, the YAML or JSON file that holds the whole configuration.',
+  },
+  declarative_config_string: {
+    type: 'string',
+    encrypted: true,
+    description: 'With database = off, the whole configuration itself, as YAML or JSON.',
+  },
+  node_id: { type: 'string', uuid: true, description: 'The id of this node; made at the first start when not given.' },
+
+  proxy_listen: {
+    type: 'any',
+    $form: 'listeners',
+    default: '0.0.0.0:8000 reuseport backlog=16384, 0.0.0.0:8443 http2 ssl reuseport backlog=16384',
+    description: 'Where the proxy listens.',
+  },
+  admin_listen: {
+    type: 'any',
+    $form: 'listeners',
+    default: '127.0.0.1:8001 reuseport backlog=16384',
+    description: 'Where the Admin API listens. Whoever reaches it controls the gateway.',
+  },
+  status_listen: {
+    type: 'any',
+    $form: 'listeners',
+    default: 'off',
+    $note: 'the Status API is not available yet; the Admin API has /status',
+    description: 'Where the read-only Status API listens.',
+  },
+  stream_listen: {
+    type: 'any',
+    $form: 'listeners',
+    default: 'off',
+    $note: 'proxying TCP and UDP is not available yet',
+    description: 'Where TCP and UDP are proxied.',
+  },
+  port_maps: {
+    type: 'any',
+    $form: 'portMaps',
+    default: '',
+    description: 'Which ports clients see in place of those listened on, such as 80:8000, 443:8443.',
+  },
+  admin_hosts: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    $own: true,
+    description: 'Host names, beside IP addresses, localhost and names without a dot, that the Admin API answers to.',
+  },
+  admin_origins: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    $own: true,
+    description: 'Origins, such as https://manager.example, whose web pages may use the Admin API.',
+  },
+  ssl_cert: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    description: 'Certificate files (PEM) of the proxy; a self-signed one is made under the prefix when not given.',
+  },
+  ssl_cert_key: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    encrypted: true,
+    description: 'The keys (PEM files) of ssl_cert, in the same order.',
+  },
+  lua_ssl_trusted_certificate: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: 'system',
+    description:
+      'What upstream certificates are checked against: PEM files, and system for the well-known authorities.',
+  },
+
+  nginx_worker_processes: {
+    type: 'integer',
+    $form: 'workers',
+    default: 'auto',
+    between: [1, 1024],
+    $aliases: ['nginx_main_worker_processes'],
+    description: 'Threads that proxy; auto is one per core.',
+  },
+  plugins: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: 'bundled',
+    description: 'Plugins that may be used; bundled stands for all that come along, off for none.',
+  },
+  router_flavor: {
+    type: 'string',
+    default: 'traditional_compatible',
+    one_of: ['traditional', 'traditional_compatible', 'expressions'],
+    $later: ['expressions'],
+    description: 'How routes are written; traditional and traditional_compatible route alike here.',
+  },
+
+  log_level: {
+    type: 'string',
+    default: 'notice',
+    one_of: ['debug', 'info', 'notice', 'warn', 'error', 'crit', 'alert', 'emerg'],
+    description: 'The least severe messages that the error log holds.',
+  },
+  log_format: {
+    type: 'string',
+    default: 'auto',
+    one_of: ['auto', 'text', 'json'],
+    $own: true,
+    description: 'How log lines look: text for people, json for programs; auto is text on a terminal, else json.',
+  },
+  proxy_access_log: {
+    type: 'string',
+    default: '/dev/stdout',
+    description:
+      'Where a line per proxied request goes: a file (below the prefix if relative), /dev/stdout, /dev/stderr or off.',
+  },
+  proxy_error_log: {
+    type: 'string',
+    default: '/dev/stderr',
+    description: 'Where the proxy and the gateway itself report what happens.',
+  },
+  admin_access_log: {
+    type: 'string',
+    default: 'logs/admin_access.log',
+    description: 'Where a line per Admin API request goes.',
+  },
+  admin_error_log: { type: 'string', default: '/dev/stderr', description: 'Where the Admin API reports what happens.' },
+  log_queue_bytes: {
+    ...bytes,
+    default: '8m',
+    between: [65_536, 2 ** 30],
+    $own: true,
+    description: 'Log lines that may wait for a slow disk or reader, per worker and log; more are dropped and counted.',
+  },
+
+  headers: {
+    type: 'any',
+    $form: 'headerTokens',
+    default: 'server_tokens, latency_tokens, X-Kong-Request-Id',
+    description: 'Headers put on answers to clients: server_tokens, latency_tokens, single header names, or off.',
+  },
+  headers_upstream: {
+    type: 'any',
+    $form: 'headerTokens',
+    default: 'X-Kong-Request-Id',
+    description: 'Headers put on requests to upstreams: X-Kong-Request-Id, or off.',
+  },
+  trusted_ips: {
+    type: 'array',
+    elements: listOfAddresses,
+    default: '',
+    description: 'Addresses of proxies in front, whose X-Forwarded-* and real_ip_header are believed.',
+  },
+  real_ip_header: {
+    type: 'string',
+    default: 'X-Real-IP',
+    $aliases: ['nginx_proxy_real_ip_header', 'nginx_http_real_ip_header'],
+    description: "The header that names the client's address, believed from trusted_ips.",
+  },
+  real_ip_recursive: {
+    type: 'boolean',
+    default: 'off',
+    $aliases: ['nginx_proxy_real_ip_recursive', 'nginx_http_real_ip_recursive'],
+    description: 'Whether trusted addresses in that header are skipped, from the right, to find the client.',
+  },
+  error_default_type: {
+    type: 'string',
+    default: 'text/plain',
+    one_of: ['application/json', 'application/xml', 'text/html', 'text/plain'],
+    description: "The form of the gateway's own errors for clients without an Accept header.",
+  },
+
+  upstream_keepalive_pool_size: {
+    type: 'integer',
+    default: 512,
+    between: [0, 1_000_000],
+    description: 'Idle upstream connections kept, per worker; 0 keeps none.',
+  },
+  upstream_keepalive_max_requests: {
+    type: 'integer',
+    default: 10_000,
+    between: [0, 1_000_000_000],
+    description: 'Requests that an upstream connection carries before it is closed; 0 for any number.',
+  },
+  upstream_keepalive_idle_timeout: {
+    ...time,
+    default: '60s',
+    between: [0, 86_400_000],
+    description: 'How long an idle upstream connection is kept; 0 for ever.',
+  },
+
+  dns_resolver: {
+    type: 'array',
+    elements: { type: 'string', $check: nameServer },
+    default: '',
+    $aliases: ['resolver_address'],
+    description: 'Name servers (address or address:port); those of /etc/resolv.conf when not given.',
+  },
+  dns_hostsfile: {
+    type: 'string',
+    default: '/etc/hosts',
+    $aliases: ['resolver_hosts_file'],
+    description: 'The hosts file, read at the start.',
+  },
+  dns_order: {
+    type: 'array',
+    elements: { type: 'string', one_of: ['LAST', 'SRV', 'A', 'AAAA', 'CNAME'] },
+    default: 'LAST,SRV,A,CNAME',
+    $aliases: ['resolver_family', 'dns_family'],
+    description: 'Record types asked for, in order; LAST is the one that was found before.',
+  },
+  dns_valid_ttl: {
+    ...ttl,
+    $aliases: ['resolver_valid_ttl'],
+    description: 'Seconds that an answer is kept, in place of its own time.',
+  },
+  dns_stale_ttl: {
+    ...ttl,
+    default: 3600,
+    $aliases: ['resolver_stale_ttl'],
+    description: 'Seconds that an outlived answer may be used while a new one is asked for.',
+  },
+  dns_cache_size: {
+    type: 'integer',
+    default: 10_000,
+    between: [1, 10_000_000],
+    $aliases: ['resolver_lru_cache_size'],
+    description: 'Names remembered, per worker.',
+  },
+  dns_not_found_ttl: { ...ttl, default: 30, description: 'Seconds that the absence of a name is remembered.' },
+  dns_error_ttl: {
+    ...ttl,
+    default: 1,
+    $aliases: ['resolver_error_ttl'],
+    description: 'Seconds that a failed question is remembered.',
+  },
+
+  client_max_body_size: {
+    ...bytes,
+    default: '0',
+    $aliases: ['nginx_http_client_max_body_size', 'nginx_proxy_client_max_body_size'],
+    description: 'The longest request body; 0 for any, which nothing holds in memory. Longer ones are answered 413.',
+  },
+  client_body_buffer_size: {
+    ...bytes,
+    default: '64k',
+    between: [0, 2 ** 30],
+    $aliases: ['nginx_http_client_body_buffer_size', 'nginx_proxy_client_body_buffer_size'],
+    description:
+      'A chunked request body that is complete within this is sent on with its length; a longer one stays chunked.',
+  },
+  lua_max_req_headers: {
+    type: 'integer',
+    default: 100,
+    between: [1, 1000],
+    description: 'The most header lines of a request; more are answered 400.',
+  },
+  request_line_bytes: {
+    ...bytes,
+    default: '8k',
+    between: [512, 2 ** 20],
+    $own: true,
+    description: 'The longest request line; longer ones are answered 414.',
+  },
+  request_head_bytes: {
+    ...bytes,
+    default: '32k',
+    between: [1024, 2 ** 20],
+    $own: true,
+    description: 'The longest head of a request; longer ones are answered 400.',
+  },
+  response_head_bytes: {
+    ...bytes,
+    default: '64k',
+    between: [1024, 2 ** 20],
+    $own: true,
+    description: "The longest head of an upstream's response; longer ones are answered 502.",
+  },
+  max_connections: {
+    type: 'integer',
+    default: 16_384,
+    between: [1, 1_000_000],
+    $own: true,
+    $aliases: ['nginx_events_worker_connections'],
+    description: 'Client connections per worker; further ones are closed at once.',
+  },
+  client_header_timeout: {
+    ...time,
+    default: '60s',
+    between: [1, 86_400_000],
+    $own: true,
+    $aliases: ['nginx_http_client_header_timeout', 'nginx_proxy_client_header_timeout'],
+    description: 'How long a client may take to send a request head.',
+  },
+  client_body_timeout: {
+    ...time,
+    default: '60s',
+    between: [1, 86_400_000],
+    $own: true,
+    $aliases: ['nginx_http_client_body_timeout', 'nginx_proxy_client_body_timeout'],
+    description: 'How long a client may pause within a request body.',
+  },
+  keepalive_timeout: {
+    ...time,
+    default: '75s',
+    between: [0, 86_400_000],
+    $own: true,
+    $aliases: ['nginx_http_keepalive_timeout', 'nginx_proxy_keepalive_timeout'],
+    description: 'How long an idle client connection is kept; 0 closes it after each answer.',
+  },
+  keepalive_requests: {
+    type: 'integer',
+    default: 10_000,
+    between: [1, 1_000_000_000],
+    $own: true,
+    $aliases: ['nginx_http_keepalive_requests', 'nginx_proxy_keepalive_requests'],
+    description: 'Requests that a client connection carries before it is closed.',
+  },
+  send_timeout: {
+    ...time,
+    default: '60s',
+    between: [1, 86_400_000],
+    $own: true,
+    $aliases: ['nginx_http_send_timeout', 'nginx_proxy_send_timeout'],
+    description: 'How long a client may take none of an answer.',
+  },
+  drain_timeout: {
+    ...time,
+    default: '10s',
+    between: [0, 86_400_000],
+    $own: true,
+    description: 'How long a stop waits for requests in flight.',
+  },
+  admin_body_bytes: {
+    ...bytes,
+    default: '10m',
+    between: [1024, 2 ** 30],
+    $own: true,
+    $aliases: ['nginx_admin_client_max_body_size'],
+    description: 'The longest body that the Admin API takes.',
+  },
+  mem_cache_size: {
+    ...bytes,
+    default: '128m',
+    between: [65_536, 2 ** 40],
+    description: 'Memory for consumers and credentials read from the store, shared by the workers.',
+  },
+  token_cache_bytes: {
+    ...bytes,
+    default: '64m',
+    between: [0, 2 ** 40],
+    $own: true,
+    description: 'Memory per worker for tokens that were verified before.',
+  },
+} as const satisfies { readonly [name: string]: Setting }
+
+type Declared = typeof declared
+type ValueOf<S extends Setting> = S extends { readonly $form: infer Name extends FormName }
+  ? FormValue<Name>
+  : S extends { readonly one_of: readonly (infer One)[] }
+    ? S extends { readonly $later: readonly (infer Later)[] }
+      ? Exclude<One, Later>
+      : One
+    : S['type'] extends 'boolean'
+      ? boolean
+      : S['type'] extends 'integer' | 'number'
+        ? number
+        : S['type'] extends 'array'
+          ? readonly string[]
+          : string
+
+export type SettingName = keyof Declared
+
+/** Every setting's value. Plain data, so that it can be handed to other threads. */
+export type Settings = {
+  readonly [Name in SettingName]: Declared[Name] extends { readonly default: unknown }
+    ? ValueOf<Declared[Name]>
+    : ValueOf<Declared[Name]> | undefined
+}
+
+/** The declarations with their full type, for code that goes through all of them. */
+export const allSettings: ReadonlyMap<SettingName, Setting> = new Map(
+  Object.entries(declared) as [SettingName, Setting][],
+)

@@ -1,0 +1,178 @@
+/** How a setting's text, as it stands in a file or a variable, becomes its value. */
+import { availableParallelism } from 'node:os'
+
+export type Read<T> = { readonly value: T } | { readonly error: string }
+
+/** One entry of a `*_listen` setting. */
+export interface Listener {
+  readonly ip: string
+  readonly port: number
+  readonly ssl: boolean
+  readonly http2: boolean
+  readonly proxy_protocol: boolean
+  readonly deferred: boolean
+  readonly bind: boolean
+  readonly reuseport: boolean
+  /** The longest queue of connections not yet accepted; undefined for the system's own. */
+  readonly backlog: number | undefined
+  readonly ipv6only: boolean | undefined
+  readonly so_keepalive: string | undefined
+  /** The entry as it was written, flags included, `http2` left out as Kong does. */
+  readonly listener: string
+}
+
+/** A port that clients see, and the gateway's own behind it. */
+export interface PortMap {
+  readonly outside: number
+  readonly listening: number
+}
+
+/** Every form but the plain ones that follow from a field's type. */
+export const forms = {
+  bytes,
+  milliseconds,
+  listeners,
+  workers,
+  portMaps,
+  headerTokens,
+  words: (text: string): Read<readonly string[]> => ({ value: text.split(/[\s,]+/).filter(Boolean) }),
+} as const
+
+export type FormName = keyof typeof forms
+export type FormValue<Name extends FormName> = Extract<ReturnType<(typeof forms)[Name]>, { value: unknown }>['value']
+
+/** The forms of plain types. */
+export const plainForms = {
+  string: (text: string): Read<string> => ({ value: text }),
+  integer: (text: string): Read<number> =>
+    /^-?\d{1,15}$/.test(text) ? { value: Number(text) } : { error: 'expected a whole number' },
+  number: (text: string): Read<number> =>
+    /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? { value: Number(text) } : { error: 'expected a number' },
+  boolean: onOrOff,
+  array: (text: string): Read<readonly string[]> => ({ value: splitList(text) }),
+} as const
+
+/** A comma-separated list's entries, without the spaces around them. */
+export const splitList = (text: string): string[] =>
+  text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter(Boolean)
+
+function onOrOff(text: string): Read<boolean> {
+  if (text === 'on' || text === 'true') return { value: true }
+  if (text === 'off' || text === 'false') return { value: false }
+  return { error: 'expected on or off' }
+}
+
+const byteUnits: { readonly [unit: string]: number } = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
+
+function bytes(text: string): Read<number> {
+  const [, digits, unit] = /^(\d{1,12})([kmg]?)b?$/i.exec(text) ?? []
+  if (digits === undefined) return { error: 'expected a size such as 8k, 10m, 1g or a number of bytes' }
+  return { value: Number(digits) * byteUnits[unit!.toLowerCase()]! }
+}
+
+const timeUnits: { readonly [unit: string]: number } = {
+  ms: 1,
+  s: 1000,
+  '': 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+function milliseconds(text: string): Read<number> {
+  const [, digits, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text) ?? []
+  if (digits === undefined) return { error: 'expected a time such as 500ms, 30s, 1m or a number of seconds' }
+  return { value: Math.round(Number(digits) * timeUnits[unit ?? '']!) }
+}
+
+function workers(text: string): Read<number> {
+  if (text === 'auto') return { value: availableParallelism() }
+  return /^[1-9]\d{0,3}$/.test(text) ? { value: Number(text) } : { error: 'expected auto or a number from 1' }
+}
+
+function portMaps(text: string): Read<readonly PortMap[]> {
+  const maps: PortMap[] = []
+  for (const entry of splitList(text)) {
+    const [, outside, listening] = /^(\d{1,5}):(\d{1,5})$/.exec(entry) ?? []
+    if (!isPort(outside) || !isPort(listening))
+      return { error: `expected outside:listening pairs such as 80:8000, not ${entry}` }
+    maps.push({ outside: Number(outside), listening: Number(listening) })
+  }
+  return { value: maps }
+}
+
+const isPort = (text: string | undefined): boolean => Number(text) >= 1 && Number(text) <= 65_535
+
+// Kong's words, and for those that stand for several headers, which.
+const headerWords: { readonly [word: string]: readonly string[] } = {
+  server_tokens: ['via', 'server'],
+  latency_tokens: [
+    'x-kong-proxy-latency',
+    'x-kong-response-latency',
+    'x-kong-admin-latency',
+    'x-kong-upstream-latency',
+  ],
+  via: ['via'],
+  server: ['server'],
+  'x-kong-proxy-latency': ['x-kong-proxy-latency'],
+  'x-kong-response-latency': ['x-kong-response-latency'],
+  'x-kong-admin-latency': ['x-kong-admin-latency'],
+  'x-kong-upstream-latency': ['x-kong-upstream-latency'],
+  'x-kong-upstream-status': ['x-kong-upstream-status'],
+  'x-kong-request-id': ['x-kong-request-id'],
+}
+
+function headerTokens(text: string): Read<readonly string[]> {
+  const words = splitList(text.toLowerCase())
+  if (words.length === 1 && words[0] === 'off') return { value: [] }
+  const unknown = words.find((word) => !Object.hasOwn(headerWords, word))
+  if (unknown !== undefined)
+    return { error: `no header is called ${unknown}; known: off, ${Object.keys(headerWords).join(', ')}` }
+  return { value: [...new Set(words.flatMap((word) => headerWords[word]!))] }
+}
+
+const flagForm =
+  /^(?:ssl|http2|proxy_protocol|deferred|bind|reuseport|backlog=\d{1,9}|ipv6only=(?:on|off)|so_keepalive=(?:on|off|\w*:\w*:\d*))$/
+const listenerForm =
+  'expected off, or addresses such as 0.0.0.0:8443 http2 ssl reuseport backlog=16384, separated by commas'
+
+function listeners(text: string): Read<readonly Listener[]> {
+  const entries = splitList(text)
+  if (entries[0] === 'off') return { value: [] }
+  const list: Listener[] = []
+  for (const entry of entries) {
+    const [address = '', ...flags] = entry.split(/\s+/)
+    const [, ip, port] = /^(\[[\da-f:.]+\]|[a-z\d*][a-z\d.-]*):(\d{1,5})$/i.exec(address) ?? []
+    const wrong = flags.find((flag) => !flagForm.test(flag))
+    // Port 0 lets the system choose one.
+    if (ip === undefined || Number(port) > 65_535)
+      return { error: `${listenerForm}; ${address} is no address with a port` }
+    if (wrong !== undefined) return { error: `${listenerForm}; ${wrong} is no known flag` }
+    list.push(listenerOf(ip, Number(port), flags))
+  }
+  return { value: list }
+}
+
+function listenerOf(ip: string, port: number, flags: readonly string[]): Listener {
+  const valueOf = (name: string): string | undefined =>
+    flags.find((flag) => flag.startsWith(`${name}=`))?.slice(name.length + 1)
+  const backlog = valueOf('backlog')
+  const ipv6only = valueOf('ipv6only')
+  return {
+    ip,
+    port,
+    ssl: flags.includes('ssl'),
+    http2: flags.includes('http2'),
+    proxy_protocol: flags.includes('proxy_protocol'),
+    deferred: flags.includes('deferred'),
+    bind: flags.includes('bind'),
+    reuseport: flags.includes('reuseport'),
+    backlog: backlog === undefined ? undefined : Number(backlog),
+    ipv6only: ipv6only === undefined ? undefined : ipv6only === 'on',
+    so_keepalive: valueOf('so_keepalive'),
+    listener: [`${ip}:${port}`, ...flags.filter((flag) => flag !== 'http2')].join(' '),
+  }
+}
