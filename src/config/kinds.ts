@@ -1,23 +1,49 @@
 /** Every kind of entity, with the plugins' and vaults' settings put in their places and references between kinds tied. */
+import { ca_certificates } from '../entities/ca_certificates.ts'
+import { certificates } from '../entities/certificates.ts'
+import { clustering_data_planes } from '../entities/clustering_data_planes.ts'
 import { consumers } from '../entities/consumers.ts'
+import { filter_chains } from '../entities/filter_chains.ts'
+import { key_sets } from '../entities/key_sets.ts'
+import { keys } from '../entities/keys.ts'
+import { parameters } from '../entities/parameters.ts'
 import { plugins } from '../entities/plugins.ts'
 import { routes } from '../entities/routes.ts'
 import { services } from '../entities/services.ts'
+import { snis } from '../entities/snis.ts'
+import { tags } from '../entities/tags.ts'
 import { targets } from '../entities/targets.ts'
 import { upstreams } from '../entities/upstreams.ts'
+import { vaults } from '../entities/vaults.ts'
+import { workspaces } from '../entities/workspaces.ts'
 import { bundledPlugins } from '../plugins/index.ts'
 import type { Field, Fields, Schema, Subschema } from '../schema/field.ts'
+import { bundledVaults } from '../vaults/index.ts'
 
 /** The plugins' settings by the plugin's name. */
 export const pluginSchemas: ReadonlyMap<string, Schema> = new Map(bundledPlugins.map(({ name, schema }) => [name, schema]))
 
+/** The vaults' settings by the vault's name. */
+export const vaultSchemas: ReadonlyMap<string, Schema> = new Map(bundledVaults.map((schema) => [schema.name, schema]))
+
 const declared: readonly Schema[] = [
+  workspaces,
+  consumers,
+  certificates,
   services,
   routes,
-  consumers,
+  snis,
   upstreams,
   targets,
   { ...plugins, subschemas: pluginSchemas },
+  tags,
+  ca_certificates,
+  clustering_data_planes,
+  parameters,
+  { ...vaults, subschemas: vaultSchemas },
+  key_sets,
+  keys,
+  filter_chains,
   ...bundledPlugins.flatMap(({ entities }) => entities),
 ]
 

@@ -102,7 +102,9 @@ export const routes = {
     {
       conditional: {
         if_field: 'protocols',
-        if_match: { elements: { type: 'string', not_one_of: ['grpcs', 'https', 'tls', 'tls_passthrough'] } },
+        if_match: {
+          elements: { type: 'string', required: true, len_min: 1, not_one_of: ['grpcs', 'https', 'tls', 'tls_passthrough'] },
+        },
         then_field: 'snis',
         then_match: { len_eq: 0 },
         then_err: "'snis' can only be set when 'protocols' is 'grpcs', 'https', 'tls' or 'tls_passthrough'",

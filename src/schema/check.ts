@@ -23,18 +23,21 @@ export const realContext: CheckContext = {
 
 /** Checks a POST's body, fills defaults and generated values, and returns the entity with every field present (null where it has no value). */
 export function checkInsert(schema: Schema, input: unknown, context: CheckContext = realContext): Checked {
-  return prepared(schema, input, (value) => write(schema, value, 'insert', context))
+  return prepared(schema, input, (value) => write(schema, value, 'insert', atOnce(context)))
 }
 
 /** Checks a PUT's body: like an insert, but the path gives `id` or the endpoint key (`fixed`), which win over the body. */
 export function checkUpsert(schema: Schema, fixed: Record<string, unknown>, input: unknown, context: CheckContext = realContext): Checked {
   const body = isTable(input) ? { ...asObject(input), ...fixed } : input
-  return prepared(schema, body, (value) => write(schema, value, 'upsert', context))
+  return prepared(schema, body, (value) => write(schema, value, 'upsert', atOnce(context)))
 }
 
 /** Checks as an insert does, but for what only the entity's own collection does with a body: what `POST /schemas/:entity/validate` asks. */
 export function checkOnly(schema: Schema, input: unknown, context: CheckContext = realContext): Checked {
-  return isTable(input) ? write(schema, asObject(input), 'insert', context) : notAnEntity
+  if (!isTable(input)) return notAnEntity
+  const object = asObject(input)
+  ignoreUpdatedAt(schema, object)
+  return write(schema, object, 'insert', atOnce(context))
 }
 
 /** Checks a PATCH's body against the entity as it stands; records merge deeply, arrays are replaced, null clears. */
@@ -44,7 +47,18 @@ export function checkUpdate(
   input: unknown,
   context: CheckContext = realContext,
 ): Checked {
-  return prepared(schema, input, (value) => update(schema, existing, value, context))
+  return prepared(schema, input, (value) => update(schema, existing, value, atOnce(context)))
+}
+
+/** Clients send back what they read elsewhere: `updated_at` is taken, and ignored, by entities without it too. */
+function ignoreUpdatedAt(schema: Schema, value: Table): void {
+  if (!fieldsOf(schema).has('updated_at')) delete value['updated_at']
+}
+
+/** One check has one time. */
+function atOnce(context: CheckContext): CheckContext {
+  const time = context.now()
+  return { ...context, now: () => time }
 }
 
 const notAnEntity: Checked = { ok: false, errors: { '@entity': ['expected an input table'] } }
@@ -52,6 +66,7 @@ const notAnEntity: Checked = { ok: false, errors: { '@entity': ['expected an inp
 function prepared(schema: Schema, input: unknown, next: (value: Table) => Checked): Checked {
   if (!isTable(input)) return notAnEntity
   const object = asObject(input)
+  ignoreUpdatedAt(schema, object)
   const outcome = schema.$prepare?.(object) ?? { value: object }
   return 'errors' in outcome ? { ok: false, errors: outcome.errors } : next(outcome.value)
 }

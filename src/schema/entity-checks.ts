@@ -1,5 +1,5 @@
 import { type ErrorTree, quotedList } from './errors.ts'
-import type { EntityCheck, Field, FieldMatch, Fields, Shape } from './field.ts'
+import type { EntityCheck, Field, FieldMatch, Fields } from './field.ts'
 import { type Table, define, isNonEmpty, isReference, own, setAt, valueAt } from './value.ts'
 
 /** What a check between fields is given beside its own declaration. */
@@ -10,6 +10,8 @@ interface Given {
   readonly matches: (field: Field, value: unknown) => unknown
   /** Where a check puts what it finds wrong with one field. */
   readonly errors: ErrorTree
+  /** Seconds since 1970. */
+  readonly now: () => number
   /** Put before the texts that say so when a PATCH is checked. */
   readonly updating: string
 }
@@ -97,8 +99,8 @@ const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
   custom_entity_check: {
     fields: ({ field_sources }) => field_sources,
     needed: ({ field_sources }) => field_sources,
-    run: ({ field_sources, $check }, { entity }) =>
-      $check?.(Object.fromEntries(field_sources.map((name) => [name, valueAt(entity, name)]))),
+    run: ({ field_sources, $check }, { entity, now }) =>
+      $check?.(Object.fromEntries(field_sources.map((name) => [name, valueAt(entity, name)])), now()),
   },
 }
 
@@ -139,13 +141,13 @@ function holds(given: Given, path: string, match: FieldMatch): boolean {
 
 /** How the checks of an entity or record are run. */
 export interface EntityCheckRun {
-  readonly shape: Shape
   readonly fields: ReadonlyMap<string, Field>
   readonly entity: Table
   /** Whether absent fields count as missing, as they do not in an update. */
   readonly full: boolean
   readonly updating: boolean
   readonly matches: Given['matches']
+  readonly now: () => number
 }
 
 /** Runs checks between fields and adds what they find to `errors`. */
@@ -154,6 +156,7 @@ export function runEntityChecks(checks: readonly EntityCheck[] | undefined, run:
     entity: run.entity,
     fieldAt: (path) => fieldAt(run.fields, path),
     matches: run.matches,
+    now: run.now,
     errors,
     updating: run.updating ? 'when updating, ' : '',
   }

@@ -104,8 +104,8 @@ export interface EntityCheck {
     readonly field_sources: readonly string[]
     readonly run_with_missing_fields?: boolean
     readonly run_with_invalid_fields?: boolean
-    /** Returns what is wrong with the fields of `field_sources`. */
-    readonly $check?: (entity: Readonly<Record<string, unknown>>) => string | undefined
+    /** Returns what is wrong with the fields of `field_sources`; `now` is in seconds since 1970. */
+    readonly $check?: (entity: Readonly<Record<string, unknown>>, now: number) => string | undefined
   }
 }
 

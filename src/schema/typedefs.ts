@@ -68,7 +68,7 @@ export const protocols_http = {
   type: 'set',
   required: true,
   default: httpProtocolNames,
-  elements: { type: 'string', one_of: httpProtocolNames },
+  elements: { type: 'string', required: true, len_min: 1, one_of: httpProtocolNames },
   description: 'The HTTP protocols of the requests that this applies to.',
 } as const satisfies Field
 

@@ -25,7 +25,14 @@ export function validate(shape: Shape, value: Table, how: Validation): ErrorTree
   for (const [name, field] of fieldsOf(shape)) {
     if (field.required && isMissing(own(value, name), how)) define(errors, name, 'required field missing')
   }
-  const run = { shape, fields, entity: value, full: how.full, updating: how.updating, matches: (field: Field, it: unknown) => errorOf(field, it, how) }
+  const run = {
+    fields,
+    entity: value,
+    full: how.full,
+    updating: how.updating,
+    matches: (field: Field, it: unknown) => errorOf(field, it, how),
+    now: how.context.now,
+  }
   runEntityChecks(shape.entity_checks, run, errors)
   runEntityChecks(subschema?.entity_checks, run, errors)
   return errors

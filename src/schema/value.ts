@@ -44,5 +44,5 @@ export function define(table: Table, key: string, value: unknown): void {
 }
 
 /** Whether a text stands for a secret kept elsewhere, such as `{vault://env/NAME}`. */
-export const isReference = (value: unknown): value is string =>
+export const isReference = (value: unknown): boolean =>
   typeof value === 'string' && value.startsWith('{vault://') && value.endsWith('}')

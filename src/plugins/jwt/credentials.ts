@@ -30,7 +30,13 @@ export const jwt_secrets = {
         description: 'What tokens name it by; made when none is given.',
       },
     },
-    { secret: { type: 'string', auto: true, description: 'The key of HS256, HS384 and HS512; made when none is given.' } },
+    {
+      secret: {
+        type: 'string',
+        auto: true,
+        description: 'The key of HS256, HS384 and HS512; made when none is given.',
+      },
+    },
     { rsa_public_key: { type: 'string', description: 'The public key of the other algorithms, in PEM.' } },
     {
       algorithm: {
@@ -60,7 +66,9 @@ export const jwt_secrets = {
     {
       conditional: {
         if_field: 'algorithm',
-        if_match: { match_any: { patterns: ['^RS256$', '^RS384$', '^RS512$', '^PS256$', '^PS384$', '^PS512$', '^EdDSA$'] } },
+        if_match: {
+          match_any: { patterns: ['^RS256$', '^RS384$', '^RS512$', '^PS256$', '^PS384$', '^PS512$', '^EdDSA$'] },
+        },
         then_field: 'rsa_public_key',
         then_match: { required: true, $check: keyError },
       },

@@ -5,7 +5,14 @@ import { protocols_http } from '../../schema/typedefs.ts'
 export const schema = {
   name: 'jwt',
   fields: [
-    { consumer: { type: 'foreign', reference: 'consumers', eq: null, description: 'Not possible: it is the plugin that finds the consumer.' } },
+    {
+      consumer: {
+        type: 'foreign',
+        reference: 'consumers',
+        eq: null,
+        description: 'Not possible: it is the plugin that finds the consumer.',
+      },
+    },
     { protocols: protocols_http },
     {
       config: {
@@ -46,7 +53,7 @@ export const schema = {
           {
             claims_to_verify: {
               type: 'set',
-              elements: { type: 'string', one_of: ['exp', 'nbf'] },
+              elements: { type: 'string', required: true, len_min: 1, one_of: ['exp', 'nbf'] },
               description: 'The registered claims that a token must have and satisfy.',
             },
           },
