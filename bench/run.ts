@@ -1,7 +1,7 @@
 /** `npm run bench`: what a request costs in each gateway, measured in one run. README.md tells what the figures mean. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Options, readOptions } from './options.ts'
@@ -30,8 +30,13 @@ process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
-const checks = await bench(options)
-process.exit(options.check && checks.some(({ met }) => !met) ? 1 : 0)
+try {
+  const checks = await bench(options)
+  process.exit(options.check && checks.some(({ met }) => !met) ? 1 : 0)
+} catch (error) {
+  say(`bench: ${(error as Error).message}`)
+  process.exit(1)
+}
 
 async function bench(options: Options): Promise<readonly Check[]> {
   const upstream = startWorker(cores.rest, 'upstream.ts')
@@ -65,11 +70,22 @@ async function startAll(options: Options, upstreamPort: number): Promise<readonl
 }
 
 async function startOne(subject: Subject, upstreamPort: number): Promise<Measured> {
-  const running = await subject.start(mkdtempSync(join(directory, 'subject-')), upstreamPort)
-  await waitUntilListening(subject, running)
-  await verify(subject, running)
+  const own = mkdtempSync(join(directory, 'subject-'))
+  const running = await subject.start(own, upstreamPort)
+  try {
+    await waitUntilListening(subject, running)
+    await verify(subject, running)
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${lastLines(own)}`, { cause: error })
+  }
   say(`started: ${subject.name}: ${subject.about}`)
   return { subject, running }
+}
+
+/** What a gateway that would not start wrote last. */
+function lastLines(directory: string): string {
+  const logs = readdirSync(directory).filter((name) => name.endsWith('.log'))
+  return logs.map((name) => readFileSync(join(directory, name), 'utf8').split('\n').slice(-10).join('\n')).join('\n')
 }
 
 async function waitUntilListening({ name }: Subject, { process: child, port }: Running): Promise<void> {
