@@ -49,9 +49,13 @@ try {
   await each('renew', some, () => store.reader.renew())
   const local = localEntities(store.reader, { kinds })
   for (const key of some) local.by('jwt_secrets', 'key', key)
-  await each('hit in a worker\'s memory', many(some), (key) => local.by('jwt_secrets', 'key', key))
+  await each("hit in a worker's memory", many(some), (key) => local.by('jwt_secrets', 'key', key))
   await each('absent, remembered', many(['nobody']), (key) => local.by('jwt_secrets', 'key', key))
-  await each('absent, never asked for', some.map((key) => `${key}x`), (key) => local.by('jwt_secrets', 'key', key))
+  await each(
+    'absent, never asked for',
+    some.map((key) => `${key}x`),
+    (key) => local.by('jwt_secrets', 'key', key),
+  )
   await each('page of 1000', some.slice(0, 20), () => store.reader.page('consumers', { size: 1000 }))
 
   await writers(1, 2000)
@@ -72,7 +76,10 @@ function withCredential(at: number): [Entry, Entry] {
   const id = randomUUID()
   const times = { created_at: 1_700_000_000, updated_at: 1_700_000_000 }
   return [
-    { kind: 'consumers', entity: { id, username: `consumer-${at}-${id.slice(0, 4)}`, custom_id: null, tags: null, ...times } },
+    {
+      kind: 'consumers',
+      entity: { id, username: `consumer-${at}-${id.slice(0, 4)}`, custom_id: null, tags: null, ...times },
+    },
     {
       kind: 'jwt_secrets',
       entity: {

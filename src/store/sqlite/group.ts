@@ -102,7 +102,7 @@ function changeLog(db: DatabaseSync, keep: number) {
       base = revisionOf(last)
       changes = []
     },
-    record(kind: string, id: string, operation: Change['operation']) {
+    record: (kind: string, id: string, operation: Change['operation']) => {
       changes.push({ revision: base + changes.length + 1, kind, id, operation })
     },
     length: () => changes.length,

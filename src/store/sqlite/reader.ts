@@ -4,8 +4,9 @@ import type { Change, Kind, Page, PageRequest, Reader, Stored } from '../store.t
 import { connectReadOnly } from './file.ts'
 import { filteredIds, tagPages } from './page.ts'
 
-/** How long after a renewal a reader looks for a fresh transaction of the same revision, in ms. */
-const refreshMs = 20
+/** How often, and how many times after a renewal, a reader looks for a fresh transaction of the same revision. */
+const refreshMs = 10
+const refreshes = 10
 
 /** Entities that one step of `all` reads. */
 const step = 500
@@ -19,8 +20,8 @@ export interface ReaderOptions {
  * Opens a reader of its own for this thread; the file must have been prepared by `openStore`.
  *
  * It holds one read transaction, so that whatever it answers is of one revision. A transaction that reads from the
- * write-ahead log keeps that log from being begun anew, so each renewal is soon followed by a second one that changes
- * nothing: another connection begins a transaction, and takes over if it sees the very same revision.
+ * write-ahead log keeps that log from being begun anew, so each renewal is soon followed by others that change nothing:
+ * a second connection begins a transaction, and takes over if it sees the very same revision.
  * `all` reads in steps, and is to be used up before the next `renew`.
  */
 export function openReader(file: string, kinds: readonly KindIndex[], { now = Date.now }: ReaderOptions = {}): Reader {
@@ -28,19 +29,18 @@ export function openReader(file: string, kinds: readonly KindIndex[], { now = Da
   let held = session(connectReadOnly(file), indexes, now)
   let spare = session(connectReadOnly(file), indexes, now)
   let timer: NodeJS.Timeout | undefined
+  let refreshesLeft = 0
   held.begin()
 
   const refreshLater = () => {
-    timer ??= setTimeout(refresh, refreshMs).unref()
+    if (refreshesLeft > 0) timer ??= setTimeout(refresh, refreshMs).unref()
   }
   const refresh = () => {
     timer = undefined
-    if (spare.begin() !== held.revision) {
-      spare.end()
-      return refreshLater()
-    }
-    held.end()
-    ;[held, spare] = [spare, held]
+    refreshesLeft--
+    if (spare.begin() === held.revision) [held, spare] = [spare, held]
+    spare.end()
+    refreshLater()
   }
   return {
     get revision() {
@@ -48,6 +48,7 @@ export function openReader(file: string, kinds: readonly KindIndex[], { now = Da
     },
     renew() {
       held.end()
+      refreshesLeft = refreshes
       refreshLater()
       return held.begin()
     },
@@ -134,7 +135,8 @@ function session(db: DatabaseSync, indexes: ReadonlyMap<string, KindIndex>, now:
       return this.revision
     },
     end(): void {
-      commit.run()
+      // There is none after a renewal that failed.
+      if (db.isTransaction) commit.run()
     },
     get,
     by(kind: Kind, field: string, value: string): Stored | undefined {

@@ -24,6 +24,7 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './writer.ts' : './write
 export function startWriter(workerData: WriterData, { committed, died }: WriterEvents): Promise<WriterThread> {
   const worker = new Worker(entry, { workerData, name: 'store writer' })
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   const send = (message: ToWriter) => worker.postMessage(message)
   let closing = false
   let dead: Error | undefined

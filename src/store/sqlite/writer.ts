@@ -10,8 +10,8 @@ import type { FromWriter, ToWriter, WriterData } from './messages.ts'
 const checkpointCommits = 100
 const checkpointChanges = 1000
 
-/** Pages in the write-ahead log from which on it is begun anew: 8 MB. */
-const restartPages = 2048
+/** Pages in the write-ahead log from which on it is begun anew: 32 MB. */
+const restartPages = 8192
 
 /** How long that waits for readers to let go of the log, in ms; writes wait meanwhile. */
 const restartWaitMs = 60
