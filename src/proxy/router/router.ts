@@ -1,0 +1,311 @@
+/**
+ * Which route a request takes. Hosts and path prefixes are looked up, not tried one after the other: what a request costs
+ * depends on its own length and on the rules that its host and path meet, not on how many routes there are.
+ */
+import { matchesHeaders, matchesSni } from './conditions.ts'
+import { emptyTree, type PathNode, withoutRule, withRule } from './path-tree.ts'
+import {
+  beats,
+  type CompiledRoute,
+  compileRoute,
+  type Match,
+  type Placement,
+  type RouteInput,
+  type Rule,
+  splitHost,
+} from './rule.ts'
+
+export type { Match, RouteInput } from './rule.ts'
+
+/** What the router looks at in a request. */
+export interface RoutingRequest {
+  readonly method: string
+  /** The Host header as received, maybe with a port; the empty string when there is none. */
+  readonly host: string
+  /** The port that host rules with a port compare with when the Host header has none. */
+  readonly port: number
+  /** As `normalisePath` gives it. */
+  readonly path: string
+  readonly scheme: string
+  readonly sni: string | undefined
+  /** Every value of a header, one for each line. Called only when a route with header rules may match. */
+  header(lowerName: string): readonly string[] | undefined
+}
+
+/** A route and what a match with it gives back. */
+export interface RouteTarget<T> {
+  readonly route: RouteInput
+  readonly target: T
+}
+
+/** Why a route can match nothing. */
+export interface RouteProblem {
+  readonly routeId: string
+  readonly message: string
+}
+
+/** A compiled set of routes. It never changes: `compileRouter` and `changeRouter` make a new one. */
+export interface Router<T> {
+  /** The route with the greatest priority among those that match, whatever its protocols: checking these is the caller's. */
+  match(request: RoutingRequest): Match<T> | undefined
+  /** Routes that were left out. */
+  readonly problems: readonly RouteProblem[]
+}
+
+/** Compiles routes. With a `previous` router, only those that are other objects than before, or have another target, cost work. */
+export function compileRouter<T>(routes: Iterable<RouteTarget<T>>, previous?: Router<T>): Router<T> {
+  const before = previous instanceof Tables ? (previous as Tables<T>) : undefined
+  const added: RouteTarget<T>[] = []
+  const kept = new Set<RouteInput>()
+  for (const entry of routes) {
+    if (before?.routes.get(entry.route)?.target === entry.target && before.routes.has(entry.route))
+      kept.add(entry.route)
+    else added.push(entry)
+  }
+  if (!before || kept.size < added.length) return compileAll(routes)
+  const removed = kept.size === before.routes.size ? [] : before.routes.keys().filter((route) => !kept.has(route))
+  return changeRouter(before, removed, added)
+}
+
+/** The same router with some routes taken out and others put in; the cost follows the number of changes. */
+export function changeRouter<T>(
+  router: Router<T>,
+  removed: Iterable<RouteInput>,
+  added: Iterable<RouteTarget<T>>,
+): Router<T> {
+  if (!(router instanceof Tables)) throw new TypeError('a router that compileRouter made is expected')
+  const build = new Build<T>(router as Tables<T>)
+  for (const route of removed) build.remove(route)
+  for (const { route, target } of added) build.add(route, target)
+  return build.tables()
+}
+
+function compileAll<T>(routes: Iterable<RouteTarget<T>>): Router<T> {
+  const build = new Build<T>(new Tables<T>())
+  for (const { route, target } of routes) build.add(route, target)
+  return build.tables()
+}
+
+type Hosts<T> = ReadonlyMap<string, PathNode<T>>
+
+/** The tables, and the search in them. */
+class Tables<T> implements Router<T> {
+  routes: ReadonlyMap<RouteInput, CompiledRoute<T>> = new Map()
+  exact: Hosts<T> = new Map()
+  suffix: Hosts<T> = new Map()
+  prefix: Hosts<T> = new Map()
+  any: PathNode<T> = emptyTree()
+  /** Host names are cut at dots no further than the longest pattern reaches, lest a long Host header cost a lookup for each dot. */
+  longestSuffix = 0
+  longestPrefix = 0
+  /** How many routes have path rules: with any, a path that is not UTF-8 matches nothing. */
+  pathRoutes = 0
+
+  get problems(): readonly RouteProblem[] {
+    const problems: RouteProblem[] = []
+    for (const [route, compiled] of this.routes) {
+      if ('problem' in compiled) problems.push({ routeId: route.id, message: compiled.problem })
+    }
+    return problems
+  }
+
+  match(request: RoutingRequest): Match<T> | undefined {
+    best = undefined
+    const { path } = request
+    if (this.pathRoutes > 0 && !path.isWellFormed()) return undefined
+    let { host, port } = request
+    if (host.includes(':')) ({ host, port } = splitHost(host, port))
+    const exact = this.exact.get(host)
+    if (exact) search(exact, path, request, port)
+    if (this.longestSuffix > 0) this.searchSuffixes(host, request, port)
+    if (this.longestPrefix > 0) this.searchPrefixes(host, request, port)
+    search(this.any, path, request, port)
+    const found = bestMatch as Match<T> | undefined
+    best = undefined
+    bestMatch = undefined
+    return found
+  }
+
+  searchSuffixes(host: string, request: RoutingRequest, port: number): void {
+    const least = host.length - this.longestSuffix
+    for (
+      let dot = host.lastIndexOf('.');
+      dot >= 0 && dot >= least;
+      dot = dot > 0 ? host.lastIndexOf('.', dot - 1) : -1
+    ) {
+      const tree = this.suffix.get(host.slice(dot))
+      if (tree) search(tree, request.path, request, port)
+    }
+  }
+
+  searchPrefixes(host: string, request: RoutingRequest, port: number): void {
+    for (let dot = host.indexOf('.'); dot >= 0 && dot < this.longestPrefix; dot = host.indexOf('.', dot + 1)) {
+      const tree = this.prefix.get(host.slice(0, dot + 1))
+      if (tree) search(tree, request.path, request, port)
+    }
+  }
+}
+
+// The search runs without interruption from `match`'s first line to its last, so what it keeps on the way can be shared by
+// all searches of the thread: nothing is allocated for it.
+let best: Rule<unknown> | undefined
+let bestMatch: Match<unknown> | undefined
+const way: PathNode<unknown>[] = []
+/** Takes the place of a node that was looked at, so that a router out of use can be collected. */
+const nowhere: PathNode<unknown> = emptyTree()
+
+/** Looks for a rule that beats the best one so far, in one host's tree. */
+function search(root: PathNode<unknown>, path: string, request: RoutingRequest, port: number): void {
+  const steps = walk(root, path)
+  // The longer prefix is the better one more often than not, and what needs no regular expression is cheaper.
+  for (let step = steps - 1; step >= 0; step--) searchRules(way[step]?.rules, request, port)
+  for (let step = steps - 1; step >= 0; step--) {
+    searchRegexRules(way[step]?.regexRules, path, request, port)
+    way[step] = nowhere
+  }
+}
+
+/** Puts the nodes with rules that the path leads through into `way`, and returns their number. */
+function walk(root: PathNode<unknown>, path: string): number {
+  let steps = 0
+  let at = 0
+  let node: PathNode<unknown> | undefined = root
+  while (node) {
+    if (node.rules.length > 0 || node.regexRules.length > 0) way[steps++] = node
+    if (!node.children || at >= path.length) break
+    node = node.children.get(path.charCodeAt(at))
+    if (!node || !path.startsWith(node.label, at)) break
+    at += node.label.length
+  }
+  return steps
+}
+
+function searchRules(rules: readonly Rule<unknown>[] | undefined, request: RoutingRequest, port: number): void {
+  if (!rules) return
+  for (let index = 0; index < rules.length; index++) {
+    const rule = rules[index]
+    if (!rule || (best && !beats(rule, best))) return
+    if (!holds(rule, request, port)) continue
+    best = rule
+    bestMatch = rule
+    return
+  }
+}
+
+function searchRegexRules(
+  rules: readonly Rule<unknown>[] | undefined,
+  path: string,
+  request: RoutingRequest,
+  port: number,
+): void {
+  if (!rules) return
+  for (let index = 0; index < rules.length; index++) {
+    const rule = rules[index]
+    if (!rule || (best && !beats(rule, best))) return
+    if (!holds(rule, request, port)) continue
+    const found = rule.regex?.matchStart(path)
+    if (!found) continue
+    best = rule
+    bestMatch = {
+      target: rule.target,
+      matchedPath: path.slice(0, found.end),
+      captures: capturesOf(found.groups, found.named),
+    }
+    return
+  }
+}
+
+/** Everything but the host's name and the path. */
+function holds(rule: Rule<unknown>, request: RoutingRequest, port: number): boolean {
+  if (rule.port !== 0 && rule.port !== port) return false
+  if (rule.methods && !rule.methods.includes(request.method)) return false
+  if (rule.snis && !matchesSni(rule.snis, request.scheme, request.sni)) return false
+  return !rule.headers || matchesHeaders(rule.headers, request)
+}
+
+function capturesOf(
+  groups: readonly (string | undefined)[],
+  named: Readonly<Record<string, string>>,
+): ReadonlyMap<string | number, string> | undefined {
+  if (groups.length <= 1) return undefined
+  const captures = new Map<string | number, string>()
+  for (let index = 1; index < groups.length; index++) {
+    const group = groups[index]
+    if (group !== undefined) captures.set(index, group)
+  }
+  for (const name of Object.keys(named)) captures.set(name, named[name] ?? '')
+  return captures
+}
+
+/** A change under way: the tables that it touches are copied once, and the nodes that it makes are its own. */
+class Build<T> {
+  readonly owner = {}
+  readonly before: Tables<T>
+  readonly after = new Tables<T>()
+  readonly routes: Map<RouteInput, CompiledRoute<T>>
+  readonly copies: {
+    exact?: Map<string, PathNode<T>>
+    suffix?: Map<string, PathNode<T>>
+    prefix?: Map<string, PathNode<T>>
+  } = {}
+
+  constructor(before: Tables<T>) {
+    this.before = before
+    this.routes = new Map(before.routes)
+    this.after.exact = before.exact
+    this.after.suffix = before.suffix
+    this.after.prefix = before.prefix
+    this.after.any = before.any
+    this.after.pathRoutes = before.pathRoutes
+  }
+
+  add(route: RouteInput, target: T): void {
+    this.remove(route)
+    const compiled = compileRoute(route, target)
+    this.routes.set(route, compiled)
+    if (route.paths?.length && compiled.placements.length > 0) this.after.pathRoutes++
+    for (const placement of compiled.placements) {
+      const tree = this.treeOf(placement) ?? emptyTree<T>(this.owner)
+      this.setTree(placement, withRule(tree, placement.prefix, placement.rule, this.owner))
+    }
+  }
+
+  remove(route: RouteInput): void {
+    const compiled = this.routes.get(route)
+    if (!compiled) return
+    this.routes.delete(route)
+    if (route.paths?.length && compiled.placements.length > 0) this.after.pathRoutes--
+    for (const placement of compiled.placements) {
+      const tree = this.treeOf(placement)
+      if (tree) this.setTree(placement, withoutRule(tree, placement.prefix, placement.rule, this.owner))
+    }
+  }
+
+  tables(): Tables<T> {
+    this.after.routes = this.routes
+    this.after.longestSuffix = this.copies.suffix ? longest(this.copies.suffix) : this.before.longestSuffix
+    this.after.longestPrefix = this.copies.prefix ? longest(this.copies.prefix) : this.before.longestPrefix
+    return this.after
+  }
+
+  treeOf({ kind, host }: Placement<T>): PathNode<T> | undefined {
+    return kind === 'any' ? this.after.any : this.after[kind].get(host)
+  }
+
+  setTree({ kind, host }: Placement<T>, tree: PathNode<T> | undefined): void {
+    if (kind === 'any') {
+      this.after.any = tree ?? emptyTree()
+      return
+    }
+    const hosts = (this.copies[kind] ??= new Map(this.before[kind]))
+    this.after[kind] = hosts
+    if (tree) hosts.set(host, tree)
+    else hosts.delete(host)
+  }
+}
+
+function longest(hosts: ReadonlyMap<string, unknown>): number {
+  let length = 0
+  for (const host of hosts.keys()) length = Math.max(length, host.length)
+  return length
+}
