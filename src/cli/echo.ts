@@ -21,6 +21,8 @@ export async function startEcho({ port = 0, host = '127.0.0.1' } = {}): Promise<
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy())
   })
+  // Longer than a gateway keeps an idle connection, so that it never sends a request into one that is closing.
+  server.keepAliveTimeout = 120_000
   server.listen(port, host)
   await once(server, 'listening')
   const { port: boundPort } = server.address() as AddressInfo

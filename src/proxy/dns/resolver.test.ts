@@ -14,7 +14,7 @@ import {
   serverFailed,
   srv,
   startNameServer,
-} from './name-server.test-kit.ts'
+} from '../../../test/dns/name-server.ts'
 import { type ResolverOptions, createResolver } from './resolver.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'gibbon-dns-'))
