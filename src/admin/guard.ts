@@ -17,6 +17,9 @@ export interface Visitor {
   readonly cors: Readonly<Record<string, string>>
 }
 
+/** Kong's CORS headers, on answers that no page can have asked for. */
+export const OPEN_TO_PROGRAMS = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Credentials': 'true' }
+
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
@@ -30,7 +33,7 @@ export function visitorOf(method: string, headers: IncomingHttpHeaders, guarded:
   if (host !== undefined && !isKnownName(name, guarded.hosts)) return { refusal: foreignHost, cors: {} }
   if (origin !== undefined) return fromOrigin(method, origin, host, guarded.origins)
   if (!READS.has(method) && isForeignSite(headers['sec-fetch-site'])) return { refusal: foreignPage, cors: {} }
-  return { cors: { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Credentials': 'true' } }
+  return { cors: OPEN_TO_PROGRAMS }
 }
 
 const foreignHost = message(403, 'the Host header names no host that this Admin API is known by')

@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
 import { htmlPage, message, methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
 import { decodeBody, MAX_BODY_BYTES, NO_BODY, parserFor, type Parsed } from './body.ts'
 import { allEndpoints } from './endpoints.ts'
-import { visitorOf, type Guarded, type Visitor } from './guard.ts'
+import { OPEN_TO_PROGRAMS, visitorOf, type Guarded, type Visitor } from './guard.ts'
 import type { NodeFacts } from './node.ts'
 import type { AdminRequest, Context, Endpoint, Method } from './types.ts'
 
@@ -140,7 +140,7 @@ function requestHandler({ context, node, guarded, exportText, log }: AdminOption
     respond: (request, response) => void respond(request, response),
     unknownMethod: (path) => ({
       answer: match(targetOf(path).path) ? methodNotAllowed : notFound,
-      headers: { Server: server, 'X-Kong-Admin-Latency': '0' },
+      headers: { ...OPEN_TO_PROGRAMS, 'X-Kong-Admin-Latency': '0', Server: server },
     }),
   }
 }
@@ -244,7 +244,8 @@ function refuse(
   socket: Duplex,
   unknownMethod: Handling['unknownMethod'],
 ): void {
-  if (!socket.writable || (socket as Socket).bytesWritten > 0) {
+  // An answer under way must not be mixed with this one.
+  if (!socket.writable || (socket as Duplex & { _httpMessage?: unknown })._httpMessage) {
     socket.destroy()
     return
   }
