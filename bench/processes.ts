@@ -91,6 +91,7 @@ export async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(killer)
 }
 
+// Not SIGKILL: nginx's master would leave its worker behind.
 process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
+  for (const child of children) child.kill('SIGTERM')
 })
