@@ -432,7 +432,7 @@ export type SettingName = keyof Declared
 
 /** Every setting's value. Plain data, so that it can be handed to other threads. */
 export type Settings = {
-  readonly [Name in SettingName]: Declared[Name] extends { readonly default: unknown }
+  readonly [Name in SettingName]: Declared[Name] extends { readonly default: string | number }
     ? ValueOf<Declared[Name]>
     : ValueOf<Declared[Name]> | undefined
 }
