@@ -107,7 +107,6 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
 }
 
 const ignoredTarget: Omit<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> = {
-  set_scheme() {},
   set_path() {},
   set_raw_query() {},
   set_method() {},
