@@ -21,7 +21,9 @@ import type { Field, Fields, Schema, Subschema } from '../schema/field.ts'
 import { bundledVaults } from '../vaults/index.ts'
 
 /** The plugins' settings by the plugin's name. */
-export const pluginSchemas: ReadonlyMap<string, Schema> = new Map(bundledPlugins.map(({ name, schema }) => [name, schema]))
+export const pluginSchemas: ReadonlyMap<string, Schema> = new Map(
+  bundledPlugins.map(({ name, schema }) => [name, schema]),
+)
 
 /** The vaults' settings by the vault's name. */
 export const vaultSchemas: ReadonlyMap<string, Schema> = new Map(bundledVaults.map((schema) => [schema.name, schema]))
@@ -62,7 +64,9 @@ function tiedSubschema(subschema: Subschema): Subschema {
 }
 
 function tiedFields(fields: Fields): Fields {
-  return fields.map((entry) => Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, tiedField(field)])))
+  return fields.map((entry) =>
+    Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, tiedField(field)])),
+  )
 }
 
 function tiedField(field: Field): Field {

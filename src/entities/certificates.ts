@@ -50,7 +50,8 @@ export const certificates = {
     {
       custom_entity_check: {
         field_sources: ['cert_alt', 'key_alt'],
-        $check: (entity) => mismatch(entity['cert_alt'], entity['key_alt'], 'alternative certificate does not match key'),
+        $check: (entity) =>
+          mismatch(entity['cert_alt'], entity['key_alt'], 'alternative certificate does not match key'),
       },
     },
     {

@@ -42,7 +42,14 @@ export const clustering_data_planes = {
         description: 'Whether it can be sent the configuration.',
       },
     },
-    { labels: { type: 'map', keys: { type: 'string' }, values: { type: 'string' }, description: 'What its owner calls it.' } },
+    {
+      labels: {
+        type: 'map',
+        keys: { type: 'string' },
+        values: { type: 'string' },
+        description: 'What its owner calls it.',
+      },
+    },
     {
       cert_details: {
         type: 'record',

@@ -33,7 +33,14 @@ export const keys = {
     },
     { name: { type: 'string', required: false, unique: true, description: 'Its unique name.' } },
     { kid: { type: 'string', required: true, unique: false, description: 'Its id, unique within the set.' } },
-    { jwk: { type: 'string', referenceable: true, encrypted: true, description: 'The key as the text of a JSON Web Key.' } },
+    {
+      jwk: {
+        type: 'string',
+        referenceable: true,
+        encrypted: true,
+        description: 'The key as the text of a JSON Web Key.',
+      },
+    },
     { pem },
     { tags },
     { created_at: auto_timestamp_s },
@@ -71,7 +78,8 @@ function jwkError(entity: Readonly<Record<string, unknown>>): string | undefined
   const members = attempt((): unknown => JSON.parse(jwk))
   if (typeof members !== 'object' || members === null) return 'could not json decode jwk string'
   if (!('kid' in members) || members.kid !== kid) return 'kid in jwk.kid must be equal to keys.kid'
-  if (!attempt(() => createPublicKey({ key: members as JsonWebKeyInput['key'], format: 'jwk' }))) return 'could not load JWK, likely not a valid key'
+  if (!attempt(() => createPublicKey({ key: members as JsonWebKeyInput['key'], format: 'jwk' })))
+    return 'could not load JWK, likely not a valid key'
   const wrong = Object.entries(members)
     .map(([name, value]) => memberError(name, value))
     .filter((text) => text !== undefined)

@@ -18,12 +18,28 @@ import {
 /** Addresses of a connection's one end, for routes of streams. */
 const endpoints = {
   type: 'set',
-  elements: { type: 'record', fields: [{ ip: ip_or_cidr }, { port }], entity_checks: [{ at_least_one_of: ['ip', 'port'] }] },
+  elements: {
+    type: 'record',
+    fields: [{ ip: ip_or_cidr }, { port }],
+    entity_checks: [{ at_least_one_of: ['ip', 'port'] }],
+  },
 } as const satisfies Field
 
-const methods = { type: 'set', elements: http_method, description: 'Methods, any of which matches.' } as const satisfies Field
-const hosts = { type: 'array', elements: router_host, description: 'Hosts, any of which matches.' } as const satisfies Field
-const paths = { type: 'array', elements: router_path, description: 'Paths, any of which matches.' } as const satisfies Field
+const methods = {
+  type: 'set',
+  elements: http_method,
+  description: 'Methods, any of which matches.',
+} as const satisfies Field
+const hosts = {
+  type: 'array',
+  elements: router_host,
+  description: 'Hosts, any of which matches.',
+} as const satisfies Field
+const paths = {
+  type: 'array',
+  elements: router_path,
+  description: 'Paths, any of which matches.',
+} as const satisfies Field
 const routeHeaders = {
   ...headers,
   keys: {
@@ -76,9 +92,30 @@ export const routes = {
       },
     },
     { strip_path: stripPath },
-    { preserve_host: { type: 'boolean', required: true, default: false, description: "Whether the client's Host is sent on." } },
-    { request_buffering: { type: 'boolean', required: true, default: true, description: 'Whether request bodies are collected.' } },
-    { response_buffering: { type: 'boolean', required: true, default: true, description: 'Whether response bodies are collected.' } },
+    {
+      preserve_host: {
+        type: 'boolean',
+        required: true,
+        default: false,
+        description: "Whether the client's Host is sent on.",
+      },
+    },
+    {
+      request_buffering: {
+        type: 'boolean',
+        required: true,
+        default: true,
+        description: 'Whether request bodies are collected.',
+      },
+    },
+    {
+      response_buffering: {
+        type: 'boolean',
+        required: true,
+        default: true,
+        description: 'Whether response bodies are collected.',
+      },
+    },
     { tags },
     { service: { type: 'foreign', reference: 'services', description: 'Where requests go.' } },
     { snis: { type: 'set', elements: wildcard_host, description: 'TLS server names, any of which matches.' } },
@@ -88,7 +125,13 @@ export const routes = {
     { hosts },
     { paths },
     { headers: routeHeaders },
-    { regex_priority: { type: 'integer', default: 0, description: 'Among regular expressions the highest number is tried first.' } },
+    {
+      regex_priority: {
+        type: 'integer',
+        default: 0,
+        description: 'Among regular expressions the highest number is tried first.',
+      },
+    },
     {
       path_handling: {
         type: 'string',
@@ -103,7 +146,12 @@ export const routes = {
       conditional: {
         if_field: 'protocols',
         if_match: {
-          elements: { type: 'string', required: true, len_min: 1, not_one_of: ['grpcs', 'https', 'tls', 'tls_passthrough'] },
+          elements: {
+            type: 'string',
+            required: true,
+            len_min: 1,
+            not_one_of: ['grpcs', 'https', 'tls', 'tls_passthrough'],
+          },
         },
         then_field: 'snis',
         then_match: { len_eq: 0 },
@@ -144,7 +192,8 @@ function emptyHeader(sent: unknown): string | undefined {
 function routeKinds(): ReadonlyMap<string, Subschema> {
   const none = (field: Field, err: string): Field => ({ ...field, eq: null, err })
   const httpText = (name: string) => `cannot set '${name}' when 'protocols' is 'http' or 'https'`
-  const streamText = (name: string) => `cannot set '${name}' when 'protocols' is 'tcp', 'tls', 'tls_passthrough' or 'udp'`
+  const streamText = (name: string) =>
+    `cannot set '${name}' when 'protocols' is 'tcp', 'tls', 'tls_passthrough' or 'udp'`
   const grpcText = (name: string) => `cannot set '${name}' when 'protocols' is 'grpc' or 'grpcs'`
   const http: Subschema = {
     fields: [

@@ -15,7 +15,14 @@ export const services = {
     { created_at: auto_timestamp_s },
     { updated_at: auto_timestamp_s },
     { name: utf8_name },
-    { retries: { type: 'integer', default: 5, between: [0, 32_767], description: 'How often a failed try is repeated.' } },
+    {
+      retries: {
+        type: 'integer',
+        default: 5,
+        between: [0, 32_767],
+        description: 'How often a failed try is repeated.',
+      },
+    },
     { protocol: { ...protocol, required: true, default: 'http' } },
     { host: { ...host, required: true, description: 'The host to send to, or the name of an upstream.' } },
     { port: { ...port, required: true, default: 80 } },
@@ -58,12 +65,35 @@ export const services = {
         then_match: { eq: null },
       },
     },
-    { conditional: { if_field: 'protocol', if_match: withoutTls, then_field: 'client_certificate', then_match: { eq: null } } },
+    {
+      conditional: {
+        if_field: 'protocol',
+        if_match: withoutTls,
+        then_field: 'client_certificate',
+        then_match: { eq: null },
+      },
+    },
     { conditional: { if_field: 'protocol', if_match: withoutTls, then_field: 'tls_verify', then_match: { eq: null } } },
-    { conditional: { if_field: 'protocol', if_match: withoutTls, then_field: 'tls_verify_depth', then_match: { eq: null } } },
-    { conditional: { if_field: 'protocol', if_match: withoutTls, then_field: 'ca_certificates', then_match: { eq: null } } },
+    {
+      conditional: {
+        if_field: 'protocol',
+        if_match: withoutTls,
+        then_field: 'tls_verify_depth',
+        then_match: { eq: null },
+      },
+    },
+    {
+      conditional: {
+        if_field: 'protocol',
+        if_match: withoutTls,
+        then_field: 'ca_certificates',
+        then_match: { eq: null },
+      },
+    },
   ],
-  shorthand_fields: [{ url: { type: 'string', description: 'Protocol, host, port and path in one.', $expand: expandUrl } }],
+  shorthand_fields: [
+    { url: { type: 'string', description: 'Protocol, host, port and path in one.', $expand: expandUrl } },
+  ],
 } as const satisfies Schema
 
 const portsOfSchemes: Readonly<Record<string, number>> = { http: 80, https: 443 }
@@ -74,7 +104,8 @@ function expandUrl(url: string | null): Record<string, unknown> {
   if (url === null) return { protocol: 'userdata', host: null, port: 80, path: ' NULL' }
   const [, scheme, authority, rest = ''] = /^(?:([\dA-Za-z][\w+.-]*):)?(?:\/\/([^/?#]*))?([^]*)$/.exec(url) ?? []
   const [, host = '', portText] = /^([^]*?)(?::([^:\]]*))?$/.exec((authority ?? '').replace(/^[^@]*@/, '')) ?? []
-  const port = portText === undefined || portText.trim() === '' || Number.isNaN(Number(portText)) ? undefined : Number(portText)
+  const port =
+    portText === undefined || portText.trim() === '' || Number.isNaN(Number(portText)) ? undefined : Number(portText)
   const protocol = scheme ?? (port === 443 ? 'https' : 'http')
   return {
     protocol,

@@ -11,6 +11,13 @@ export const snis = {
     { created_at: auto_timestamp_s },
     { updated_at: auto_timestamp_s },
     { tags },
-    { certificate: { type: 'foreign', reference: 'certificates', required: true, description: 'The certificate to show.' } },
+    {
+      certificate: {
+        type: 'foreign',
+        reference: 'certificates',
+        required: true,
+        description: 'The certificate to show.',
+      },
+    },
   ],
 } as const satisfies Schema

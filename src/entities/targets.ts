@@ -31,14 +31,23 @@ export const targets = {
           'error' in parseHost(text) ? `Invalid target ('${text}'); not a valid hostname or ip address` : undefined,
       },
     },
-    { weight: { type: 'integer', default: 100, between: [0, 65_535], description: 'Its share of the requests; 0 means none.' } },
+    {
+      weight: {
+        type: 'integer',
+        default: 100,
+        between: [0, 65_535],
+        description: 'Its share of the requests; 0 means none.',
+      },
+    },
     { tags },
   ],
   $prepare: withPort,
 } as const satisfies Schema
 
 /** Targets are kept with their port and with IPv6 addresses written out, so that the same one is known again. */
-function withPort(input: Readonly<Record<string, unknown>>): { value: Record<string, unknown> } | { errors: Record<string, string> } {
+function withPort(
+  input: Readonly<Record<string, unknown>>,
+): { value: Record<string, unknown> } | { errors: Record<string, string> } {
   const text = input['target']
   if (typeof text !== 'string') return { value: { ...input } }
   const parsed = parseHost(text)

@@ -26,7 +26,11 @@ const simple = { type: 'string', len_min: 1 } as const satisfies Field
 const seconds = { type: 'number', between: [0, 65_535] } as const satisfies Field
 const count = { type: 'integer', between: [0, 255], default: 0 } as const satisfies Field
 const statuses = { type: 'array', elements: { type: 'integer', between: [100, 999] } } as const satisfies Field
-const checkType = { type: 'string', one_of: ['tcp', 'http', 'https', 'grpc', 'grpcs'], default: 'http' } as const satisfies Field
+const checkType = {
+  type: 'string',
+  one_of: ['tcp', 'http', 'https', 'grpc', 'grpcs'],
+  default: 'http',
+} as const satisfies Field
 
 const activeHealthy = { interval: 0, http_statuses: [200, 302], successes: 0 } as const
 const activeUnhealthy = {
@@ -128,13 +132,23 @@ type HashField = 'hash_on' | 'hash_fallback'
 /** Hashing by `input` needs the field that says which. */
 const needs = (field: HashField, input: string, needed: string) =>
   ({
-    conditional: { if_field: field, if_match: { match: `^${input}$` }, then_field: needed, then_match: { required: true } },
+    conditional: {
+      if_field: field,
+      if_match: { match: `^${input}$` },
+      then_field: needed,
+      then_match: { required: true },
+    },
   }) as const satisfies EntityCheck
 
 /** What may follow when there is nothing to hash on. */
 const fallsBackTo = (input: string, allowed: readonly string[]) =>
   ({
-    conditional: { if_field: 'hash_on', if_match: { match: `^${input}$` }, then_field: 'hash_fallback', then_match: { one_of: allowed } },
+    conditional: {
+      if_field: 'hash_on',
+      if_match: { match: `^${input}$` },
+      then_field: 'hash_fallback',
+      then_match: { one_of: allowed },
+    },
   }) as const satisfies EntityCheck
 
 /** Targets that share the requests of services whose host is its name. */
@@ -145,7 +159,15 @@ export const upstreams = {
     { id: uuid },
     { created_at: auto_timestamp_s },
     { updated_at: auto_timestamp_s },
-    { name: { type: 'string', required: true, unique: true, description: 'A host name, which services name as their host.', $check: nameError } },
+    {
+      name: {
+        type: 'string',
+        required: true,
+        unique: true,
+        description: 'A host name, which services name as their host.',
+        $check: nameError,
+      },
+    },
     {
       algorithm: {
         type: 'string',
@@ -164,7 +186,14 @@ export const upstreams = {
     { hash_fallback_query_arg: simple },
     { hash_on_uri_capture: simple },
     { hash_fallback_uri_capture: simple },
-    { slots: { type: 'integer', default: 10_000, between: [10, 65_536], description: 'How finely the requests are shared.' } },
+    {
+      slots: {
+        type: 'integer',
+        default: 10_000,
+        between: [10, 65_536],
+        description: 'How finely the requests are shared.',
+      },
+    },
     {
       healthchecks: {
         type: 'record',
@@ -173,15 +202,39 @@ export const upstreams = {
         fields: [
           { active: activeChecks },
           { passive: passiveChecks },
-          { threshold: { type: 'number', default: 0, between: [0, 100], description: 'Percent of the weight that must be healthy.' } },
+          {
+            threshold: {
+              type: 'number',
+              default: 0,
+              between: [0, 100],
+              description: 'Percent of the weight that must be healthy.',
+            },
+          },
         ],
         description: 'How failing targets are found.',
       },
     },
     { tags },
-    { host_header: { ...host_with_optional_port, description: "The Host sent to targets, in place of the target's own name." } },
-    { client_certificate: { type: 'foreign', reference: 'certificates', description: 'The certificate to present to targets.' } },
-    { use_srv_name: { type: 'boolean', default: false, description: 'Whether the Host sent is the name that an SRV record gave.' } },
+    {
+      host_header: {
+        ...host_with_optional_port,
+        description: "The Host sent to targets, in place of the target's own name.",
+      },
+    },
+    {
+      client_certificate: {
+        type: 'foreign',
+        reference: 'certificates',
+        description: 'The certificate to present to targets.',
+      },
+    },
+    {
+      use_srv_name: {
+        type: 'boolean',
+        default: false,
+        description: 'Whether the Host sent is the name that an SRV record gave.',
+      },
+    },
   ],
   entity_checks: [
     needs('hash_on', 'header', 'hash_on_header'),

@@ -30,7 +30,9 @@ function parseIPv6(text: string): ParsedHost {
   const bracketed = /^\[([^\]]*)\](?::(\d*))?$/.exec(text)
   if (text.startsWith('[') && !bracketed) return { error: 'invalid ipv6 address' }
   const full = fullIPv6(bracketed?.[1] ?? text)
-  return full === undefined ? { error: `invalid ipv6 address: ${text}` } : withPort('ipv6', full, bracketed?.[2] || undefined)
+  return full === undefined
+    ? { error: `invalid ipv6 address: ${text}` }
+    : withPort('ipv6', full, bracketed?.[2] || undefined)
 }
 
 /** All eight groups of four digits, in lower case; undefined for what is no IPv6 address, or is one in the dotted form. */
@@ -40,7 +42,9 @@ function fullIPv6(text: string): string | undefined {
   const head = before === '' ? [] : before.split(':')
   const tail = after ? after.split(':') : []
   const zeros = after === undefined ? 0 : 8 - head.length - tail.length
-  return [...head, ...Array<string>(zeros).fill('0'), ...tail].map((group) => group.toLowerCase().padStart(4, '0')).join(':')
+  return [...head, ...Array<string>(zeros).fill('0'), ...tail]
+    .map((group) => group.toLowerCase().padStart(4, '0'))
+    .join(':')
 }
 
 function parseName(text: string): ParsedHost {

@@ -5,7 +5,10 @@ import { compileRegex } from './regex.ts'
 import { isTable } from './value.ts'
 
 /** Checks one attribute of a field whose value has the field's type: the text of what is wrong, or undefined. */
-type AttributeCheck<Name extends keyof Field> = (value: never, attribute: NonNullable<Field[Name]>) => string | undefined
+type AttributeCheck<Name extends keyof Field> = (
+  value: never,
+  attribute: NonNullable<Field[Name]>,
+) => string | undefined
 
 const unless = (holds: boolean, text: string): string | undefined => (holds ? undefined : text)
 const listed = (options: readonly unknown[]): string => options.join(', ')
@@ -23,7 +26,8 @@ const attributes: { readonly [Name in keyof Field]?: AttributeCheck<Name> } = {
   timestamp: (value: number) => unless(value > 0, 'expected a valid timestamp'),
   uuid: (value: string) => unless(uuid.test(value), 'expected a valid UUID'),
   is_regex: (value: string) => unless(compileRegex(value).ok, `not a valid regex: ${value}`),
-  between: (value: number, [least, most]) => unless(value >= least && value <= most, `value should be between ${least} and ${most}`),
+  between: (value: number, [least, most]) =>
+    unless(value >= least && value <= most, `value should be between ${least} and ${most}`),
   len_eq: (value: unknown, length) => unless(lengthOf(value) === length, `length must be ${length}`),
   len_min: (value: unknown, length) => unless(lengthOf(value) >= length, `length must be at least ${length}`),
   len_max: (value: unknown, length) => unless(lengthOf(value) <= length, `length must be at most ${length}`),
@@ -33,8 +37,12 @@ const attributes: { readonly [Name in keyof Field]?: AttributeCheck<Name> } = {
   match: (value: string, pattern) => unless(luaPattern(pattern)(value), `invalid value: ${value}`),
   match_all: (value: string, list) => list.find(({ pattern }) => !luaPattern(pattern)(value))?.err,
   match_any: (value: string, { patterns, err }) =>
-    unless(patterns.some((pattern) => luaPattern(pattern)(value)), err ?? `invalid value: ${value}`),
-  contains: (value: readonly unknown[], wanted) => unless(value.includes(wanted), `expected to contain: ${String(wanted)}`),
+    unless(
+      patterns.some((pattern) => luaPattern(pattern)(value)),
+      err ?? `invalid value: ${value}`,
+    ),
+  contains: (value: readonly unknown[], wanted) =>
+    unless(value.includes(wanted), `expected to contain: ${String(wanted)}`),
   $check: (value: never, check) => check(value),
   mutually_exclusive_subsets: (value: readonly string[], subsets) => {
     const touched = new Set(value.flatMap((element) => subsets.filter((subset) => subset.includes(element))))

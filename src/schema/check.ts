@@ -27,7 +27,12 @@ export function checkInsert(schema: Schema, input: unknown, context: CheckContex
 }
 
 /** Checks a PUT's body: like an insert, but the path gives `id` or the endpoint key (`fixed`), which win over the body. */
-export function checkUpsert(schema: Schema, fixed: Record<string, unknown>, input: unknown, context: CheckContext = realContext): Checked {
+export function checkUpsert(
+  schema: Schema,
+  fixed: Record<string, unknown>,
+  input: unknown,
+  context: CheckContext = realContext,
+): Checked {
   const body = isTable(input) ? { ...asObject(input), ...fixed } : input
   return prepared(schema, body, (value) => write(schema, value, 'upsert', atOnce(context)))
 }
@@ -84,7 +89,10 @@ function update(schema: Schema, existing: Table, sent: Table, context: CheckCont
   const changes = fill(schema, sent, 'update', context, errors)
   if (!isEmpty(errors)) return { ok: false, errors }
   const merged = merge(schema, withoutNulls(schema, existing), changes)
-  const wrong = { ...immutable(schema, existing, changes), ...validate(schema, merged, { context, full: false, updating: true }) }
+  const wrong = {
+    ...immutable(schema, existing, changes),
+    ...validate(schema, merged, { context, full: false, updating: true }),
+  }
   return isEmpty(wrong) ? accepted(schema, withNulls(schema, existing, merged), context) : { ok: false, errors: wrong }
 }
 
@@ -108,7 +116,12 @@ function withoutNulls(shape: Shape, value: Table): Table {
   return Object.fromEntries(
     entries.map(([name, member]) => {
       const field = fields.get(name)
-      return [name, field?.type === 'record' && !field.abstract && isObject(member) ? withoutNulls(recordOf(field), member) : member]
+      return [
+        name,
+        field?.type === 'record' && !field.abstract && isObject(member)
+          ? withoutNulls(recordOf(field), member)
+          : member,
+      ]
     }),
   )
 }
@@ -142,7 +155,13 @@ function merge(shape: Shape, existing: Table, changes: Table): Table {
 
 /** The entity as it is kept: derived fields put in, every field present, foreign fields cut to their key. */
 function accepted(schema: Schema, checked: Table, context: CheckContext): Checked {
-  const value = fill({ ...schema, shorthand_fields: [] }, { ...checked, ...schema.$derive?.(checked) }, 'insert', context, {})
+  const value = fill(
+    { ...schema, shorthand_fields: [] },
+    { ...checked, ...schema.$derive?.(checked) },
+    'insert',
+    context,
+    {},
+  )
   const out: Table = {}
   for (const [name, field] of recordsOf(schema, value)) {
     const member = own(value, name)

@@ -29,7 +29,8 @@ interface Checker<Name extends keyof EntityCheck> {
 }
 
 const all = (names: readonly string[]): readonly string[] => names
-const present = (names: readonly string[], { entity }: Given) => names.filter((name) => isNonEmpty(valueAt(entity, name)))
+const present = (names: readonly string[], { entity }: Given) =>
+  names.filter((name) => isNonEmpty(valueAt(entity, name)))
 const formatted = (text: string, value: string): string => text.replace('%s', () => value)
 
 const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
@@ -47,7 +48,9 @@ const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
     needed: all,
     withInvalid: true,
     run: (names, given) =>
-      present(names, given).length === 1 ? undefined : `exactly one of these fields must be non-empty: ${quotedList(names)}`,
+      present(names, given).length === 1
+        ? undefined
+        : `exactly one of these fields must be non-empty: ${quotedList(names)}`,
   },
   distinct: {
     fields: all,
@@ -55,7 +58,9 @@ const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
     withInvalid: true,
     run(names, given) {
       const values = present(names, given).map((name) => valueAt(given.entity, name))
-      return new Set(values).size === values.length ? undefined : `values of these fields must be distinct: ${quotedList(names)}`
+      return new Set(values).size === values.length
+        ? undefined
+        : `values of these fields must be distinct: ${quotedList(names)}`
     },
   },
   mutually_required: {
@@ -63,21 +68,27 @@ const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
     withMissing: true,
     run(names, given) {
       const count = present(names, given).length
-      return count === 0 || count === names.length ? undefined : `all or none of these fields must be set: ${quotedList(names)}`
+      return count === 0 || count === names.length
+        ? undefined
+        : `all or none of these fields must be set: ${quotedList(names)}`
     },
   },
   mutually_exclusive: {
     fields: all,
     withMissing: true,
     run: (names, given) =>
-      present(names, given).length <= 1 ? undefined : `only one or none of these fields must be set: ${quotedList(names)}`,
+      present(names, given).length <= 1
+        ? undefined
+        : `only one or none of these fields must be set: ${quotedList(names)}`,
   },
   mutually_exclusive_sets: {
     fields: ({ set1, set2 }) => [...set1, ...set2],
     withMissing: true,
     run({ set1, set2 }, given) {
       const [one, two] = [present(set1, given), present(set2, given)]
-      return one.length === 0 || two.length === 0 ? undefined : `these sets are mutually exclusive: ${quotedList([one, two])}`
+      return one.length === 0 || two.length === 0
+        ? undefined
+        : `these sets are mutually exclusive: ${quotedList([one, two])}`
     },
   },
   conditional: {
@@ -120,7 +131,10 @@ function conditional(declared: Conditional, given: Given): string | undefined {
   return declared.then_err ? formatted(declared.then_err, declared.if_field) : failed
 }
 
-function conditionalAtLeastOneOf(declared: NonNullable<EntityCheck['conditional_at_least_one_of']>, given: Given): string | undefined {
+function conditionalAtLeastOneOf(
+  declared: NonNullable<EntityCheck['conditional_at_least_one_of']>,
+  given: Given,
+): string | undefined {
   if (valueAt(given.entity, declared.if_field) === undefined) return undefined
   const [names, text] = holds(given, declared.if_field, declared.if_match)
     ? [declared.then_at_least_one_of, declared.then_err]
@@ -133,7 +147,8 @@ function conditionalAtLeastOneOf(declared: NonNullable<EntityCheck['conditional_
 }
 
 /** Kong lays the attributes of a match over those of the field, whose own ones stay in force. */
-const laidOver = (given: Given, path: string, match: FieldMatch): Field => ({ type: 'any', ...given.fieldAt(path), ...match }) as Field
+const laidOver = (given: Given, path: string, match: FieldMatch): Field =>
+  ({ type: 'any', ...given.fieldAt(path), ...match }) as Field
 
 function holds(given: Given, path: string, match: FieldMatch): boolean {
   return given.matches(laidOver(given, path, match), valueAt(given.entity, path)) === undefined
@@ -151,7 +166,11 @@ export interface EntityCheckRun {
 }
 
 /** Runs checks between fields and adds what they find to `errors`. */
-export function runEntityChecks(checks: readonly EntityCheck[] | undefined, run: EntityCheckRun, errors: ErrorTree): void {
+export function runEntityChecks(
+  checks: readonly EntityCheck[] | undefined,
+  run: EntityCheckRun,
+  errors: ErrorTree,
+): void {
   const given: Given = {
     entity: run.entity,
     fieldAt: (path) => fieldAt(run.fields, path),
@@ -177,7 +196,8 @@ function runOne(checker: Checker<keyof EntityCheck>, declared: never, given: Giv
   if (absent.length === names.length && !(checker.withMissing && full)) return
   const missing = (checker.needed?.(declared) ?? []).filter((name) => absent.includes(name))
   if (missing.length > 0 && !checker.withMissing && !options.run_with_missing_fields) {
-    for (const name of missing) setAt(given.errors, name, `field required for entity check${given.updating ? ' when updating' : ''}`)
+    for (const name of missing)
+      setAt(given.errors, name, `field required for entity check${given.updating ? ' when updating' : ''}`)
     return
   }
   const text = checker.run(declared, given)
@@ -202,4 +222,5 @@ function fieldAt(fields: ReadonlyMap<string, Field>, path: string): Field | unde
   return field
 }
 
-const named = (fields: Fields, name: string): Field | undefined => fields.find((entry) => Object.hasOwn(entry, name))?.[name]
+const named = (fields: Fields, name: string): Field | undefined =>
+  fields.find((entry) => Object.hasOwn(entry, name))?.[name]

@@ -6,7 +6,18 @@
  * Source: the attributes served by Kong's `GET /schemas/:entity`, and Kong's plugin development guide, "Plugin configuration".
  */
 
-export type FieldType = 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'set' | 'map' | 'record' | 'foreign' | 'json' | 'any'
+export type FieldType =
+  | 'string'
+  | 'integer'
+  | 'number'
+  | 'boolean'
+  | 'array'
+  | 'set'
+  | 'map'
+  | 'record'
+  | 'foreign'
+  | 'json'
+  | 'any'
 
 /** A pattern in Lua's syntax with the text for the value that breaks it. */
 export interface LuaPattern {
@@ -151,10 +162,15 @@ export interface Schema {
   readonly entity_checks?: readonly EntityCheck[]
   readonly shorthand_fields?: readonly ShorthandField[]
   /** Runs on the sent body before the checks: puts values into their stored form, or says what is wrong with them. */
-  readonly $prepare?: (input: Readonly<Record<string, unknown>>) => { readonly value: Record<string, unknown> } | { readonly errors: Record<string, string> }
+  readonly $prepare?: (
+    input: Readonly<Record<string, unknown>>,
+  ) => { readonly value: Record<string, unknown> } | { readonly errors: Record<string, string> }
   /** Fields that follow from others, computed when the entity has passed its checks. */
   readonly $derive?: (entity: Readonly<Record<string, unknown>>) => Record<string, unknown>
 }
 
 /** What records, subschemas and entities have in common. */
-export type Shape = Pick<Schema, 'fields' | 'entity_checks' | 'shorthand_fields' | 'subschema_key' | 'subschema_error' | 'subschemas'>
+export type Shape = Pick<
+  Schema,
+  'fields' | 'entity_checks' | 'shorthand_fields' | 'subschema_key' | 'subschema_error' | 'subschemas'
+>

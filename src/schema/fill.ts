@@ -45,7 +45,13 @@ const remembered = new WeakMap<Shape['fields'], Map<Subschema | undefined, Reado
  * A copy of what was sent with shorthand fields expanded, generated values and, but for an update, defaults put in.
  * What has the wrong type stays as it is, for the check to find. The error is that of a shorthand field.
  */
-export function fill(shape: Shape, sent: Table | unknown[], write: Write, context: CheckContext, errors: ErrorTree): Table {
+export function fill(
+  shape: Shape,
+  sent: Table | unknown[],
+  write: Write,
+  context: CheckContext,
+  errors: ErrorTree,
+): Table {
   const value = asObject(sent)
   for (const entry of shape.shorthand_fields ?? []) expand(entry, value, errors)
   for (const [name, field] of fieldsOf(shape, subschemaOf(shape, value))) {
@@ -96,7 +102,13 @@ function fillField(field: Field, value: unknown, write: Write, context: CheckCon
   return value
 }
 
-function fillList(field: Field, value: Table | unknown[], write: Write, context: CheckContext, errors: ErrorTree): unknown {
+function fillList(
+  field: Field,
+  value: Table | unknown[],
+  write: Write,
+  context: CheckContext,
+  errors: ErrorTree,
+): unknown {
   const sequence = asSequence(value)
   if (!sequence || !field.elements) return value
   const elements = field.elements
@@ -104,10 +116,18 @@ function fillList(field: Field, value: Table | unknown[], write: Write, context:
   return once.map((element) => fillField(elements, element, write, context, errors) ?? null)
 }
 
-function fillMap(field: Field, value: Table | unknown[], write: Write, context: CheckContext, errors: ErrorTree): unknown {
+function fillMap(
+  field: Field,
+  value: Table | unknown[],
+  write: Write,
+  context: CheckContext,
+  errors: ErrorTree,
+): unknown {
   const values = field.values
   if (!values || (Array.isArray(value) && value.length > 0)) return value
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, fillField(values, member, write, context, errors)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key, fillField(values, member, write, context, errors)]),
+  )
 }
 
 /** What stands for a field that was not sent: its default, null, a record's own defaults, or nothing where it is required. */

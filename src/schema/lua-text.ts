@@ -8,7 +8,7 @@ export function luaText(value: unknown, indent = ''): string {
 
 function write(value: unknown, outer: string, indent: string): string {
   if (typeof value === 'string') return quote(value)
-  if (typeof value !== 'object' || value === null) return value === null || value === undefined ? 'nil' : String(value)
+  if (typeof value !== 'object' || value === null) return value === undefined ? 'nil' : String(value)
   const entries = Array.isArray(value) ? itemsOf(value) : fieldsOf(value)
   const inner = outer + indent
   const equals = indent === '' ? '=' : ' = '
@@ -31,7 +31,7 @@ function itemsOf(items: readonly unknown[]): [key: string, item: unknown][] {
 
 function fieldsOf(record: object): [key: string, value: unknown][] {
   return Object.entries(record)
-    .filter(([, value]) => value !== undefined && value !== null)
+    .filter(([, value]) => value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => [keyText(name), value])
 }

@@ -24,7 +24,9 @@ export interface Regex {
   matchStart(text: string): RegexMatch | undefined
 }
 
-export type CompiledRegex = { readonly ok: true; readonly regex: Regex } | { readonly ok: false; readonly error: string }
+export type CompiledRegex =
+  | { readonly ok: true; readonly regex: Regex }
+  | { readonly ok: false; readonly error: string }
 
 /** Longer patterns are refused: compiling takes time in proportion to the length. */
 const longestPattern = 8192
@@ -138,7 +140,8 @@ function openGroup(state: State): void {
     state.open.push(state.flags)
     return emit(state, '(', 1)
   }
-  if (matchHere(state, lookAround, inside)) throw new Refused('look-around, including look-ahead and look-behind, is not supported')
+  if (matchHere(state, lookAround, inside))
+    throw new Refused('look-around, including look-ahead and look-behind, is not supported')
   const named = matchHere(state, groupName, inside)
   if (named) {
     state.open.push(state.flags)
@@ -189,7 +192,8 @@ const complements: Readonly<Record<string, string>> = {
   S: '\\x{0}-\\x{8}\\x{E}-\\x{1F}\\x{21}-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}',
 }
 
-const codePoint = /\\(?:x\{([0-9A-Fa-f]{1,6})\}|[uU]\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))/y
+const codePoint =
+  /\\(?:x\{([0-9A-Fa-f]{1,6})\}|[uU]\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))/y
 const property = /\\[pP](?:\{\^?[\w=:! -]+\}|[A-Za-z])/y
 const plainEscapes = 'aftnrv'
 const assertions = 'Az'
@@ -202,7 +206,8 @@ function escape(state: State, inClass: boolean): void {
   const point = matchHere(state, codePoint)
   if (point) return emit(state, `\\x{${codePointOf(point)}}`, point[0].length)
   if (matchHere(state, property)) return copy(state, property, '')
-  if (next in unicodeClasses || next.toLowerCase() in unicodeClasses) return emit(state, classEscape(state, next, inClass), 2)
+  if (next in unicodeClasses || next.toLowerCase() in unicodeClasses)
+    return emit(state, classEscape(state, next, inClass), 2)
   if (plainEscapes.includes(next)) return emit(state, `\\${next}`, 2)
   if (!inClass && assertions.includes(next)) return emit(state, `\\${next}`, 2)
   if (!inClass && 'bB'.includes(next) && state.pattern[state.at + 2] !== '{') return emit(state, `\\${next}`, 2)

@@ -16,7 +16,9 @@ export function serveEntity(schema: Schema): ServedSchema {
   const declaredAnew = (name: string) =>
     subschemas.length > 0 && subschemas.every(({ fields }) => fields.some((entry) => Object.hasOwn(entry, name)))
   const fields = schema.fields.map((entry) =>
-    Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, declaredAnew(name) ? field : explicit(field)])),
+    Object.fromEntries(
+      Object.entries(entry).map(([name, field]) => [name, declaredAnew(name) ? field : explicit(field)]),
+    ),
   )
   return serve({ ...schema, fields })
 }
@@ -51,8 +53,15 @@ const servedFields = (fields: Fields): Record<string, unknown>[] =>
 
 /** Drops functions and our own attributes, at every depth. */
 function plain(value: object): Record<string, unknown> {
-  const entries = Object.entries(value).filter(([name, member]) => !name.startsWith('$') && typeof member !== 'function')
-  return Object.fromEntries(entries.map(([name, member]) => [name, name === 'default' || name === 'json_schema' ? member : plainMember(member)]))
+  const entries = Object.entries(value).filter(
+    ([name, member]) => !name.startsWith('$') && typeof member !== 'function',
+  )
+  return Object.fromEntries(
+    entries.map(([name, member]) => [
+      name,
+      name === 'default' || name === 'json_schema' ? member : plainMember(member),
+    ]),
+  )
 }
 
 function plainMember(member: unknown): unknown {

@@ -8,7 +8,12 @@ import { normalisedPath } from './uri.ts'
 const protocolNames = ['grpc', 'grpcs', 'http', 'https', 'tcp', 'tls', 'tls_passthrough', 'udp'] as const
 const httpProtocolNames = ['grpc', 'grpcs', 'http', 'https'] as const
 
-export const uuid = { type: 'string', uuid: true, auto: true, description: 'A UUID, made when none is given.' } as const satisfies Field
+export const uuid = {
+  type: 'string',
+  uuid: true,
+  auto: true,
+  description: 'A UUID, made when none is given.',
+} as const satisfies Field
 
 export const auto_timestamp_s = {
   type: 'integer',
@@ -29,7 +34,9 @@ const notUtf8 = /[\ufffd\ud800-\udfff]/u
 
 function utf8Error(text: string): string | undefined {
   const at = text.search(notUtf8)
-  return at < 0 ? undefined : `invalid utf-8 character sequence detected at position ${Buffer.byteLength(text.slice(0, at)) + 1}`
+  return at < 0
+    ? undefined
+    : `invalid utf-8 character sequence detected at position ${Buffer.byteLength(text.slice(0, at)) + 1}`
 }
 
 export const utf8_name = {
@@ -52,7 +59,11 @@ export const tagError = (tag: string): string | undefined =>
 
 export const tag = { type: 'string', required: true, description: 'A tag.', $check: tagError } as const satisfies Field
 
-export const tags = { type: 'set', elements: tag, description: 'Tags to find and group entities by.' } as const satisfies Field
+export const tags = {
+  type: 'set',
+  elements: tag,
+  description: 'Tags to find and group entities by.',
+} as const satisfies Field
 
 export const protocol = { type: 'string', one_of: protocolNames, description: 'A protocol.' } as const satisfies Field
 
@@ -98,7 +109,11 @@ function hostWithPortError(host: string): string | undefined {
   return 'error' in parsed ? parsed.error : undefined
 }
 
-export const host = { type: 'string', description: 'A host name or an IP address.', $check: hostError } as const satisfies Field
+export const host = {
+  type: 'string',
+  description: 'A host name or an IP address.',
+  $check: hostError,
+} as const satisfies Field
 
 export const host_with_optional_port = {
   type: 'string',
@@ -112,7 +127,11 @@ export const wildcard_host = {
   $check: wildcardNameError,
 } as const satisfies Field
 
-export const sni = { type: 'string', description: 'A host name, as TLS clients send it.', $check: nameError } as const satisfies Field
+export const sni = {
+  type: 'string',
+  description: 'A host name, as TLS clients send it.',
+  $check: nameError,
+} as const satisfies Field
 
 export const ip = {
   type: 'string',
@@ -157,7 +176,10 @@ const reservedCharacters = /^\/[\w.~/%:@!$&'()*+,;=-]*$/
 /** What is wrong with a path by RFC 3986, and whether that is its percent-encoding. */
 function pathError(path: string): { readonly text: string; readonly percent: boolean } | undefined {
   if (!reservedCharacters.test(path)) {
-    return { text: `invalid path: '${path}' (characters outside of the reserved list of RFC 3986 found)`, percent: false }
+    return {
+      text: `invalid path: '${path}' (characters outside of the reserved list of RFC 3986 found)`,
+      percent: false,
+    }
   }
   const wrong = /%(?![\dA-Fa-f]{2})[^]{0,2}/.exec(path)?.[0]
   return wrong === undefined ? undefined : { text: `invalid url-encoded value: '${wrong}'`, percent: true }
@@ -180,7 +202,11 @@ function routerPathError(text: string): string | undefined {
 }
 
 /** Mistakes that people make often keep the wording that they find when they search for it. */
-const wellKnownMistakes = new Set(['missing closing parenthesis', 'unmatched closing parenthesis', 'missing terminating ] for character class'])
+const wellKnownMistakes = new Set([
+  'missing closing parenthesis',
+  'unmatched closing parenthesis',
+  'missing terminating ] for character class',
+])
 
 function routerRegexError(pattern: string): string | undefined {
   const compiled = compileRegex(pattern)

@@ -18,7 +18,10 @@ function decode(whole: string, hex: string): string {
 
 function withoutDots(path: string): string {
   const out: string[] = []
-  const segments = path.replaceAll(/\/{2,}/g, '/').split('/').slice(1)
+  const segments = path
+    .replaceAll(/\/{2,}/g, '/')
+    .split('/')
+    .slice(1)
   segments.forEach((segment, index) => {
     const last = index === segments.length - 1
     if (segment === '..') out.pop()

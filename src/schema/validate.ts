@@ -51,7 +51,9 @@ function unknownKind(shape: Shape, value: Table): ErrorTree | undefined {
   const kind = own(value, key)
   if (kind === undefined || kind === null) return { [key]: 'required field missing' }
   if (typeof kind !== 'string' && !Array.isArray(kind)) return { [key]: `expected a ${fieldsOf(shape).get(key)?.type}` }
-  const name = typeof kind === 'string' ? kind : String(kind[0] ?? 'nil')
+  const [first] = Array.isArray(kind) ? (kind as unknown[]) : [kind]
+  // What strangers send may be an object that no text can be made of.
+  const name = isTable(first) ? 'table' : String(first ?? 'nil')
   return { [key]: (shape.subschema_error ?? 'unknown type: %s').replace('%s', () => name) }
 }
 
@@ -69,7 +71,10 @@ export function errorOf(field: Field, value: unknown, how: Validation): FieldErr
   const error = types[field.type](field, value, how)
   if (error !== undefined) return error
   if (field.type === 'string' && field.referenceable && isReference(value)) return undefined
-  return brokenAttribute(field.type === 'string' && field.len_min === undefined ? { ...field, len_min: 1 } : field, value)
+  return brokenAttribute(
+    field.type === 'string' && field.len_min === undefined ? { ...field, len_min: 1 } : field,
+    value,
+  )
 }
 
 function errorOfNull(field: Field): string | undefined {
@@ -82,7 +87,8 @@ type TypeCheck = (field: Field, value: unknown, how: Validation) => FieldError |
 
 const expected =
   (text: string, holds: (value: unknown) => boolean): TypeCheck =>
-  (_field, value) => (holds(value) ? undefined : text)
+  (_field, value) =>
+    holds(value) ? undefined : text
 
 /** What each type asks of a value before the attributes are looked at. */
 const types: { readonly [Type in FieldType]: TypeCheck } = {

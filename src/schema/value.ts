@@ -24,7 +24,8 @@ export const isNonEmpty = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== '' && !(isTable(value) && Object.keys(value).length === 0)
 
 /** An own property, so that `constructor` and its like are no fields. */
-export const own = (table: unknown, key: string): unknown => (isTable(table) && Object.hasOwn(table, key) ? (table as Table)[key] : undefined)
+export const own = (table: unknown, key: string): unknown =>
+  isTable(table) && Object.hasOwn(table, key) ? (table as Table)[key] : undefined
 
 /** The value at a dotted path. */
 export const valueAt = (table: unknown, path: string): unknown => path.split('.').reduce<unknown>(own, table)

@@ -52,11 +52,19 @@ export function resolveReference(
 const bare = (config: NamedVault['config']): NamedVault => ({ name: 'env', config })
 
 /** A reference's parts; undefined for what is no reference. Settings may stand behind a question mark, as in a URL. */
-function parseReference(reference: string): { prefix: string; name: string; key: string | undefined; config: Record<string, string> } | undefined {
+function parseReference(
+  reference: string,
+): { prefix: string; name: string; key: string | undefined; config: Record<string, string> } | undefined {
   if (!isReference(reference)) return undefined
-  const [, prefix, name, key, query] = /^\{vault:\/\/([^/?#]+)\/([^/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?(?:#\d+)?\}$/.exec(reference) ?? []
+  const [, prefix, name, key, query] =
+    /^\{vault:\/\/([^/?#]+)\/([^/?#]+)(?:\/([^?#]*))?(?:\?([^#]*))?(?:#\d+)?\}$/.exec(reference) ?? []
   if (prefix === undefined || name === undefined) return undefined
-  return { prefix, name, key: key === '' ? undefined : key, config: Object.fromEntries(new URLSearchParams(query ?? '')) }
+  return {
+    prefix,
+    name,
+    key: key === '' ? undefined : key,
+    config: Object.fromEntries(new URLSearchParams(query ?? '')),
+  }
 }
 
 function memberOf(secret: string, key: string): string | undefined {
