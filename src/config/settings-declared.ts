@@ -330,7 +330,7 @@ export const declared = {
   },
   response_head_bytes: {
     ...bytes,
-    default: '64k',
+    default: '32k',
     between: [1024, 2 ** 20],
     $own: true,
     description: "The longest head of an upstream's response; longer ones are answered 502.",

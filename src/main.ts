@@ -1,0 +1,216 @@
+/**
+ * Wires the parts of a gateway together: the store, the proxy workers, the Admin API. The only place that does.
+ * The main thread is the control side; requests are proxied in worker threads (`worker.ts`).
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import net from 'node:net'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { startAdmin, type RunningAdmin } from './admin/server.ts'
+import { loadDeclarative, parseDeclarative, previousOf, exportDeclarative } from './config/declarative.ts'
+import { kinds, pluginSchemas } from './config/kinds.ts'
+import type { Listener, Settings } from './config/settings.ts'
+import { createLog, openLogFile, levels, type Level, type Log } from './observe/log.ts'
+import { bundledPlugins } from './plugins/index.ts'
+import { indexesOf } from './store/kinds.ts'
+import { lockPrefix } from './store/lock.ts'
+import { openStore } from './store/sqlite/open.ts'
+import type { Store } from './store/store.ts'
+import { version } from './version.ts'
+import { startWorkers, type ProxyListener, type Workers } from './workers.ts'
+
+export interface Gateway {
+  /** The ports of `proxy_listen`, in its order. */
+  readonly proxyPorts: readonly number[]
+  readonly adminPorts: readonly number[]
+  /** Takes no new work, lets requests in flight finish within `drain_timeout`, and resolves when everything is closed. */
+  stop(): Promise<void>
+  /** Reads the declarative file again and opens the logs anew; rejects, with everything as before, where the file is wrong. */
+  reload(): Promise<void>
+}
+
+/** Why a gateway does not start or reload: said to people, without a stack. */
+export class StartError extends Error {}
+
+/** Starts a gateway. Rejects with a `StartError` where the settings cannot be put into practice. */
+export async function startGateway(settings: Settings): Promise<Gateway> {
+  const started: (() => void | Promise<void>)[] = []
+  const undo = async () => {
+    for (const close of started.toReversed()) await close()
+  }
+  try {
+    return await start(settings, started, undo)
+  } catch (error) {
+    await undo()
+    throw error
+  }
+}
+
+async function start(
+  settings: Settings,
+  started: (() => void | Promise<void>)[],
+  undo: () => Promise<void>,
+): Promise<Gateway> {
+  mkdirSync(settings.prefix, { recursive: true, mode: 0o700 })
+  const lock = asStartError(() => lockPrefix(settings.prefix))
+  started.push(() => lock.release())
+  const file = openLogFile(settings.proxy_error_log)
+  started.push(() => file.close())
+  let level = settings.log_level as Level
+  let log = createLog(file, { level, format: settings.log_format })
+
+  const store = await openStore({
+    file: storeFile(settings),
+    kinds: indexesOf(kinds),
+    report: (error) => log.error(error.message),
+  }).catch((error: Error) => {
+    throw new StartError(error.message, { cause: error })
+  })
+  started.push(() => store.close())
+  if (settings.database === 'off') await loadFile(store, settings)
+
+  const listeners = await proxyListeners(settings)
+  const workers = await startWorkers({ settings, storeFile: storeFile(settings), listeners, log: () => log })
+  started.push(() => workers.stop())
+  store.onCommit((revision) => workers.adopt(revision))
+
+  const admin = await openAdmin(settings, store, workers, {
+    log: () => log,
+    get: () => level,
+    set: (name) => {
+      level = name as Level
+      log = createLog(file, { level, format: settings.log_format })
+      workers.setLogLevel(level)
+    },
+  })
+  started.push(() => admin.close())
+  return {
+    proxyPorts: listeners.map(({ port }) => port),
+    adminPorts: admin.ports,
+    stop: undo,
+    reload: async () => {
+      file.reopen()
+      workers.reopenLogs()
+      if (settings.database === 'off') await loadFile(store, settings)
+    },
+  }
+}
+
+/** Where a gateway with these settings keeps its store. */
+export const storeFile = (settings: Pick<Settings, 'prefix' | 'database'>): string =>
+  join(settings.prefix, settings.database === 'off' ? 'declared.db' : 'gibbon.db')
+
+function asStartError<T>(run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    throw new StartError((error as Error).message, { cause: error })
+  }
+}
+
+/** Makes the declarative configuration the content of the store; without one, the store is emptied. */
+async function loadFile(store: Store, settings: Settings): Promise<void> {
+  const { declarative_config: file, declarative_config_string: given } = settings
+  const name = file ?? 'declarative_config_string'
+  const text = given ?? (file === undefined ? '_format_version: "3.0"' : asStartError(() => readFileSync(file, 'utf8')))
+  const declaration = parseDeclarative(text, { previous: previousOf(store.reader) })
+  if (!declaration.ok) {
+    const places = declaration.places().map(({ line, column, path, message }) => {
+      const where = path.length > 0 ? `${path.join('.')}: ` : ''
+      return `  ${name}:${line}:${column}: ${where}${message}`
+    })
+    throw new StartError([`the declarative configuration ${name} is not valid:`, ...places].join('\n'))
+  }
+  const written = await loadDeclarative(store, declaration)
+  if (!written.ok) throw new StartError(`cannot load ${name}: ${JSON.stringify(written.error)}`)
+}
+
+/** Read or made only where a listener speaks TLS: making a certificate takes a while. */
+async function certificateOf(settings: Settings): Promise<{ cert: string; key: string }> {
+  const { serverCertificate } = await import('./config/self-signed.ts')
+  return serverCertificate(settings)
+}
+
+/** The proxy's listeners with the ports that they are to have: workers share them, so that all must know. */
+async function proxyListeners(settings: Settings): Promise<ProxyListener[]> {
+  const listeners: ProxyListener[] = []
+  for (const listener of settings.proxy_listen) {
+    const tls = listener.ssl ? await certificateOf(settings) : undefined
+    listeners.push({
+      ip: listener.ip,
+      port: await freePort(listener),
+      backlog: listener.backlog ?? 511,
+      tls,
+    })
+  }
+  return listeners
+}
+
+/**
+ * Makes sure that nobody else listens there, which sharing a port would hide, and finds a port where 0 asks for any.
+ */
+async function freePort({ ip, port, listener }: Listener): Promise<number> {
+  const server = net.createServer()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: ip, port, exclusive: true }, resolve)
+    })
+    return (server.address() as net.AddressInfo).port
+  } catch (error) {
+    throw new StartError(`cannot listen on ${listener} (proxy_listen): ${(error as Error).message}`, { cause: error })
+  } finally {
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+interface LogLevel {
+  readonly log: () => Log
+  readonly get: () => Level
+  readonly set: (level: string) => void
+}
+
+async function openAdmin(settings: Settings, store: Store, workers: Workers, logLevel: LogLevel): Promise<RunningAdmin> {
+  const certificate = settings.admin_listen.some(({ ssl }) => ssl) ? await certificateOf(settings) : undefined
+  const listeners = settings.admin_listen.map(({ ip, port, ssl }) => ({
+    host: ip,
+    port,
+    ...(ssl && certificate ? { tls: certificate } : {}),
+  }))
+  for (const { ip, listener } of settings.admin_listen) {
+    if (!isLoopback(ip)) logLevel.log().warn(`the Admin API listens beyond this machine, on ${listener}: whoever reaches it controls the gateway`)
+  }
+  return startAdmin({
+    listeners,
+    guarded: { hosts: settings.admin_hosts, origins: settings.admin_origins },
+    exportText: () => exportDeclarative(store.reader),
+    log: { error: (text, fields) => logLevel.log().error(text, fields as never) },
+    context: { store, kinds, pluginSchemas, writable: settings.database !== 'off' },
+    node: {
+      id: settings.node_id ?? randomUUID(),
+      hostname: hostname(),
+      version,
+      database: settings.database,
+      configuration: shownSettings(settings),
+      proxyListeners: settings.proxy_listen.map(shownListener),
+      adminListeners: settings.admin_listen.map(shownListener),
+      plugins: new Map(bundledPlugins.map(({ name, handler }) => [name, { version: handler.version, priority: handler.priority }])),
+      workers: () => ({ pids: workers.ids(), count: workers.ids().length }),
+      counters: () => workers.counters(),
+      logLevel: { get: logLevel.get, set: logLevel.set, levels },
+    },
+  }).catch((error: NodeJS.ErrnoException) => {
+    throw new StartError(`cannot listen for the Admin API (admin_listen): ${error.message}`, { cause: error })
+  })
+}
+
+const isLoopback = (ip: string): boolean => ip === '::1' || ip.startsWith('127.') || ip === 'localhost'
+
+const shownListener = (listener: Listener): Record<string, unknown> & Listener => ({ ...listener })
+
+/** The settings as the Admin API shows them: nothing in them that is secret. */
+function shownSettings(settings: Settings): Record<string, unknown> {
+  const { declarative_config_string: _, ssl_cert_key: __, ...shown } = settings
+  return shown
+}

@@ -1,0 +1,133 @@
+/**
+ * What a plugin sees of a request: `kong`, with the namespaces and names of Kong's plugin development kit.
+ * Each phase gets a narrower type, so that calling what the phase may not do does not compile.
+ * Source: Kong's docs, "Plugin development kit".
+ */
+import type { Entities, Entity } from './entities.ts'
+import type { Identity } from './identity.ts'
+
+/** An answer that ends a request's road: returned by a phase function, never thrown. */
+export interface Answer {
+  readonly status: number
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body: string | Uint8Array | null
+}
+
+export interface Request {
+  get_scheme(): 'http' | 'https'
+  /** The Host header without its port, in lower case. */
+  get_host(): string
+  get_port(): number
+  get_http_version(): number
+  get_method(): string
+  /** The normalised path, without the query. */
+  get_path(): string
+  /** The path as it was received, without the query. */
+  get_raw_path(): string
+  get_path_with_query(): string
+  /** The text behind the first `?`, as received; empty when there is none. */
+  get_raw_query(): string
+  /** The first value of a query argument; true when it stands without `=`. */
+  get_query_arg(name: string): string | true | undefined
+  /** Every value of every query argument, decoded, in order. */
+  get_query(): ReadonlyMap<string, readonly (string | true)[]>
+  /** The first value of a header, whatever its case, as the client sent it or a plugin set it. */
+  get_header(name: string): string | undefined
+  /** Every header by its lower-case name, with its values in order. */
+  get_headers(): ReadonlyMap<string, readonly string[]>
+  /** The request's whole body; rejects when it is larger than `limit` bytes (default 1 MiB). */
+  get_raw_body(limit?: number): Promise<Buffer>
+  /** When the request's first byte was read, in ms since 1970. */
+  get_start_time(): number
+}
+
+export interface Client {
+  get_ip(): string
+  get_forwarded_ip(): string
+  get_port(): number
+  get_consumer(): Entity | null
+  get_credential(): Entity | null
+  /** What the last authentication plugin that succeeded found; undefined where none has. */
+  get_identity(): Identity | undefined
+  /**
+   * Makes `identity` the request's own: its headers go to the upstream, and every identity header that the client sent
+   * (X-Consumer-*, X-Credential-*, X-Anonymous-Consumer, X-Authenticated-*) is dropped. A later call replaces an earlier one.
+   */
+  authenticate(identity: Identity): void
+}
+
+export interface ServiceRequest {
+  set_path(path: string): void
+  set_raw_query(query: string): void
+  set_method(method: string): void
+  /** Sets a header of the request to the upstream, in place of every one of that name. */
+  set_header(name: string, value: string): void
+  add_header(name: string, value: string): void
+  clear_header(name: string): void
+}
+
+export interface ServiceResponse {
+  get_status(): number
+  get_header(name: string): string | undefined
+  get_headers(): ReadonlyMap<string, readonly string[]>
+}
+
+export interface Response {
+  get_status(): number
+  get_header(name: string): string | undefined
+  get_headers(): ReadonlyMap<string, readonly string[]>
+  /** Where the response came from: the upstream (`service`), a plugin (`exit`), or the gateway's own `error`. */
+  get_source(): 'service' | 'exit' | 'error'
+  set_status(status: number): void
+  set_header(name: string, value: string): void
+  add_header(name: string, value: string): void
+  clear_header(name: string): void
+  /** An answer to be returned: an object is sent as compact JSON, a string or bytes as they are. */
+  exit(status: number, body?: object | string | Uint8Array, headers?: Readonly<Record<string, string>>): Answer
+  /** An answer to be returned in the form of the gateway's own errors, chosen by `Accept`. */
+  error(status: number, message: string, headers?: Readonly<Record<string, string>>): Answer
+}
+
+export interface Router {
+  get_route(): Entity | undefined
+  get_service(): Entity | undefined
+}
+
+export interface Log {
+  debug(message: string): void
+  info(message: string): void
+  notice(message: string): void
+  warn(message: string): void
+  err(message: string): void
+}
+
+interface Everywhere {
+  readonly request: Request
+  readonly client: Client
+  readonly router: Router
+  readonly log: Log
+  readonly entities: Entities
+  /** Values that live as long as the request, shared by all plugins. */
+  readonly ctx: { readonly shared: Record<string, unknown> }
+}
+
+export interface RewriteKong extends Everywhere {
+  readonly service: { readonly request: ServiceRequest }
+  readonly response: Pick<Response, 'exit' | 'error' | 'set_header' | 'add_header' | 'clear_header'>
+}
+export type AccessKong = RewriteKong
+export interface HeaderFilterKong extends Omit<Everywhere, 'client'> {
+  readonly client: Omit<Client, 'authenticate'>
+  readonly service: { readonly response: ServiceResponse }
+  readonly response: Omit<Response, 'exit' | 'error'>
+}
+export interface BodyFilterKong extends Omit<HeaderFilterKong, 'response'> {
+  readonly response: Pick<Response, 'get_status' | 'get_header' | 'get_headers' | 'get_source'>
+}
+export type LogKong = BodyFilterKong
+
+/** Everything at once: what the gateway gives, and each phase's type narrows. */
+export interface Kong extends Everywhere {
+  readonly service: { readonly request: ServiceRequest; readonly response: ServiceResponse }
+  readonly response: Response
+}

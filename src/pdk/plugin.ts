@@ -1,0 +1,31 @@
+import type { AccessKong, Answer, BodyFilterKong, HeaderFilterKong, LogKong, RewriteKong } from './kong.ts'
+
+/** What `rewrite` and `access` give: nothing (go on), an answer (end here), or a promise of either where they must wait. */
+export type Outcome = Answer | undefined | void | Promise<Answer | undefined | void>
+
+/** What `prepare` is told of the plugin entity that a config belongs to. */
+export interface Instance {
+  readonly id: string
+  readonly name: string
+}
+
+/**
+ * A plugin: the default export of `plugins/<name>/handler.ts`.
+ * `Config` is the checked config (`Entity<typeof schema>`'s `config`); `Ready` is what `prepare` makes of it, once, when the
+ * configuration is put in force, and what every phase function is given.
+ */
+export interface Plugin<Config, Ready = Config> {
+  readonly version: string
+  /** Higher runs earlier. */
+  readonly priority: number
+  prepare(config: Config, instance: Instance): Ready
+  rewrite?(kong: RewriteKong, ready: Ready): Outcome
+  access?(kong: AccessKong, ready: Ready): Outcome
+  header_filter?(kong: HeaderFilterKong, ready: Ready): void
+  /** Gets each piece of the response's body, the last one with `last`; returns what is sent in its place. */
+  body_filter?(kong: BodyFilterKong, ready: Ready, piece: Buffer, last: boolean): Buffer
+  log?(kong: LogKong, ready: Ready): void | Promise<void>
+}
+
+/** Lets TypeScript infer a plugin's types where it is defined. */
+export const definePlugin = <Config, Ready>(plugin: Plugin<Config, Ready>): Plugin<Config, Ready> => plugin

@@ -1,0 +1,180 @@
+/** The last step of the road: the request goes to the upstream, and what comes back to the client. */
+import { errors } from './answers.ts'
+import type { Peer, PickFailure } from './balancer/peer.ts'
+import type { Exchange } from './exchange.ts'
+import { idOf } from './http1/fields.ts'
+import { firstById, type ResponseHead } from './http1/head.ts'
+import { keptLines } from './http1/lines.ts'
+import { responseDrop } from './http1/fields.ts'
+import type { Carried, Failure, UpstreamConnection } from './http1/upstream-connection.ts'
+import type { RoutePlan, ServicePlan } from './plan.ts'
+import { requestText, upstreamName } from './request-text.ts'
+import { beginUpstreamResponse, breakOff, endBody, sendPiece } from './respond.ts'
+import type { Step } from './step.ts'
+
+/** Bytes of a request's body that are waited for before the upstream is asked, so that it need not wait for a slow client. */
+const bufferedBytes = 64 * 1024
+
+const upgrade = idOf('upgrade')
+
+/** Sends the request on; the answer, if not that of an error found at once, comes by `respond.ts`. */
+export function forward(exchange: Exchange): Step {
+  const plan = exchange.plan as RoutePlan
+  if (plan.service === undefined) return errors.noService
+  if (exchange.head.upgrade && firstById(exchange.head, upgrade)?.toLowerCase() === 'websocket') return errors.upgradeNotAvailable
+  const forwarding = new Forwarding(exchange, plan, plan.service)
+  const { body } = exchange.downstream
+  if (body.complete) forwarding.begin()
+  else body.whenReady(plan.route.request_buffering || body.length < 0 ? bufferedBytes : -1, () => forwarding.begin())
+  return undefined
+}
+
+/** Methods that may be sent twice, since twice means the same as once (RFC 9110 9.2.2). */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+
+class Forwarding implements Carried {
+  readonly method: string
+  readonly connectTimeoutMs: number
+  readonly writeTimeoutMs: number
+  readonly readTimeoutMs: number
+  readonly #exchange: Exchange
+  readonly #plan: RoutePlan
+  readonly #service: ServicePlan
+  #connection: UpstreamConnection | undefined
+  #tries = 0
+  #tried: Set<Peer> | undefined
+  /** True once body bytes were handed on that are not kept: then the request cannot be sent again. */
+  #streaming = false
+
+  constructor(exchange: Exchange, plan: RoutePlan, service: ServicePlan) {
+    this.#exchange = exchange
+    this.#plan = plan
+    this.#service = service
+    this.method = exchange.redirection?.method ?? exchange.method
+    this.connectTimeoutMs = service.connectTimeoutMs
+    this.writeTimeoutMs = service.writeTimeoutMs
+    this.readTimeoutMs = service.readTimeoutMs
+  }
+
+  /** Tries a peer. */
+  begin(): void {
+    const exchange = this.#exchange
+    if (exchange.finished) return
+    const picked = this.#service.balancer.pick(this.#tried)
+    if (picked instanceof Promise) void picked.then((peer) => this.#sendTo(peer))
+    else this.#sendTo(picked)
+  }
+
+  #sendTo(peer: Peer | PickFailure): void {
+    const exchange = this.#exchange
+    if (exchange.finished || exchange.responseBegun) return
+    if (peer.failed !== undefined) {
+      exchange.refuse(peer.failed === 'no peer' ? errors.noPeer : errors.nameResolution)
+      return
+    }
+    exchange.peer = peer
+    this.#tries++
+    exchange.upstreamStartMs ||= Date.now()
+    exchange.cancel = () => this.#cancel()
+    const { pools } = exchange.runtime
+    const name = upstreamName(exchange, this.#plan, peer)
+    // A waiting connection may just be closing; what failed once is not tried on another of them.
+    const connection = this.#tries === 1 ? pools.take(peer, this.#service.tls, name) : pools.open(peer, this.#service.tls, name)
+    this.#connection = connection
+    connection.carry(this, requestText(exchange, this.#plan, this.#service, peer))
+    this.#sendBody(connection)
+  }
+
+  #sendBody(connection: UpstreamConnection): void {
+    const { body } = this.#exchange.downstream
+    for (const piece of body.waiting) connection.send(piece, 0, piece.length)
+    if (body.complete) {
+      connection.finish()
+      return
+    }
+    connection.flush()
+    this.#streaming = true
+    const chunked = body.length < 0
+    body.pipe(
+      (bytes, from, to) => {
+        if (this.#connection !== connection) return true
+        if (chunked) connection.sendText(`${(to - from).toString(16)}\r\n`)
+        connection.send(bytes, from, to)
+        if (chunked) connection.sendText('\r\n')
+        return connection.flush()
+      },
+      (trailers) => {
+        if (this.#connection !== connection) return
+        if (chunked) connection.sendText(`0\r\n${trailers}\r\n`)
+        connection.finish()
+      },
+    )
+  }
+
+  #cancel(): void {
+    const connection = this.#connection
+    this.#connection = undefined
+    connection?.abandon()
+  }
+
+  // ---- what the connection tells
+
+  onInterim(head: ResponseHead): void {
+    this.#exchange.downstream.interim(head.status, head.reason, keptLines(head, responseDrop, 1, undefined))
+  }
+
+  onHead(head: ResponseHead): void {
+    const exchange = this.#exchange
+    exchange.source = 'service'
+    exchange.upstreamHeadMs = Date.now()
+    exchange.response = head
+    exchange.status = head.status
+    exchange.onDrain = () => this.#connection?.resume()
+    beginUpstreamResponse(exchange)
+  }
+
+  onPiece(bytes: Buffer, from: number, to: number): void {
+    sendPiece(this.#exchange, bytes, from, to)
+  }
+
+  onReadDone(): boolean {
+    return this.#exchange.downstream.flush()
+  }
+
+  onEnd(trailers: string): void {
+    this.#connection = undefined
+    endBody(this.#exchange, trailers)
+  }
+
+  onWritable(): void {
+    this.#exchange.downstream.body.resume()
+  }
+
+  onFailure(failure: Failure, connection: UpstreamConnection): void {
+    const exchange = this.#exchange
+    if (this.#connection !== connection || exchange.finished) return
+    this.#connection = undefined
+    if (exchange.responseBegun) {
+      breakOff(exchange)
+      return
+    }
+    if (this.#mayTryAgain(failure, connection)) {
+      if (exchange.peer) (this.#tried ??= new Set()).add(exchange.peer)
+      this.begin()
+      return
+    }
+    exchange.refuse(failure === 'timeout' || failure === 'connect timeout' ? errors.gatewayTimeout : errors.badGateway)
+  }
+
+  /**
+   * Whether the request is sent again: where nothing of it can have reached an application, or where twice means the same as
+   * once. A connection that had waited in the pool and closed at the wrong moment is not the fault of the peer, and not counted.
+   */
+  #mayTryAgain(failure: Failure, connection: UpstreamConnection): boolean {
+    if (this.#streaming || failure === 'invalid') return false
+    const unsent = failure === 'refused' || failure === 'connect timeout'
+    if (!unsent && !idempotent.has(this.method)) return false
+    const wasStale = failure === 'closed' && connection.reused && this.#tries === 1
+    return wasStale || this.#tries <= this.#service.retries
+  }
+}

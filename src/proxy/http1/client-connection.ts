@@ -1,0 +1,504 @@
+/**
+ * A client's connection: requests are read from it one after the other, each is answered before the next is looked at.
+ * Source: RFC 9112 9 (connection management).
+ */
+import type net from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { errors, type GatewayError } from '../answers.ts'
+import type { Timed } from '../deadlines.ts'
+import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
+import { finish } from '../respond.ts'
+import type { Runtime } from '../runtime.ts'
+import { travel } from '../way.ts'
+import { ChunkedBody, LengthBody, noBody, type BodyReader } from './body.ts'
+import { checkPartialHead, emptyHead, findHeadEnd, parseRequestHead, type Refusal, type RequestHead } from './head.ts'
+import type { SocketEvents } from './socket.ts'
+import { Writer } from './writer.ts'
+
+/** Bytes of later requests that are kept while one is being answered; above it the socket is not read. */
+const maxKeptBytes = 64 * 1024
+/** Bytes of a request's body that nobody wants, but that are read to keep the connection. */
+const maxDiscardedBytes = 64 * 1024
+/** How long a closed connection is read on, so that the client gets to read its response (RFC 9112 9.6). */
+const lingerMs = 2000
+
+const CR = 13
+const LF = 10
+
+const refusals: Readonly<Record<Refusal['status'], GatewayError>> = {
+  400: errors.badRequest,
+  414: errors.uriTooLong,
+  494: errors.headTooLarge,
+  501: errors.notImplemented,
+  505: errors.versionNotSupported,
+}
+
+type State = 'idle' | 'head' | 'exchange' | 'discarding' | 'closing' | 'closed'
+
+export class ClientConnection implements SocketEvents, Downstream, RequestBody, Timed {
+  readonly scheme: 'http' | 'https'
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localPort: number
+  readonly serverName: string | undefined
+  deadline: number
+  readonly #runtime: Runtime
+  readonly #socket: net.Socket
+  readonly #writer: Writer
+  #state: State = 'idle'
+  #consuming = false
+  /** Bytes read but not looked at yet: the beginning of a head, or later requests. */
+  #kept: Buffer | undefined
+  #searched = 0
+  #paused = false
+  #clientDone = false
+  #keepAlive = true
+  #exchange: Exchange | undefined
+  // the request's body
+  #body: BodyReader = noBody
+  #bodyLength = 0
+  #bodyBytes = 0
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  #ready: (() => void) | undefined
+  #readyLimit = 0
+  #take: ((bytes: Buffer, from: number, to: number) => boolean) | undefined
+  #takeEnd: ((trailers: string) => void) | undefined
+  #owesContinue = false
+  // the response's body
+  #chunked = false
+  #bodiless = false
+
+  constructor(runtime: Runtime, socket: net.Socket, scheme: 'http' | 'https') {
+    this.#runtime = runtime
+    this.#socket = socket
+    this.#writer = new Writer(socket)
+    this.scheme = scheme
+    const address = socket.remoteAddress ?? ''
+    this.remoteAddress = address.startsWith('::ffff:') ? address.slice(7) : address
+    this.remotePort = socket.remotePort ?? 0
+    this.localPort = socket.localPort ?? 0
+    this.serverName = (scheme === 'https' && (socket as TLSSocket).servername) || undefined
+    this.deadline = Date.now() + runtime.timeouts.headMs
+    runtime.deadlines.add(this)
+    runtime.stats.accepted++
+    runtime.stats.active++
+  }
+
+  get body(): RequestBody {
+    return this
+  }
+
+  // ---- reading
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    if (this.#kept === undefined) {
+      this.#consume(bytes, 0, length)
+      return
+    }
+    const all = Buffer.concat([this.#kept, bytes.subarray(0, length)])
+    this.#kept = undefined
+    this.#consume(all, 0, all.length)
+  }
+
+  #consume(bytes: Buffer, at: number, end: number): void {
+    this.#consuming = true
+    while (at < end) {
+      if (this.#state === 'idle' || this.#state === 'head') at = this.#readHead(bytes, at, end)
+      else if (this.#state !== 'exchange' && this.#state !== 'discarding') break
+      else if (!this.#body.done && !this.#body.failed) at = this.#readBody(bytes, at, end)
+      else {
+        this.#keep(bytes, at, end)
+        break
+      }
+    }
+    this.#consuming = false
+  }
+
+  #keep(bytes: Buffer, at: number, end: number): void {
+    this.#kept = Buffer.from(bytes.subarray(at, end))
+    if (this.#state === 'exchange' && this.#kept.length > maxKeptBytes) this.#pause()
+  }
+
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    // RFC 9112 2.2: empty lines before a request line are skipped.
+    while (this.#searched === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++
+    if (at === end) return end
+    const limits = this.#runtime.headLimits
+    if (this.#state === 'idle') {
+      this.#state = 'head'
+      this.deadline = Date.now() + this.#runtime.timeouts.headMs
+    }
+    const headEnd = findHeadEnd(bytes, at, at + this.#searched, end)
+    if (headEnd < 0) {
+      const refusal = checkPartialHead(bytes, at, end, limits)
+      if (refusal) return this.#refuseHead(refusal, end)
+      this.#searched = end - at
+      this.#keep(bytes, at, end)
+      return end
+    }
+    this.#searched = 0
+    const head = parseRequestHead(bytes, at, headEnd, limits)
+    if ('refused' in head) return this.#refuseHead(head, end)
+    return this.#begin(head, bytes, headEnd, end)
+  }
+
+  /** What cannot be understood is answered, and nothing after it is believed. */
+  #refuseHead(refusal: Refusal, end: number): number {
+    this.#reject(refusals[refusal.status], refusal.head)
+    return end
+  }
+
+  #reject(problem: GatewayError, head: RequestHead = emptyHead): void {
+    this.#keepAlive = false
+    this.#body = noBody
+    this.#state = 'exchange'
+    this.deadline = Infinity
+    this.#exchange = new Exchange(this.#runtime, this, head)
+    this.#runtime.stats.requests++
+    this.#exchange.refuse(problem)
+  }
+
+  #begin(head: RequestHead, bytes: Buffer, at: number, end: number): number {
+    this.#state = 'exchange'
+    this.deadline = Infinity
+    this.#runtime.stats.requests++
+    this.#keepAlive = head.minor === 0 ? head.persistence === 'keep-alive' : head.persistence !== 'close'
+    this.#beginBody(head)
+    const exchange = (this.#exchange = new Exchange(this.#runtime, this, head))
+    const limit = this.#runtime.maxBodyBytes
+    if (limit > 0 && head.contentLength > limit) exchange.refuse(errors.payloadTooLarge)
+    else {
+      if (!this.#body.done && at < end) at = this.#readBody(bytes, at, end)
+      if (this.#exchange === exchange && !exchange.responseBegun) travel(exchange)
+    }
+    return at
+  }
+
+  #beginBody(head: RequestHead): void {
+    this.#bodyLength = head.chunked ? -1 : Math.max(0, head.contentLength)
+    this.#bodyBytes = 0
+    this.#owesContinue = false
+    if (this.#bodyLength === 0) {
+      this.#body = noBody
+      return
+    }
+    this.#body = head.chunked ? new ChunkedBody() : new LengthBody(this.#bodyLength)
+    this.#owesContinue = head.expectsContinue && head.minor > 0
+    this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+  }
+
+  #readBody(bytes: Buffer, at: number, end: number): number {
+    at = this.#body.read(bytes, at, end, this.#onPiece)
+    if (this.#state !== 'exchange' && this.#state !== 'discarding') return end
+    if (this.#body.failed) {
+      this.#bodyFailed(errors.badRequest)
+      return end
+    }
+    if (this.#body.done) this.#bodyDone()
+    else {
+      this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+      if (this.#ready && this.#waitingBytes > this.#readyLimit) this.#callReady()
+    }
+    return at
+  }
+
+  #onPiece = (bytes: Buffer, from: number, to: number): void => {
+    this.#bodyBytes += to - from
+    if (this.#state === 'discarding') return
+    const limit = this.#runtime.maxBodyBytes
+    if (limit > 0 && this.#bodyBytes > limit) {
+      this.#bodyFailed(errors.payloadTooLarge)
+      return
+    }
+    if (this.#exchange?.responseBegun && !this.#take) return
+    if (this.#take) {
+      if (!this.#take(bytes, from, to)) this.#pause()
+      return
+    }
+    this.#waiting.push(Buffer.from(bytes.subarray(from, to)))
+    this.#waitingBytes += to - from
+    if (this.#waitingBytes > maxKeptBytes && !this.#ready) this.#pause()
+  }
+
+  #bodyDone(): void {
+    this.deadline = Infinity
+    if (this.#state === 'discarding') {
+      this.#next()
+      return
+    }
+    this.#callReady()
+    const end = this.#takeEnd
+    this.#take = this.#takeEnd = undefined
+    end?.(this.#body.trailers)
+  }
+
+  /** The body cannot be read to its end: the upstream must not take what it got for the whole. */
+  #bodyFailed(problem: GatewayError): void {
+    const exchange = this.#exchange
+    this.#keepAlive = false
+    if (this.#state === 'discarding' || exchange === undefined) {
+      this.#close()
+      return
+    }
+    this.#dropBody()
+    exchange.cancel?.()
+    if (exchange.responseBegun) this.abort()
+    else exchange.refuse(problem)
+  }
+
+  #callReady(): void {
+    const ready = this.#ready
+    this.#ready = undefined
+    ready?.()
+  }
+
+  // ---- the request's body, as the road takes it
+
+  get length(): number {
+    return this.#bodyLength
+  }
+
+  get complete(): boolean {
+    return this.#body.done
+  }
+
+  get waiting(): readonly Buffer[] {
+    return this.#waiting
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  whenReady(limit: number, ready: () => void): void {
+    if (this.#body.done || this.#waitingBytes > limit) {
+      ready()
+      return
+    }
+    this.#ready = ready
+    this.#readyLimit = limit
+    this.#askForBody()
+  }
+
+  #askForBody(): void {
+    if (this.#owesContinue) {
+      this.#owesContinue = false
+      this.interim(100, 'Continue', '')
+    }
+    this.resume()
+  }
+
+  pipe(take: (bytes: Buffer, from: number, to: number) => boolean, end: (trailers: string) => void): void {
+    this.#waiting = []
+    this.#waitingBytes = 0
+    if (this.#body.done) {
+      end(this.#body.trailers)
+      return
+    }
+    this.#take = take
+    this.#takeEnd = end
+    this.#askForBody()
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#socket.resume()
+  }
+
+  #pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.deadline = Infinity
+    this.#socket.pause()
+  }
+
+  // ---- the response
+
+  interim(status: number, reason: string, lines: string): void {
+    if (this.#exchange === undefined || this.#exchange.head.minor === 0) return
+    this.#writer.text(`HTTP/1.1 ${status} ${reason}\r\n${lines}\r\n`)
+    this.#writer.flush()
+  }
+
+  begin(head: OutgoingHead): void {
+    const minor = this.#exchange?.head.minor ?? 1
+    if (this.#runtime.draining || this.#clientDone || !this.#isBodyHarmless()) this.#keepAlive = false
+    this.#bodiless = head.bodiless
+    this.#chunked = false
+    let framing = ''
+    if (head.length !== undefined && head.length >= 0) framing = `Content-Length: ${head.length}\r\n`
+    else if (head.length !== undefined && !head.bodiless) {
+      if (minor > 0) {
+        this.#chunked = true
+        framing = 'Transfer-Encoding: chunked\r\n'
+      } else this.#keepAlive = false
+    }
+    const connection = this.#keepAlive ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n'
+    this.#writer.text(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines}${framing}${connection}`)
+  }
+
+  /** Whether what is left of the request's body can be read away, so that the connection stays of use. */
+  #isBodyHarmless(): boolean {
+    if (this.#body.done) return true
+    if (this.#owesContinue || this.#body.failed) return false
+    return this.#take !== undefined || this.#isBodyShort()
+  }
+
+  #isBodyShort(): boolean {
+    return this.#bodyLength >= 0 && this.#bodyLength - this.#bodyBytes <= maxDiscardedBytes
+  }
+
+  send(bytes: Buffer, from: number, to: number): void {
+    if (this.#bodiless || to === from || this.#state !== 'exchange') return
+    if (!this.#chunked) {
+      this.#writer.bytes(bytes, from, to)
+      return
+    }
+    this.#writer.text(`${(to - from).toString(16)}\r\n`)
+    this.#writer.bytes(bytes, from, to)
+    this.#writer.text('\r\n')
+  }
+
+  sendText(text: string): void {
+    if (!this.#bodiless) this.#writer.text(text)
+  }
+
+  flush(): boolean {
+    if (this.#state !== 'exchange') return true
+    const goesOn = this.#writer.flush()
+    if (!goesOn) this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+    return goesOn
+  }
+
+  end(trailers: string): void {
+    if (this.#state !== 'exchange') return
+    if (this.#chunked) this.#writer.text(`0\r\n${trailers}\r\n`)
+    this.#writer.flush()
+    this.#exchange = undefined
+    this.#dropBody()
+    if (!this.#keepAlive || !(this.#body.done || this.#isBodyShort())) {
+      this.#close()
+      return
+    }
+    if (this.#body.done) {
+      this.#next()
+      return
+    }
+    this.#state = 'discarding'
+    this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    this.resume()
+  }
+
+  abort(): void {
+    this.#exchange = undefined
+    this.#dropBody()
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    // A reset tells the client that the response is not complete even where its end is the connection's.
+    if ('resetAndDestroy' in this.#socket && this.scheme === 'http') this.#socket.resetAndDestroy()
+    else this.#socket.destroy()
+  }
+
+  #dropBody(): void {
+    this.#waiting = []
+    this.#waitingBytes = 0
+    this.#ready = this.#take = this.#takeEnd = undefined
+  }
+
+  /** The connection is free for the next request, which may have been read already. */
+  #next(): void {
+    if (this.#clientDone && this.#kept === undefined) {
+      this.#close()
+      return
+    }
+    this.#state = 'idle'
+    this.#body = noBody
+    this.deadline = Date.now() + this.#runtime.timeouts.keepAliveMs
+    this.resume()
+    const kept = this.#kept
+    if (kept === undefined || this.#consuming) return
+    this.#kept = undefined
+    this.#consume(kept, 0, kept.length)
+  }
+
+  /** Ends the connection so that everything written still arrives. */
+  #close(): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.#state = 'closing'
+    this.#kept = undefined
+    this.deadline = Date.now() + lingerMs
+    this.#socket.end()
+    this.#paused = true
+    this.resume()
+  }
+
+  // ---- what happens on the socket
+
+  onDeadline(): void {
+    switch (this.#state) {
+      case 'head':
+        this.#reject(errors.requestTimeout)
+        return
+      case 'exchange':
+        if (this.#exchange && !this.#exchange.responseBegun) this.#bodyFailed(errors.requestTimeout)
+        else this.#leave()
+        return
+      case 'idle':
+        this.#close()
+        return
+      case 'discarding':
+      case 'closing':
+        this.#socket.destroy()
+        return
+      case 'closed':
+        return
+    }
+  }
+
+  onEnd(): void {
+    this.#clientDone = true
+    if (this.#state === 'exchange' && !this.#body.done) this.#bodyFailed(errors.badRequest)
+    else if (this.#state === 'exchange') this.#keepAlive = false
+    else if (this.#state === 'closing') this.#socket.destroySoon()
+    else this.#close()
+  }
+
+  onDrain(): void {
+    if (this.#state !== 'exchange') return
+    this.deadline = this.#body.done ? Infinity : Date.now() + this.#runtime.timeouts.bodyMs
+    this.#exchange?.onDrain?.()
+  }
+
+  onClose(): void {
+    this.#runtime.stats.active--
+    this.#runtime.deadlines.delete(this)
+    this.#leave()
+  }
+
+  /** The client has gone, or is given up. */
+  #leave(): void {
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    this.#state = 'closed'
+    this.#dropBody()
+    this.#kept = undefined
+    this.#socket.destroy()
+    if (exchange === undefined) return
+    exchange.cancel?.()
+    if (!exchange.responseBegun) exchange.status = 499
+    finish(exchange)
+  }
+
+  /** Ends the connection as soon as nothing is going on: at once when it is idle. */
+  drain(): void {
+    if (this.#state === 'idle') this.#close()
+    else this.#keepAlive = false
+  }
+
+  destroy(): void {
+    this.#leave()
+  }
+}

@@ -1,0 +1,388 @@
+/**
+ * Heads of HTTP/1.1 messages: strict, in one pass over the bytes. Whatever is ambiguous is refused rather than guessed.
+ * Source: RFC 9112 (message syntax), RFC 9110 5.5 and 5.6 (field values, tokens).
+ */
+import { hashStep, idOf, lookUp, nameByte } from './fields.ts'
+
+/** Numbers that a header line takes in `Head.marks`: where its name begins and ends, its value begins and ends, and its field's id. */
+export const markSize = 5
+
+/** The part that requests and responses share: the head's text, and where its header lines stand in it. */
+export interface Head {
+  /** The whole head as it was received, one character a byte, up to and including the empty line. */
+  readonly text: string
+  /** `markSize` numbers for each header line. */
+  readonly marks: readonly number[]
+  /** The minor version: 0, 1, or higher, which is read as 1 (RFC 9110 2.5). */
+  readonly minor: number
+  /** Bytes of body announced by Content-Length; -1 where there is none. */
+  readonly contentLength: number
+  readonly chunked: boolean
+  /** What `Connection` says: `close`, `keep-alive`, or neither. */
+  readonly persistence: 'close' | 'keep-alive' | undefined
+  /** Names of header lines that belong to this hop only, in lower case, as far as `Connection` names them beyond the usual. */
+  readonly nominated: readonly string[] | undefined
+}
+
+export interface RequestHead extends Head {
+  readonly method: string
+  /** The request target as received. */
+  readonly target: string
+  /** The Host header's value; the empty string where there is none (HTTP/1.0). */
+  readonly host: string
+  readonly expectsContinue: boolean
+  readonly upgrade: boolean
+}
+
+export interface ResponseHead extends Head {
+  readonly status: number
+  readonly reason: string
+}
+
+/** Why a request's head is refused: the status of the answer, and its text. */
+export interface Refusal {
+  readonly refused: true
+  readonly status: 400 | 414 | 494 | 501 | 505
+  /** What could be read of the head before it went wrong: it may tell the form of answer that the client takes. */
+  readonly head: RequestHead
+}
+
+/** A head of which nothing is known. */
+export const emptyHead: RequestHead = {
+  text: '\r\n',
+  marks: [],
+  minor: 1,
+  contentLength: -1,
+  chunked: false,
+  persistence: undefined,
+  nominated: undefined,
+  method: '',
+  target: '',
+  host: '',
+  expectsContinue: false,
+  upgrade: false,
+}
+
+const refusal = (status: Refusal['status'], head = emptyHead): Refusal => ({ refused: true, status, head })
+const badRequest = refusal(400)
+const uriTooLong = refusal(414)
+/** nginx's own number for a head that is too large; it is answered with 400. */
+const headTooLarge = refusal(494)
+const versionNotSupported = refusal(505)
+
+export interface HeadLimits {
+  readonly headBytes: number
+  readonly lineBytes: number
+  readonly headers: number
+}
+
+const CR = 13
+const LF = 10
+const SP = 32
+const HTAB = 9
+const COLON = 58
+const DOT = 46
+
+const host = idOf('host')
+const connection = idOf('connection')
+const contentLength = idOf('content-length')
+const transferEncoding = idOf('transfer-encoding')
+const authorization = idOf('authorization')
+const expect = idOf('expect')
+const upgrade = idOf('upgrade')
+
+/** Where a head that begins at `start` ends (behind its empty line), or -1 while it is not complete. `from`: how far it was already searched. */
+export function findHeadEnd(bytes: Buffer, start: number, from: number, end: number): number {
+  const at = bytes.subarray(0, end).indexOf('\r\n\r\n', Math.max(start, from - 3), 'latin1')
+  return at < 0 ? -1 : at + 4
+}
+
+const isMethodByte = (byte: number): boolean => (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d || byte === 0x5f
+const methods = new Map(['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'].map((name) => [name, name]))
+
+/**
+ * Parses a complete request head at `start..end`; gives a refusal where it is not exactly what RFC 9112 allows.
+ * The bytes may be overwritten afterwards: the head keeps its own copy.
+ */
+export function parseRequestHead(bytes: Buffer, start: number, end: number, limits: HeadLimits): RequestHead | Refusal {
+  const text = bytes.toString('latin1', start, end)
+  const line = parseRequestLine(bytes, start, end, text, limits)
+  if ('refused' in line) return line
+  if (end - start > limits.headBytes) return headTooLarge
+  const fields = parseFields(bytes, text, start, line.next, end, limits.headers, true)
+  const status = requestStatus(fields, line.minor)
+  if (status !== 200) return refusal(status, { ...emptyHead, text, marks: fields.marks })
+  return {
+    text,
+    marks: fields.marks,
+    minor: line.minor,
+    contentLength: fields.contentLength,
+    chunked: fields.chunked,
+    persistence: fields.persistence,
+    nominated: fields.nominated,
+    method: line.method,
+    target: line.target,
+    host: fields.host,
+    expectsContinue: fields.expectsContinue,
+    upgrade: fields.upgrade,
+  }
+}
+
+function requestStatus(fields: Fields, minor: number): Refusal['status'] | 200 {
+  if (fields.problem === 'too many') return 494
+  if (fields.problem !== undefined) return 400
+  if (fields.unknownCoding) return 501
+  if (minor > 0 && fields.hosts === 0) return 400
+  return minor === 0 && fields.chunked ? 400 : 200
+}
+
+/**
+ * What can be said of a head that is not complete yet: a refusal as soon as it can never become a good one, so that the client
+ * is told at once and not when its time is up.
+ */
+export function checkPartialHead(bytes: Buffer, start: number, end: number, limits: HeadLimits): Refusal | undefined {
+  const lineEnd = bytes.subarray(0, end).indexOf(LF, start)
+  if (lineEnd < 0) return end - start > limits.lineBytes ? uriTooLong : undefined
+  const line = parseRequestLine(bytes, start, end, bytes.toString('latin1', start, end), limits)
+  if ('refused' in line) return line
+  for (let at = lineEnd; at >= 0 && at < end; at = bytes.subarray(0, end).indexOf(LF, at + 1)) {
+    if (bytes[at - 1] !== CR) return badRequest
+  }
+  return end - start > limits.headBytes ? headTooLarge : undefined
+}
+
+interface RequestLine {
+  readonly method: string
+  readonly target: string
+  readonly minor: number
+  readonly next: number
+}
+
+function parseRequestLine(bytes: Buffer, start: number, end: number, text: string, limits: HeadLimits): RequestLine | Refusal {
+  let at = start
+  while (at < end && isMethodByte(bytes[at] as number)) at++
+  if (at === start || bytes[at] !== SP) return badRequest
+  const name = text.slice(0, at - start)
+  const method = methods.get(name) ?? name
+  while (bytes[at] === SP) at++
+  const targetStart = at
+  // A target holds neither spaces nor controls; bytes beyond ASCII pass, as Kong lets them.
+  while (at < end && (bytes[at] as number) > SP && bytes[at] !== 0x7f) at++
+  if (at - targetStart > limits.lineBytes) return uriTooLong
+  const targetEnd = at
+  if (at === targetStart || bytes[at] !== SP) return badRequest
+  while (bytes[at] === SP) at++
+  if (text.slice(at - start, at - start + 5) !== 'HTTP/') return badRequest
+  at += 5
+  const major = digit(bytes[at])
+  const minor = digit(bytes[at + 2])
+  if (Number.isNaN(major + minor) || bytes[at + 1] !== DOT || bytes[at + 3] !== CR || bytes[at + 4] !== LF) return badRequest
+  if (major !== 1) return versionNotSupported
+  return { method, target: text.slice(targetStart - start, targetEnd - start), minor, next: at + 5 }
+}
+
+/** Parses a complete response head at `start..end`; undefined where it is not exactly what RFC 9112 allows. */
+export function parseResponseHead(bytes: Buffer, start: number, end: number, maxHeaders: number): ResponseHead | undefined {
+  const text = bytes.toString('latin1', start, end)
+  const minor = text.startsWith('HTTP/1.1 ') ? 1 : text.startsWith('HTTP/1.0 ') ? 0 : undefined
+  if (minor === undefined) return undefined
+  const status = digit(bytes[start + 9]) * 100 + digit(bytes[start + 10]) * 10 + digit(bytes[start + 11])
+  if (!(status >= 100)) return undefined
+  let at = start + 12
+  // RFC 9112 4: the reason may be empty; many servers then leave out the space before it as well.
+  if (bytes[at] !== SP && bytes[at] !== CR) return undefined
+  const reasonStart = bytes[at] === SP ? at + 1 : at
+  while (at < end && isValueByte(bytes[at] as number)) at++
+  if (bytes[at] !== CR || bytes[at + 1] !== LF) return undefined
+  const fields = parseFields(bytes, text, start, at + 2, end, maxHeaders, false)
+  if (fields.problem !== undefined || fields.unknownCoding) return undefined
+  if (minor === 0 && fields.chunked) return undefined
+  return {
+    text,
+    marks: fields.marks,
+    minor,
+    contentLength: fields.contentLength,
+    chunked: fields.chunked,
+    persistence: fields.persistence,
+    nominated: fields.nominated,
+    status,
+    reason: text.slice(reasonStart - start, at - start),
+  }
+}
+
+const digit = (byte: number | undefined): number => (byte !== undefined && byte >= 48 && byte <= 57 ? byte - 48 : Number.NaN)
+
+/** RFC 9110 5.5: visible characters, space, tab and bytes beyond ASCII; no other control character. */
+const isValueByte = (byte: number): boolean => (byte >= SP && byte !== 0x7f) || byte === HTAB
+
+interface Fields {
+  problem: 'invalid' | 'too many' | undefined
+  marks: number[]
+  contentLength: number
+  chunked: boolean
+  unknownCoding: boolean
+  persistence: 'close' | 'keep-alive' | undefined
+  nominated: string[] | undefined
+  hosts: number
+  host: string
+  authorizations: number
+  expectsContinue: boolean
+  upgrade: boolean
+}
+
+/**
+ * The header lines at `at..end`, of which the last is the empty one; with a `problem` where a line or the framing is not valid. Marks
+ * are relative to `start`, as positions in `text`.
+ */
+function parseFields(
+  bytes: Buffer,
+  text: string,
+  start: number,
+  at: number,
+  end: number,
+  maxHeaders: number,
+  isRequest: boolean,
+): Fields {
+  const fields: Fields = {
+    problem: undefined,
+    marks: [],
+    contentLength: -1,
+    chunked: false,
+    unknownCoding: false,
+    persistence: undefined,
+    nominated: undefined,
+    hosts: 0,
+    host: '',
+    authorizations: 0,
+    expectsContinue: false,
+    upgrade: false,
+  }
+  const last = end - 2
+  const { marks } = fields
+  while (at < last) {
+    const nameStart = at
+    let hash = 0
+    let lower = nameByte[bytes[at] as number] as number
+    while (lower !== 0) {
+      hash = hashStep(hash, lower)
+      lower = nameByte[bytes[++at] as number] as number
+    }
+    if (at === nameStart || bytes[at] !== COLON) return invalid(fields)
+    const nameEnd = at++
+    while (bytes[at] === SP || bytes[at] === HTAB) at++
+    let valueStart = at
+    while (isValueByte(bytes[at] as number)) at++
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return invalid(fields)
+    let valueEnd = at
+    while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--
+    if (valueStart > valueEnd) valueStart = valueEnd
+    at += 2
+    const id = lookUp(bytes, nameStart, nameEnd, hash)
+    marks.push(nameStart - start, nameEnd - start, valueStart - start, valueEnd - start, id)
+    if (id !== 0 && !note(fields, id, text, valueStart - start, valueEnd - start, isRequest)) return invalid(fields)
+  }
+  if (marks.length > maxHeaders * markSize) fields.problem = 'too many'
+  // RFC 9112 6.3: both together are how requests are smuggled.
+  if (fields.contentLength >= 0 && (fields.chunked || fields.unknownCoding)) return invalid(fields)
+  return fields
+}
+
+function invalid(fields: Fields): Fields {
+  fields.problem = 'invalid'
+  return fields
+}
+
+/** Takes note of a known field; false where it makes the message one that must be refused. */
+function note(fields: Fields, id: number, text: string, start: number, end: number, isRequest: boolean): boolean {
+  switch (id) {
+    case host:
+      fields.host = text.slice(start, end)
+      return !isRequest || (++fields.hosts === 1 && isHost(fields.host))
+    case contentLength:
+      if (fields.contentLength >= 0) return false
+      fields.contentLength = parseLength(text, start, end)
+      return fields.contentLength >= 0
+    case transferEncoding: {
+      if (fields.chunked || fields.unknownCoding) return false
+      const coding = text.slice(start, end).toLowerCase()
+      if (coding === 'chunked') fields.chunked = true
+      else fields.unknownCoding = true
+      return true
+    }
+    case connection:
+      noteConnection(fields, text.slice(start, end))
+      return true
+    case authorization:
+      return !isRequest || ++fields.authorizations === 1
+    case expect:
+      fields.expectsContinue = text.slice(start, end).toLowerCase() === '100-continue'
+      return true
+    case upgrade:
+      fields.upgrade = true
+      return true
+    default:
+      return true
+  }
+}
+
+/** RFC 9110 8.6: digits only. Longer than any body can be is as wrong as any other text. -1 where it is not valid. */
+function parseLength(text: string, start: number, end: number): number {
+  if (end === start || end - start > 15) return -1
+  let length = 0
+  for (let at = start; at < end; at++) {
+    const value = text.charCodeAt(at) - 48
+    if (value < 0 || value > 9) return -1
+    length = length * 10 + value
+  }
+  return length
+}
+
+/** Whether a Host header can be one: no characters that separate parts of a URI or a list. RFC 9110 7.2. */
+function isHost(value: string): boolean {
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at)
+    if (code <= SP || code === 0x2f || code === 0x5c || code === 0x40 || code === 0x23 || code === 0x3f || code === 0x2c) return false
+  }
+  return value !== ''
+}
+
+function noteConnection(fields: Fields, value: string): void {
+  if (value === 'keep-alive') {
+    fields.persistence ??= 'keep-alive'
+    return
+  }
+  for (const part of value.split(',')) {
+    const name = part.trim().toLowerCase()
+    if (name === 'close') fields.persistence = 'close'
+    else if (name === 'keep-alive') fields.persistence ??= 'keep-alive'
+    else if (name !== '') (fields.nominated ??= []).push(name)
+  }
+}
+
+/** The first value of a header line by its lower-case name; undefined where there is none. */
+export function firstValue(head: Head, lowerName: string): string | undefined {
+  const { marks, text } = head
+  for (let at = 0; at < marks.length; at += markSize) {
+    if (nameIs(head, at, lowerName)) return text.slice(marks[at + 2], marks[at + 3])
+  }
+  return undefined
+}
+
+/** The first value of the known field with this id. */
+export function firstById(head: Head, id: number): string | undefined {
+  const { marks, text } = head
+  for (let at = 4; at < marks.length; at += markSize) {
+    if (marks[at] === id) return text.slice(marks[at - 2], marks[at - 1])
+  }
+  return undefined
+}
+
+/** Whether the header line whose marks begin at `at` has this name, given in lower case. */
+export function nameIs(head: Head, at: number, lowerName: string): boolean {
+  const start = head.marks[at] as number
+  if ((head.marks[at + 1] as number) - start !== lowerName.length) return false
+  for (let i = 0; i < lowerName.length; i++) {
+    if (nameByte[head.text.charCodeAt(start + i)] !== lowerName.charCodeAt(i)) return false
+  }
+  return true
+}

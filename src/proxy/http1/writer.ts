@@ -1,0 +1,56 @@
+/**
+ * Writing to a socket in as few calls as there are reasons to: text and small pieces are gathered into one string, which is
+ * written at once at the end of the event that produced them; large pieces are copied into recycled buffers.
+ */
+import type net from 'node:net'
+
+/** Above this many bytes a piece is copied as bytes, not gathered as text. */
+const gatherBytes = 16 * 1024
+const bufferBytes = 64 * 1024
+const maxFree = 64
+const free: Buffer[] = []
+
+export class Writer {
+  readonly #socket: net.Socket
+  #gathered = ''
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket
+  }
+
+  /** Adds text, one byte a character; it is written by `flush`. */
+  text(text: string): void {
+    this.#gathered += text
+  }
+
+  /** Adds a range of bytes, which are copied: the caller may overwrite them afterwards. */
+  bytes(bytes: Buffer, from: number, to: number): void {
+    if (to - from <= gatherBytes) {
+      this.#gathered += bytes.toString('latin1', from, to)
+      if (this.#gathered.length > gatherBytes) this.#write()
+      return
+    }
+    this.#write()
+    for (let at = from; at < to; at += bufferBytes) this.#copy(bytes, at, Math.min(to, at + bufferBytes))
+  }
+
+  /** Writes what was gathered; false when the socket wants no more until it drains. */
+  flush(): boolean {
+    this.#write()
+    return !this.#socket.writableNeedDrain
+  }
+
+  #write(): void {
+    if (this.#gathered === '') return
+    this.#socket.write(this.#gathered, 'latin1')
+    this.#gathered = ''
+  }
+
+  #copy(bytes: Buffer, from: number, to: number): void {
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes)
+    bytes.copy(buffer, 0, from, to)
+    this.#socket.write(buffer.subarray(0, to - from), () => {
+      if (free.length < maxFree) free.push(buffer)
+    })
+  }
+}

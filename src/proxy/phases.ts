@@ -1,0 +1,100 @@
+/** The plugins' phases: who takes part, in which order, with which config. */
+import type { Answer } from '../pdk/kong.ts'
+import type { Outcome } from '../pdk/plugin.ts'
+import type { Exchange } from './exchange.ts'
+import { pick, type Call } from './plan.ts'
+
+type Step = Answer | undefined | Promise<Answer | undefined>
+
+/** Runs `rewrite` of the global plugins: no route is known yet. */
+export function runRewrite(exchange: Exchange): Step {
+  const { chain } = exchange.config
+  return runFrom(exchange, chain.calls, chain.rewrite, 0, rewriteCall)
+}
+
+/** Runs `access` of the route's plugins, highest priority first, until one answers. */
+export function runAccess(exchange: Exchange): Step {
+  const { chain } = exchange
+  // Each plugin takes the config of the consumer known when its turn comes, and keeps it for the later phases, as in Kong.
+  if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, pickingCall)
+  return runFrom(exchange, chain.calls, chain.access, 0, accessCall)
+}
+
+type Turn = (exchange: Exchange, call: Call, index: number) => Outcome
+
+const rewriteCall: Turn = (exchange, call) => {
+  const ready = pick(call, undefined)
+  return ready === undefined ? undefined : call.plugin.rewrite?.(exchange.kong, ready)
+}
+
+const accessCall: Turn = (exchange, call) => call.plugin.access?.(exchange.kong, call.ready)
+
+const pickingCall: Turn = (exchange, call, index) => {
+  const ready = pick(call, exchange.consumer?.id)
+  const picked = (exchange.picked ??= [])
+  picked[index] = ready
+  return ready === undefined ? undefined : call.plugin.access?.(exchange.kong, ready)
+}
+
+function runFrom(exchange: Exchange, calls: readonly Call[], indexes: readonly number[], at: number, turn: Turn): Step {
+  for (; at < indexes.length; at++) {
+    const index = indexes[at] as number
+    const outcome = turn(exchange, calls[index] as Call, index)
+    if (outcome === undefined) continue
+    if (!(outcome instanceof Promise)) return outcome as Answer
+    const next = at + 1
+    return outcome.then((answer) => answer ?? (exchange.finished ? undefined : runFrom(exchange, calls, indexes, next, turn)))
+  }
+  return undefined
+}
+
+/** The config with which a call takes part after `access`; undefined where it does not. */
+function readyOf(exchange: Exchange, call: Call, index: number): unknown {
+  return exchange.picked === undefined ? call.ready : exchange.picked[index]
+}
+
+/** Runs `header_filter`, before the response's head is written. A plugin that throws is logged and passed over. */
+export function runHeaderFilters(exchange: Exchange): void {
+  const { chain } = exchange
+  for (const index of chain.headerFilter) {
+    guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) => call.plugin.header_filter?.(exchange.kong, ready))
+  }
+}
+
+/** Runs `body_filter` over a piece and gives what is sent in its place. */
+export function runBodyFilters(exchange: Exchange, piece: Buffer, last: boolean): Buffer {
+  const { chain } = exchange
+  let filtered = piece
+  for (const index of chain.bodyFilter) {
+    guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) => {
+      filtered = call.plugin.body_filter?.(exchange.kong, ready, filtered, last) ?? filtered
+    })
+  }
+  return filtered
+}
+
+/** Runs `log`, when everything is over; nobody waits for it. */
+export function runLog(exchange: Exchange): void {
+  const { chain } = exchange
+  for (const index of chain.log) {
+    guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) => {
+      const outcome = call.plugin.log?.(exchange.kong, ready)
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => report(exchange, call, error))
+    })
+  }
+}
+
+function guardedTurn(exchange: Exchange, call: Call, index: number, run: (call: Call, ready: unknown) => void): void {
+  const ready = readyOf(exchange, call, index)
+  if (ready === undefined) return
+  try {
+    run(call, ready)
+  } catch (error) {
+    report(exchange, call, error)
+  }
+}
+
+function report(exchange: Exchange, call: Call, error: unknown): void {
+  const text = error instanceof Error ? error.stack : String(error)
+  exchange.runtime.log.error(`plugin '${call.name}' failed: ${text}`, { request_id: exchange.id })
+}

@@ -1,0 +1,107 @@
+/**
+ * The head of the request to the upstream, as the text that goes on the wire.
+ * Source: RFC 9110 7.6 (intermediaries); Kong's docs, "Proxying traffic", for the headers that it adds.
+ */
+import type { Peer } from './balancer/peer.ts'
+import type { Exchange } from './exchange.ts'
+import { hostName } from './host.ts'
+import { drop, idOf, requestDrop } from './http1/fields.ts'
+import { firstById } from './http1/head.ts'
+import { allValues, keptLines, nominatedNames } from './http1/lines.ts'
+import type { RoutePlan, ServicePlan } from './plan.ts'
+import { forwardedPrefix, upstreamPath } from './router/path.ts'
+
+const via = idOf('via')
+const te = idOf('te')
+const forwarded = {
+  proto: idOf('x-forwarded-proto'),
+  host: idOf('x-forwarded-host'),
+  port: idOf('x-forwarded-port'),
+  path: idOf('x-forwarded-path'),
+  prefix: idOf('x-forwarded-prefix'),
+}
+
+const forwardedMask = drop.hop | drop.rewritten
+const identifiedMask = forwardedMask | drop.identity
+
+/** The value of Host for a peer: the client's own where the route preserves it. */
+const hostOf = (exchange: Exchange, plan: RoutePlan, peer: Peer): string =>
+  plan.route.preserve_host && exchange.host !== '' ? exchange.host : peer.hostHeader
+
+/** The name that is asked for in a TLS handshake with the peer; empty where Host is an address. */
+export function upstreamName(exchange: Exchange, plan: RoutePlan, peer: Peer): string {
+  if (!plan.route.preserve_host) return peer.serverName
+  const name = hostName(exchange.host)
+  return /^[\d.]+$|^\[/.test(name) ? '' : name
+}
+
+export function requestText(exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer): string {
+  const { head, identity, redirection, requestChanges: changes } = exchange
+  const nominated = nominatedNames(head)
+  const dropped = nominated ? [...nominated, ...(changes?.dropped ?? [])] : changes?.dropped
+  const kept = keptLines(head, requestDrop, identity === undefined ? forwardedMask : identifiedMask, dropped)
+  const mine = identity === undefined ? '' : dropped === undefined ? identity.lines : identityLines(identity.headers, changes?.dropped)
+  let added = ''
+  for (const { name, value } of changes?.added ?? []) added += `${name}: ${value}\r\n`
+  const host = changes?.added.some((line) => line.lower === 'host') ? '' : `Host: ${hostOf(exchange, plan, peer)}\r\n`
+  return (
+    `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n${host}` +
+    'Connection: keep-alive\r\n' +
+    forwardedLines(exchange, plan) +
+    viaLine(exchange) +
+    (exchange.runtime.headers.upstreamRequestId ? `X-Kong-Request-Id: ${exchange.id}\r\n` : '') +
+    (firstById(head, te)?.toLowerCase().includes('trailers') ? 'TE: trailers\r\n' : '') +
+    mine +
+    added +
+    kept +
+    framing(exchange)
+  )
+}
+
+function targetOf(exchange: Exchange, plan: RoutePlan, service: ServicePlan): string {
+  const { redirection } = exchange
+  const path = redirection?.path ?? upstreamPath(service.path ?? null, plan.route, exchange.path, exchange.match?.matchedPath ?? '')
+  if (redirection?.query !== undefined) return redirection.query === '' ? path : `${path}?${redirection.query}`
+  return exchange.hasQuery ? `${path}?${exchange.rawQuery}` : path
+}
+
+const identityLines = (headers: readonly (readonly [string, string])[], dropped: readonly string[] | undefined): string =>
+  headers
+    .filter(([name]) => !dropped?.includes(name.toLowerCase()))
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
+
+/** Who asked for what, and how. A trusted proxy in front knows better and is believed. */
+function forwardedLines(exchange: Exchange, plan: RoutePlan): string {
+  const { downstream, head, runtime } = exchange
+  const trusted = runtime.isTrusted(downstream.remoteAddress)
+  const told = (id: number) => (trusted ? firstById(head, id) : undefined)
+  const chain = allValues(head, 'x-forwarded-for')
+  const port = runtime.portMap.get(downstream.localPort) ?? downstream.localPort
+  const prefix = told(forwarded.prefix) ?? forwardedPrefix(plan.route, exchange.match?.matchedPath ?? '')
+  return (
+    `X-Forwarded-For: ${chain.length === 0 ? exchange.clientIp : `${chain.join(', ')}, ${downstream.remoteAddress}`}\r\n` +
+    `X-Forwarded-Proto: ${told(forwarded.proto) ?? exchange.scheme}\r\n` +
+    `X-Forwarded-Host: ${told(forwarded.host) ?? hostName(exchange.host)}\r\n` +
+    `X-Forwarded-Port: ${told(forwarded.port) ?? port}\r\n` +
+    `X-Forwarded-Path: ${told(forwarded.path) ?? exchange.rawPath}\r\n` +
+    (prefix === undefined ? '' : `X-Forwarded-Prefix: ${prefix}\r\n`) +
+    `X-Real-IP: ${exchange.clientIp}\r\n`
+  )
+}
+
+/** RFC 9110 7.6.3. Kong names the protocol `1` for HTTP/1.0, and not at all for a later minor version. */
+function viaLine(exchange: Exchange): string {
+  if (!exchange.runtime.headers.via) return ''
+  const { minor } = exchange.head
+  const own = `${minor === 1 ? '1.1 ' : minor === 0 ? '1 ' : ''}${exchange.runtime.product}`
+  const received = firstById(exchange.head, via)
+  return received === undefined ? `Via: ${own}\r\n` : `Via: ${received}, ${own}\r\n`
+}
+
+/** How the body is framed, always written anew; and the empty line. */
+function framing(exchange: Exchange): string {
+  const { body } = exchange.downstream
+  if (body.length < 0) return body.complete ? `Content-Length: ${body.waitingBytes}\r\n\r\n` : 'Transfer-Encoding: chunked\r\n\r\n'
+  return exchange.head.contentLength >= 0 ? `Content-Length: ${body.length}\r\n\r\n` : '\r\n'
+}

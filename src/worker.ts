@@ -1,0 +1,207 @@
+/** A proxy worker's thread: its own reader of the store, its own snapshot, its own listeners. Wires the proxy, as `main.ts` the rest. */
+import { readFileSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { kinds } from './config/kinds.ts'
+import type { Settings } from './config/settings.ts'
+import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
+import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type Level, type LogFile } from './observe/log.ts'
+import { bundledPlugins } from './plugins/index.ts'
+import { configureTokenMemory } from './plugins/jwt/tokens.ts'
+import { createDeadlines } from './proxy/deadlines.ts'
+import { createResolver } from './proxy/dns/resolver.ts'
+import { listen, type Listener } from './proxy/listener.ts'
+import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
+import { createPools } from './proxy/pools.ts'
+import { addressSet } from './proxy/real-ip.ts'
+import type { Runtime, SentHeaders, Stats } from './proxy/runtime.ts'
+import { indexesOf } from './store/kinds.ts'
+import { localEntities, type LocalEntities } from './store/local.ts'
+import { openReader } from './store/sqlite/reader.ts'
+import type { Reader } from './store/store.ts'
+import type { NamedVault } from './vaults/env.ts'
+import { resolveReferences } from './vaults/references.ts'
+import { version } from './version.ts'
+import { counter, type FromWorker, type ToWorker, type WorkerData } from './workers.ts'
+
+const { settings, storeFile, listeners, counters, logLevel } = workerData as WorkerData
+const say = (message: FromWorker) => parentPort?.postMessage(message)
+
+const indexes = indexesOf(kinds)
+const reader = openReader(storeFile, indexes)
+const entities = localEntities(reader, { kinds: indexes, bytes: settings.mem_cache_size / settings.nginx_worker_processes })
+configureTokenMemory({ bytes: settings.token_cache_bytes })
+
+const errorFile = openLogFile(settings.proxy_error_log)
+const accessFile = settings.proxy_access_log === 'off' ? undefined : openAccessLog(settings)
+const logAt = (level: Level) => createLog(errorFile, { level, format: settings.log_format })
+const tools = planTools(settings)
+let snapshot: Snapshot = takeSnapshot(reader)
+const runtime = runtimeOf(settings, compile(tools, snapshot), entities)
+
+start().catch((error: Error) => say({ say: 'cannot start', message: error.message }))
+
+async function start(): Promise<void> {
+  const open: Listener[] = []
+  const reusePort = process.platform === 'linux'
+  for (const listener of listeners) open.push(await listen(runtime, { ...listener, reusePort }))
+  parentPort?.on('message', (message: ToWorker) => obey(message, open))
+  // What was committed while this worker started has to be in force before it says that it is ready.
+  adopt(reader, entities)
+  say({ say: 'ready' })
+}
+
+function obey(message: ToWorker, open: readonly Listener[]): void {
+  switch (message.do) {
+    case 'adopt':
+      say({ say: 'adopted', number: message.number, ...problemOf(() => adopt(reader, entities)) })
+      return
+    case 'drain':
+      void drain(open)
+      return
+    case 'log-level':
+      runtime.log = logAt(message.level)
+      return
+    case 'reopen-logs':
+      errorFile.reopen()
+      accessFile?.reopen()
+      return
+  }
+}
+
+function problemOf(run: () => void): { problem?: string } {
+  try {
+    run()
+    return {}
+  } catch (error) {
+    return { problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  }
+}
+
+/** Puts the store's newest revision in force, in one assignment. What fails changes nothing. */
+function adopt(reader: Reader, entities: LocalEntities): void {
+  const before = reader.revision
+  reader.renew()
+  const changes = reader.changesSince(before)
+  entities.adopt(changes ?? 'all')
+  const next = changes === undefined ? takeSnapshot(reader) : renewSnapshot(snapshot, reader, changes)
+  if (next === snapshot) return
+  runtime.config = compile(tools, next, runtime.config)
+  snapshot = next
+}
+
+async function drain(open: readonly Listener[]): Promise<void> {
+  runtime.draining = true
+  await Promise.all(open.map((listener) => listener.drain()))
+  runtime.pools.close()
+  runtime.deadlines.close()
+  await Promise.all([errorFile.close(), accessFile?.close()])
+  say({ say: 'drained' })
+}
+
+function openAccessLog({ proxy_access_log, log_format, log_queue_bytes }: Settings): LogFile {
+  return openLogFile(proxy_access_log, {
+    maxQueuedBytes: log_queue_bytes,
+    droppedLine: droppedLineMaker(log_format, false),
+  })
+}
+
+function planTools(settings: Settings): PlanTools {
+  const resolver = createResolver({
+    ...(settings.dns_resolver.length > 0 ? { servers: settings.dns_resolver } : {}),
+    ...(settings.dns_valid_ttl === undefined ? {} : { validTtl: settings.dns_valid_ttl }),
+    hostsFile: settings.dns_hostsfile,
+    staleTtl: settings.dns_stale_ttl,
+    notFoundTtl: settings.dns_not_found_ttl,
+    errorTtl: settings.dns_error_ttl,
+    order: settings.dns_order,
+    maxEntries: settings.dns_cache_size,
+  })
+  return {
+    resolver,
+    plugins: new Map(bundledPlugins.map(({ name, handler }) => [name, handler])),
+    resolveReferences: (config, vaults) => resolveReferences(config, process.env, byPrefix(vaults)),
+  }
+}
+
+/** The vaults as references name them. */
+const byPrefix = (vaults: Snapshot['vaults']) =>
+  new Map([...vaults.values()].map((vault) => [String(vault['prefix']), vault as unknown as NamedVault]))
+
+function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities): Runtime {
+  const deadlines = createDeadlines()
+  const upstreamHeadLimits = { headBytes: settings.response_head_bytes, lineBytes: settings.response_head_bytes, headers: 1000 }
+  const line = accessFile && accessLineMaker(settings.log_format, accessFile)
+  return {
+    config,
+    entities,
+    deadlines,
+    pools: createPools({
+      size: settings.upstream_keepalive_pool_size,
+      maxRequests: settings.upstream_keepalive_max_requests,
+      idleMs: settings.upstream_keepalive_idle_timeout || Infinity,
+      headLimits: upstreamHeadLimits,
+      deadlines,
+      ca: trustedCertificates(settings),
+    }),
+    log: logAt(logLevel),
+    accessLog: accessFile && line ? (entry) => accessFile.write(line(entry)) : undefined,
+    product: `gibbon/${version}`,
+    headers: sentHeaders(settings),
+    headLimits: {
+      headBytes: settings.request_head_bytes,
+      lineBytes: settings.request_line_bytes,
+      headers: settings.lua_max_req_headers,
+    },
+    upstreamHeadLimits,
+    timeouts: {
+      headMs: settings.client_header_timeout,
+      bodyMs: settings.client_body_timeout,
+      keepAliveMs: settings.keepalive_timeout,
+      sendMs: settings.send_timeout,
+    },
+    maxBodyBytes: settings.client_max_body_size,
+    maxConnections: settings.max_connections,
+    portMap: new Map(settings.port_maps.map(({ outside, listening }) => [listening, outside])),
+    isTrusted: addressSet(settings.trusted_ips),
+    realIpHeader: settings.real_ip_header.toLowerCase(),
+    realIpRecursive: settings.real_ip_recursive,
+    stats: sharedStats(),
+    draining: false,
+  }
+}
+
+function sentHeaders(settings: Settings): SentHeaders {
+  const sent = new Set<string>(settings.headers)
+  const upstream = new Set<string>(settings.headers_upstream)
+  return {
+    server: sent.has('server'),
+    via: sent.has('via'),
+    proxyLatency: sent.has('x-kong-proxy-latency'),
+    upstreamLatency: sent.has('x-kong-upstream-latency'),
+    responseLatency: sent.has('x-kong-response-latency'),
+    upstreamStatus: sent.has('x-kong-upstream-status'),
+    requestId: sent.has('x-kong-request-id'),
+    upstreamRequestId: upstream.has('x-kong-request-id'),
+  }
+}
+
+/** Certificates from files, for upstreams that are to be verified; undefined where Node's own are enough. */
+function trustedCertificates({ lua_ssl_trusted_certificate: files }: Settings): string | undefined {
+  const own = files.filter((file) => file !== 'system')
+  return own.length === 0 ? undefined : own.map((file) => readFileSync(file, 'utf8')).join('\n')
+}
+
+/** Counts that the main thread reads without asking. */
+function sharedStats(): Stats {
+  const at = (index: number) => ({
+    get: () => counters[index] ?? 0,
+    set: (value: number) => void (counters[index] = value),
+    enumerable: true,
+  })
+  return Object.defineProperties({} as Stats, {
+    accepted: at(counter.accepted),
+    active: at(counter.active),
+    requests: at(counter.requests),
+    refused: at(counter.refused),
+  })
+}
