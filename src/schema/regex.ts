@@ -6,7 +6,7 @@
  * exist, and what RE2 alone knows (octal escapes, `\Q`, a literal `{`) is refused.
  * Source: https://docs.rs/regex/1/regex/#syntax
  */
-import { RE2JS, RE2JSSyntaxException } from 're2js'
+import { type Matcher, RE2JS, RE2JSSyntaxException } from 're2js'
 
 /** Where a regular expression matched: `end` is an index into the text, groups are undefined where they took no part. */
 export interface RegexMatch {
@@ -44,20 +44,33 @@ export function compileRegex(pattern: string): CompiledRegex {
   }
 }
 
+const noNames: Readonly<Record<string, string>> = Object.freeze(Object.create(null))
+
 function regexOf(source: string, compiled: RE2JS): Regex {
   const names = Object.keys(compiled.namedGroups())
+  const groupCount = compiled.groupCount()
   return {
     source,
     test: (text) => compiled.test(text),
     matchStart(text) {
       const matcher = compiled.matcher(text)
       if (!matcher.lookingAt()) return undefined
-      const groups = Array.from({ length: matcher.groupCount() + 1 }, (_, group) => matcher.group(group) ?? undefined)
-      const named: Record<string, string> = Object.create(null)
-      for (const name of names) named[name] = matcher.group(name) ?? ''
-      return { end: matcher.end(), groups, named }
+      const end = matcher.end()
+      const groups: (string | undefined)[] = [text.slice(0, end)]
+      // Asking for a group makes the engine match once more, so a pattern without groups is not asked.
+      for (let group = 1; group <= groupCount; group++) groups.push(matcher.group(group) ?? undefined)
+      return { end, groups, named: names.length > 0 ? namedGroups(matcher, names) : noNames }
     },
   }
+}
+
+function namedGroups(matcher: Matcher, names: readonly string[]): Readonly<Record<string, string>> {
+  const named: Record<string, string> = Object.create(null)
+  for (const name of names) {
+    const text = matcher.group(name)
+    if (text !== null) named[name] = text
+  }
+  return named
 }
 
 /** Flags that govern the rewriting itself; they are scoped by groups. */
