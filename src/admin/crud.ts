@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type Checked, checkInsert, checkUpdate, checkUpsert } from '../schema/check.ts'
+import { checkInsert, checkUpdate, checkUpsert } from '../schema/check.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Operation, Stored, StoreError } from '../store/store.ts'
 import {
@@ -21,7 +21,7 @@ import { encodeOffset, pageArguments } from './query.ts'
 import type { AdminRequest, Context, Endpoint, Handler } from './types.ts'
 
 /** A link that the path lays down: the foreign field and the id that it must hold. */
-interface Link {
+export interface Link {
   readonly field: string
   readonly id: string
 }
@@ -330,8 +330,11 @@ export function inputOf(
   existing?: Stored,
   link?: Link,
 ): ReturnType<typeof resolveNames> {
-  const value = body.kind === 'form' ? inferForm(schema, body.value, existing) : body.value
-  return resolveNames(context, schema, link ? { ...value, [link.field]: { id: link.id } } : value)
+  const sent = body.kind === 'form' ? inferForm(schema, body.value, existing) : body.value
+  const value = { ...sent, ...(link && { [link.field]: { id: link.id } }) }
+  // An id of null is one to be made up, like one that is not there.
+  if (value['id'] === null) delete value['id']
+  return resolveNames(context, schema, value)
 }
 
 /** Replacing an entity does not make it younger; a client that sends the time along is believed. */
@@ -340,5 +343,3 @@ const keepCreation = (existing: Stored | undefined, input: Record<string, unknow
 
 const byField = ({ field }: Named, schema?: Schema): string =>
   field === 'id' || (schema && !fieldOf(schema, field)?.unique) ? '' : ` by '${field}'`
-
-export type { Link, Checked }

@@ -244,8 +244,13 @@ function refuse(
   socket: Duplex,
   unknownMethod: Handling['unknownMethod'],
 ): void {
-  // An answer under way must not be mixed with this one.
-  if (!socket.writable || (socket as Duplex & { _httpMessage?: unknown })._httpMessage) {
+  const underWay = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
+  if (underWay) {
+    // An answer to an earlier request on the connection goes first.
+    underWay.once('close', () => refuse(error, socket, unknownMethod))
+    return
+  }
+  if (!socket.writable) {
     socket.destroy()
     return
   }

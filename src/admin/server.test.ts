@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { after, before, test } from 'node:test'
+import { sendTo, startTestAdmin, type TestAdmin } from '../../test/admin/fixture.ts'
+
+let admin: TestAdmin
+before(async () => {
+  admin = await startTestAdmin({
+    guarded: { hosts: ['admin.example.test'], origins: ['https://manager.example.test'] },
+  })
+})
+after(async () => {
+  await admin.stop()
+  assert.deepEqual(admin.errors, [], 'nothing that a client sent made the server fail')
+})
+
+/** Sends bytes and gives back all that comes until the server closes, or until it has been silent for a while. */
+function raw(bytes: string | Buffer, silenceMs = 300): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const socket = connect(admin.port, '127.0.0.1', () => socket.write(bytes))
+    socket.setTimeout(silenceMs, () => socket.destroy())
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    socket.on('error', reject)
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')))
+  })
+}
+
+test('what is no HTTP gets the page that nginx sends', async () => {
+  assert.match(
+    await raw('GARBAGE\r\n\r\n'),
+    /^HTTP\/1\.1 400 Bad Request\r\nContent-Type: text\/html; charset=UTF-8\r\n.*<h1>400 Bad Request<\/h1>/s,
+  )
+})
+
+test('a method that nobody knows is not allowed, on a kept-alive connection too', async () => {
+  const get = 'GET /services HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  assert.match(
+    await raw('FOO /services HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+    /405 Method Not Allowed.*Method not allowed/s,
+  )
+  assert.match(await raw('FOO /nope HTTP/1.1\r\nHost: localhost\r\n\r\n'), /404 Not Found/)
+  assert.match(await raw(`${get}BREW /services HTTP/1.1\r\nHost: localhost\r\n\r\n`), /200 OK.*405 Method Not Allowed/s)
+})
+
+test('headers beyond 32 KiB are refused', async () => {
+  assert.match(
+    await raw(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: ${'a'.repeat(40_000)}\r\n\r\n`),
+    /^HTTP\/1\.1 400 /,
+  )
+})
+
+test('a body beyond 10 MB is refused with 413, whether its length is announced or not, and the connection goes on', async () => {
+  const announced = await sendTo(admin.port, 'POST', '/services', 'x'.repeat(10 * 1024 * 1024 + 1), {
+    'Content-Type': 'application/json',
+  })
+  assert.equal(announced.status, 413)
+  assert.match(String(announced.headers['content-type']), /text\/html/)
+  const chunk = `100000\r\n${'x'.repeat(0x100000)}\r\n`
+  const chunked = `POST /services HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(11)}0\r\n\r\n`
+  const answers = await raw(`${chunked}GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n`, 1500)
+  assert.match(answers, /^HTTP\/1\.1 413 .*HTTP\/1\.1 200 OK/s)
+})
+
+test('a web page of another origin cannot write, nor read what it asks for', async () => {
+  const evil = { Origin: 'https://evil.test' }
+  const form = { ...evil, 'Content-Type': 'application/x-www-form-urlencoded' }
+  assert.equal((await admin.send('POST', '/consumers', 'username=mallory', form)).status, 403)
+  assert.equal((await admin.send('DELETE', '/consumers/alice', undefined, evil)).status, 403)
+  assert.equal((await admin.send('POST', '/consumers', 'username=m', { ...form, Origin: 'null' })).status, 403)
+  const site = { 'Sec-Fetch-Site': 'cross-site', 'Content-Type': 'application/x-www-form-urlencoded' }
+  assert.equal((await admin.send('POST', '/consumers', 'username=mallory', site)).status, 403)
+  assert.equal((await admin.send('GET', '/consumers')).json.data.length, 0)
+  const read = await admin.send('GET', '/jwts', undefined, evil)
+  assert.equal(read.headers['access-control-allow-origin'], undefined)
+  const preflight = await admin.send('OPTIONS', '/consumers', undefined, evil)
+  assert.equal(preflight.headers['access-control-allow-methods'], undefined)
+})
+
+test('an allowed origin and the API itself may write, and a rebound name may not even read', async () => {
+  for (const Origin of ['https://manager.example.test', `http://127.0.0.1:${admin.port}`]) {
+    const answer = await admin.send('PUT', '/consumers/friend', {}, { Origin })
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers['access-control-allow-origin'], Origin)
+  }
+  assert.equal((await admin.send('DELETE', '/consumers/friend')).status, 204)
+  assert.equal((await admin.send('GET', '/consumers', undefined, { Host: 'rebound.evil.test' })).status, 403)
+  assert.equal((await admin.send('GET', '/consumers', undefined, { Host: 'admin.example.test' })).status, 200)
+})
+
+test('patches that arrive together all take effect', async () => {
+  await admin.send('PUT', '/routes/busy', { paths: ['/busy'] })
+  const changes = Array.from({ length: 20 }, (_, index) => ({ headers: undefined, index }))
+  await admin.send('POST', '/plugins', { name: 'jwt', instance_name: 'busy' })
+  const fields = ['key_claim_name', 'realm', 'anonymous'] as const
+  const answers = await Promise.all(
+    changes.map(({ index }) =>
+      admin.send('PATCH', '/plugins/busy', { config: { [fields[index % 3] ?? 'realm']: `v${index}` } }),
+    ),
+  )
+  for (const { status, text } of answers) assert.equal(status, 200, text)
+  const { config } = (await admin.send('GET', '/plugins/busy')).json
+  for (const field of fields) assert.match(config[field], /^v\d+$/, `${field} was lost to a patch of another field`)
+  await admin.send('DELETE', '/plugins/busy')
+})
+
+test('puts of one new name that arrive together make one entity', async () => {
+  const answers = await Promise.all(Array.from({ length: 10 }, () => admin.send('PUT', '/consumers/once', {})))
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
+  assert.equal(new Set(answers.map(({ json }) => json.id)).size, 1)
+  await admin.send('DELETE', '/consumers/once')
+})
+
+test('a replaced entity keeps its age, and a body cannot give it another id', async () => {
+  const first = await admin.send('PUT', '/consumers/old', { created_at: 5 })
+  const second = await admin.send('PUT', '/consumers/old', {
+    id: '00000000-0000-4000-8000-000000000001',
+    custom_id: 'c',
+  })
+  assert.equal(second.json.created_at, 5)
+  assert.equal(second.json.id, first.json.id)
+  await admin.send('DELETE', '/consumers/old')
+})
+
+test('an entity written is read at once, and one deleted is gone at once', async () => {
+  for (let round = 0; round < 20; round++) {
+    await admin.send('PUT', '/consumers/now', { custom_id: `c${round}` })
+    assert.equal((await admin.send('GET', '/consumers/now')).json.custom_id, `c${round}`)
+  }
+  await admin.send('DELETE', '/consumers/now')
+  assert.equal((await admin.send('GET', '/consumers/now')).status, 404)
+})
+
+test('odd keys, types and nesting are a 400 or harmless, never a 500', async () => {
+  const bodies = [
+    '{"__proto__":{"a":1},"username":"odd"}',
+    '{"constructor":1,"username":"odd"}',
+    '{"username":{"toString":1}}',
+    '{"username":["x"]}',
+    '{"tags":{"__proto__":["a"]},"username":"odd"}',
+    '{"custom_id":1e400}',
+    '{"username":"\\ud800"}',
+    '{"username":"a\\u0000b"}',
+    '[["username","x"]]',
+    '"text"',
+    '{"id":null,"username":"odd"}',
+    `{"username":"${'x'.repeat(1_000_000)}"}`,
+  ]
+  for (const body of bodies) {
+    for (const path of ['/consumers', '/services', '/routes', '/plugins', '/upstreams', '/schemas/plugins/validate']) {
+      const answer = await admin.send('POST', path, body, { 'Content-Type': 'application/json' })
+      assert.ok(answer.status < 500, `${path} ${body.slice(0, 60)} ${answer.status}`)
+      if (answer.status === 201) await admin.send('DELETE', `${path}/${answer.json.id}`)
+    }
+  }
+  const map = await admin.send('POST', '/routes', '{"paths":["/p"],"headers":{"__proto__":["x"]}}', {
+    'Content-Type': 'application/json',
+  })
+  assert.ok(map.status === 400 || map.status === 201)
+  if (map.status === 201) await admin.send('DELETE', `/routes/${map.json.id}`)
+})
+
+test('odd paths and queries are a 4xx or harmless, never a 500', async () => {
+  const paths = [
+    '/services/%00',
+    '/services/%ff%fe',
+    '/services/%zz',
+    '/services/..%2f..',
+    '/consumers/__proto__',
+    '/__proto__',
+    '/constructor',
+    '/schemas/__proto__',
+    '/schemas/plugins/constructor',
+    '/schemas/vaults/toString',
+    '/consumers?size=Infinity',
+    '/consumers?size=0x10',
+    '/consumers?offset=%ff',
+    '/consumers?tags=%ff',
+    '/tags/%ff',
+    `/consumers/${'a'.repeat(10_000)}`,
+    '/tags?offset=WyJhIl0',
+    '/services?offset=WzFd',
+    '*',
+    '/upstreams/%2e/health',
+  ]
+  for (const path of paths) {
+    for (const method of ['GET', 'DELETE', 'PATCH']) {
+      const { status, text } = await admin.send(method, path)
+      assert.ok(status < 500, `${method} ${path} ${status} ${text}`)
+    }
+  }
+})
+
+test('without a database the body is judged first, then the write is refused', async (t) => {
+  const off = await startTestAdmin({ database: 'off' })
+  t.after(() => off.stop())
+  assert.equal((await off.send('POST', '/services', {})).status, 400)
+  const refused = await off.send('POST', '/services', { host: 'h.test' })
+  assert.deepEqual([refused.status, refused.json.code], [405, 12])
+  assert.equal((await off.send('GET', '/')).json.configuration.database, 'off')
+})
+
+test('without a database a configuration is loaded at once, and not again while it is the same', async (t) => {
+  const off = await startTestAdmin({ database: 'off' })
+  t.after(() => off.stop())
+  const config = '_format_version: "3.0"\nconsumers:\n- username: z\n'
+  const loaded = await off.send('POST', '/config?check_hash=1', { config })
+  assert.equal(loaded.status, 201)
+  assert.deepEqual(
+    Object.values(loaded.json.consumers).map((consumer) => (consumer as { username: string }).username),
+    ['z'],
+  )
+  const hash = (await off.send('GET', '/status')).json.configuration_hash
+  assert.match(hash, /^[0-9a-f]{32}$/)
+  assert.deepEqual((await off.send('POST', '/config?check_hash=1', { config })).status, 304)
+  assert.equal((await off.send('POST', '/config', { config: '_format_version: "3.0"\nservices: [{}]' })).json.code, 14)
+  assert.equal(
+    (await off.send('GET', '/status')).json.configuration_hash,
+    hash,
+    'a refused configuration changes nothing',
+  )
+  assert.equal((await off.send('GET', '/consumers/z')).status, 200)
+})
