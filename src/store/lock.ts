@@ -24,7 +24,7 @@ export function lockPrefix(prefix: string, pid: number = process.pid): { release
     // Whoever comes between these two is then the holder, and this process the one that is refused.
     db.exec('COMMIT; BEGIN IMMEDIATE')
   } catch (error) {
-    const reason = sqliteCode(error) === busy ? `it is in use by ${holder(db)}` : explain(error)
+    const reason = sqliteCode(error) === busy ? `it is in use by ${holder(db)}` : `${file}: ${explain(error)}`
     db.close()
     throw new Error(`cannot lock the prefix ${prefix}: ${reason}`, { cause: error })
   }

@@ -38,15 +38,20 @@ export interface Page {
   readonly offset?: string
 }
 
-/** Reads one revision of the store; what it returns stays of that revision until `renew`. Not to be shared between threads. */
+/**
+ * Reads one revision of the store; what it returns stays of that revision until `renew`. Not to be shared between threads.
+ * A thread that follows the store renews with each commit it is told of, promptly (a reader that never renews keeps the
+ * write-ahead log growing), and asks `changesSince` its revision before: it may then be further than what it was told of.
+ */
 export interface Reader {
   readonly revision: number
   /** Moves to the newest committed revision and returns it. */
   renew(): number
   get(kind: Kind, id: string): Stored | undefined
-  /** The entity with this value in a unique field. */
+  /** The entity with this value in a unique field; throws a TypeError where the field is not unique. */
   by(kind: Kind, field: string, value: string): Stored | undefined
   page(kind: Kind, request: PageRequest): Page
+  /** Every entity of a kind by its id, read in steps: to be used up before the next `renew`. */
   all(kind: Kind): Iterable<Stored>
   count(kind: Kind): number
   /** Every tag with the entity that bears it, ordered by entity id; one tag's when named. */
@@ -68,7 +73,10 @@ export type Operation =
   /** Inserts, or replaces the entity with the same id. */
   | { readonly do: 'upsert'; readonly kind: Kind; readonly entity: Stored }
   | { readonly do: 'delete'; readonly kind: Kind; readonly id: string }
-  /** Makes `entities` the whole content: what is not named goes, what is equal stays untouched and leaves no change in the log. */
+  /**
+   * Makes `entities`, in any order, the whole content: what is not named goes, what is equal stays untouched and leaves no
+   * change in the log. An entity that differs only in `created_at` or `updated_at` counts as equal and keeps its old times.
+   */
   | { readonly do: 'replace-all'; readonly entities: readonly { readonly kind: Kind; readonly entity: Stored }[] }
   | { readonly do: 'meta'; readonly name: string; readonly value: string | null }
 
@@ -82,7 +90,8 @@ export type StoreError =
   | { readonly code: 'referenced'; readonly kind: Kind; readonly by: Kind }
   | { readonly code: 'absent'; readonly kind: Kind; readonly id: string }
   | { readonly code: 'conflict'; readonly kind: Kind; readonly id: string }
-  /** The disk is full, or the file is damaged or locked: nothing was written, nothing was lost. */
+  /** The disk is full, or the file is damaged or locked: nothing was written, nothing was lost. (Only where the writer itself
+   * died is it not known whether the batch was written; the message says so.) */
   | { readonly code: 'unavailable'; readonly message: string }
 
 export type Written =
@@ -93,14 +102,18 @@ export type Written =
 /** The main thread's hold on the store. */
 export interface Store {
   readonly reader: Reader
-  /** Applies all operations or none, in one transaction that is durable (fsync) when this resolves, and adopted by `onCommit`'s listeners. */
+  /**
+   * Applies all operations or none, in one transaction that is durable (fsync) when this resolves, and adopted by `onCommit`'s
+   * listeners. An update or upsert that changes nothing leaves no change in the log. Rejects only with bugs: an unknown kind,
+   * operations that are no plain data.
+   */
   write(operations: readonly Operation[]): Promise<Written>
   /**
-   * Sets who is told of each committed revision before the write is answered, as the data plane's workers are.
+   * Adds who is told of each committed revision before the write is answered, as the data plane's workers are.
    * Commits that arrive together are told of once.
    */
   onCommit(listener: (revision: number, changes: readonly Change[]) => Promise<void>): void
-  /** Writes a consistent copy to a file that must not exist yet. */
+  /** Writes a consistent copy to a file that must not exist yet; rejects, leaving none, where that fails. */
   backup(file: string): Promise<void>
   close(): Promise<void>
 }

@@ -65,7 +65,7 @@ const explanations: Readonly<Record<number, string>> = {
   11: 'it is damaged; it was left as it is, restore a backup',
   13: 'the disk is full; nothing was written and nothing was lost',
   14: 'it cannot be opened',
-  26: 'it is not a Gibbon store',
+  26: 'it is not a file of Gibbon; it was left as it is',
 }
 
 /** What a failure of SQLite means, in words for the operator. */

@@ -27,6 +27,7 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   const published = publisher(reader, report)
   const known = new Set(kinds.map(({ kind }) => kind))
   let writer: Promise<WriterThread> | undefined
+  const inFlight = new Set<Promise<Written>>()
   let batches = 0
   let closing: Promise<void> | undefined
 
@@ -56,8 +57,16 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
       if (published.waiting() === 0) thread.hold(false)
     }
   }
+  const tracked = (operations: readonly Operation[]): Promise<Written> => {
+    const writing = write(operations)
+    const done = () => void inFlight.delete(writing)
+    inFlight.add(writing)
+    writing.then(done, done)
+    return writing
+  }
   const close = async () => {
-    while (published.waiting() > 0) await published.idle()
+    await Promise.allSettled(inFlight)
+    await published.stop()
     // The reader goes first: the last connection to go brings the write-ahead log over and removes it.
     reader.close()
     await (await writer?.catch(() => undefined))?.close()
@@ -68,7 +77,7 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   })
   return {
     reader,
-    write,
+    write: tracked,
     onCommit: published.listen,
     backup: (to) => backupFile(file, to),
     close: () => (closing ??= close()),

@@ -19,6 +19,7 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
   let arrived: Committed[] = []
   let told = reader.revision
   let busy: Promise<void> | undefined
+  let stopped = false
 
   const publish = async () => {
     while (arrived.length > 0) {
@@ -30,10 +31,17 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
     busy = undefined
   }
   const news = (messages: readonly Committed[]): readonly Change[] => {
-    reader.renew()
-    // The log does not reach back where one commit is larger than it.
-    const changes = reader.changesSince(told) ?? messages.flatMap(({ changes }) => changes)
+    const changes = fromLog() ?? messages.flatMap(({ changes }) => changes)
     return changes.filter(({ revision }) => revision > told)
+  }
+  /** Nothing where the log does not reach back, as after a commit larger than it, or cannot be read: the messages must do. */
+  const fromLog = () => {
+    try {
+      reader.renew()
+      return reader.changesSince(told)
+    } catch (error) {
+      report(error as Error)
+    }
   }
   const tell = async (changes: readonly Change[]) => {
     const last = changes.at(-1)
@@ -49,6 +57,7 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
     else waiter?.resolve(result)
   }
   const committed = (message: Committed) => {
+    if (stopped) return
     arrived.push(message)
     busy ??= publish()
   }
@@ -62,6 +71,10 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
       const answers = [...waiting.keys()].map((batch) => ({ batch, result }))
       committed({ say: 'committed', revision: told, changes: [], answers })
     },
-    idle: async () => busy,
+    /** Waits for what is being told, and reads and tells nothing from then on. */
+    async stop() {
+      await busy
+      stopped = true
+    },
   }
 }

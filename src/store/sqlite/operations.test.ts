@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { insertAll, refused, sampleStore, succeed } from '../sample.ts'
+
+test('an entity is read back as it was written, by id and by each unique field', async (t) => {
+  const store = await sampleStore(t)
+  const bob = {
+    id: 'c1',
+    username: 'böb',
+    custom_id: '\u0000 1',
+    tags: null,
+    nested: { list: [1, 2.5, null], text: '"' },
+  }
+  await insertAll(store, [['consumers', bob]])
+  assert.deepEqual(store.reader.get('consumers', 'c1'), bob)
+  assert.deepEqual(store.reader.by('consumers', 'username', 'böb'), bob)
+  assert.deepEqual(store.reader.by('consumers', 'custom_id', '\u0000 1'), bob)
+  assert.equal(store.reader.by('consumers', 'custom_id', '\u0000'), undefined)
+  assert.equal(store.reader.get('services', 'c1'), undefined)
+})
+
+test('a value that is no valid Unicode finds no entity', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['consumers', { id: 'c1', username: '\ufffd' }]])
+  assert.equal(store.reader.by('consumers', 'username', '\ud800'), undefined)
+  assert.equal(store.reader.get('consumers', '\ud800'), undefined)
+})
+
+test('a taken id is reported before a taken name', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['services', { id: 's1', name: 'a' }]])
+  const error = await refused(store, { do: 'insert', kind: 'services', entity: { id: 's1', name: 'a' } })
+  assert.deepEqual(error, { code: 'primary', kind: 'services', id: 's1' })
+})
+
+test('a taken name is reported before a reference to nothing', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['routes', { id: 'r1', name: 'a', service: null }]])
+  const error = await refused(store, {
+    do: 'insert',
+    kind: 'routes',
+    entity: { id: 'r2', name: 'a', service: { id: 'none' } },
+  })
+  assert.deepEqual(error, { code: 'unique', kind: 'routes', fields: { name: 'a' } })
+})
+
+test('a reference to nothing is refused, also to a kind that nobody declared', async (t) => {
+  const store = await sampleStore(t)
+  assert.deepEqual(
+    await refused(store, { do: 'insert', kind: 'routes', entity: { id: 'r1', service: { id: 'none' } } }),
+    {
+      code: 'foreign',
+      field: 'service',
+      kind: 'services',
+      id: 'none',
+    },
+  )
+  const error = await refused(store, {
+    do: 'insert',
+    kind: 'services',
+    entity: { id: 's1', client_certificate: { id: 'none' } },
+  })
+  assert.deepEqual(error, { code: 'foreign', field: 'client_certificate', kind: 'certificates', id: 'none' })
+})
+
+test('fields unique together count null as a value, and are reported before a single unique field', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['services', { id: 's1' }],
+    ['plugins', { id: 'p1', name: 'jwt', service: null, route: null, consumer: null, instance_name: 'mine' }],
+    ['plugins', { id: 'p2', name: 'jwt', service: { id: 's1' }, route: null, consumer: null, instance_name: null }],
+  ])
+  const again = { id: 'p3', name: 'jwt', service: { id: 's1' }, instance_name: 'mine' }
+  assert.deepEqual(await refused(store, { do: 'insert', kind: 'plugins', entity: again }), {
+    code: 'unique',
+    kind: 'plugins',
+    fields: { name: 'jwt', route: null, service: { id: 's1' }, consumer: null },
+  })
+  const other = { ...again, name: 'key-auth' }
+  assert.deepEqual(await refused(store, { do: 'insert', kind: 'plugins', entity: other }), {
+    code: 'unique',
+    kind: 'plugins',
+    fields: { instance_name: 'mine' },
+  })
+})
+
+test('null is taken by nobody in a single unique field', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['consumers', { id: 'c1', username: 'a', custom_id: null }],
+    ['consumers', { id: 'c2', username: 'b', custom_id: null }],
+  ])
+  assert.equal(store.reader.count('consumers'), 2)
+})
+
+test('an update moves the unique values and gives the old ones free', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['services', { id: 's1', name: 'a' }],
+    ['services', { id: 's2', name: 'b' }],
+  ])
+  const taken = await refused(store, { do: 'update', kind: 'services', entity: { id: 's1', name: 'b' } })
+  assert.deepEqual(taken, { code: 'unique', kind: 'services', fields: { name: 'b' } })
+  await succeed(store, { do: 'update', kind: 'services', entity: { id: 's1', name: 'c' } })
+  await succeed(store, { do: 'update', kind: 'services', entity: { id: 's2', name: 'a' } })
+  assert.equal(store.reader.by('services', 'name', 'a')?.id, 's2')
+  assert.equal(store.reader.by('services', 'name', 'b'), undefined)
+})
+
+test('an update of what changed meanwhile is a conflict, whatever the order of its keys', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['services', { id: 's1', name: 'a', port: 80 }]])
+  const entity = { id: 's1', name: 'a', port: 81 }
+  await succeed(store, { do: 'update', kind: 'services', entity, expected: { port: 80, name: 'a', id: 's1' } })
+  const error = await refused(store, {
+    do: 'update',
+    kind: 'services',
+    entity,
+    expected: { id: 's1', name: 'a', port: 80 },
+  })
+  assert.deepEqual(error, { code: 'conflict', kind: 'services', id: 's1' })
+})
+
+test('an update of nothing is absent; an upsert inserts it', async (t) => {
+  const store = await sampleStore(t)
+  const entity = { id: 's1', name: 'a' }
+  assert.deepEqual(await refused(store, { do: 'update', kind: 'services', entity }), {
+    code: 'absent',
+    kind: 'services',
+    id: 's1',
+  })
+  assert.equal((await succeed(store, { do: 'upsert', kind: 'services', entity })).changes[0]?.operation, 'insert')
+  const changed = await succeed(store, { do: 'upsert', kind: 'services', entity: { id: 's1', name: 'b' } })
+  assert.deepEqual(changed.changes, [{ revision: 2, kind: 'services', id: 's1', operation: 'update' }])
+})
+
+test('an update that changes nothing leaves no change in the log', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['services', { id: 's1', name: 'a' }]])
+  const { changes, revision } = await succeed(store, {
+    do: 'upsert',
+    kind: 'services',
+    entity: { name: 'a', id: 's1' },
+  })
+  assert.deepEqual({ changes, revision }, { changes: [], revision: 1 })
+})
+
+test('what is referred to cannot be deleted; the first kind that refers is named', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['services', { id: 's1' }],
+    ['plugins', { id: 'p1', name: 'jwt', service: { id: 's1' } }],
+    ['routes', { id: 'r1', service: { id: 's1' } }],
+  ])
+  const error = await refused(store, { do: 'delete', kind: 'services', id: 's1' })
+  assert.deepEqual(error, { code: 'referenced', kind: 'services', by: 'routes' })
+  assert.equal(store.reader.count('plugins'), 1)
+})
+
+test('a deletion takes along what hangs on it, each as a change of its own', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['consumers', { id: 'c1', username: 'bob' }],
+    ['jwt_secrets', { id: 'j1', key: 'k1', consumer: { id: 'c1' }, tags: ['x'] }],
+    ['jwt_secrets', { id: 'j2', key: 'k2', consumer: { id: 'c1' } }],
+    ['plugins', { id: 'p1', name: 'jwt', consumer: { id: 'c1' } }],
+  ])
+  const { changes } = await succeed(store, { do: 'delete', kind: 'consumers', id: 'c1' })
+  assert.deepEqual(
+    changes.map(({ kind, id, operation }) => `${operation} ${kind} ${id}`),
+    ['delete jwt_secrets j1', 'delete jwt_secrets j2', 'delete plugins p1', 'delete consumers c1'],
+  )
+  assert.equal(store.reader.by('jwt_secrets', 'key', 'k1'), undefined)
+  assert.deepEqual(store.reader.tags({ size: 10 }).rows, [])
+  assert.equal((await refused(store, { do: 'delete', kind: 'consumers', id: 'c1' })).code, 'absent')
+})
+
+test('a deletion can set references to null, unless that makes two the same', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['key_sets', { id: 'ks1' }],
+    ['key_sets', { id: 'ks2' }],
+    ['keys', { id: 'k1', kid: 'a', set: { id: 'ks1' } }],
+    ['keys', { id: 'k2', kid: 'a', set: { id: 'ks2' } }],
+  ])
+  const { changes } = await succeed(store, { do: 'delete', kind: 'key_sets', id: 'ks1' })
+  assert.deepEqual(
+    changes.map(({ operation, id }) => `${operation} ${id}`),
+    ['update k1', 'delete ks1'],
+  )
+  assert.deepEqual(store.reader.get('keys', 'k1'), { id: 'k1', kid: 'a', set: null })
+  const error = await refused(store, { do: 'delete', kind: 'key_sets', id: 'ks2' })
+  assert.deepEqual(error, { code: 'unique', kind: 'keys', fields: { kid: 'a', set: null } })
+})
+
+test('a batch is written as a whole or not at all, and says which operation failed', async (t) => {
+  const store = await sampleStore(t)
+  const written = await store.write([
+    { do: 'insert', kind: 'services', entity: { id: 's1', name: 'a' } },
+    { do: 'meta', name: 'hash', value: 'x' },
+    { do: 'insert', kind: 'services', entity: { id: 's2', name: 'a' } },
+  ])
+  assert.deepEqual(written, { ok: false, at: 2, error: { code: 'unique', kind: 'services', fields: { name: 'a' } } })
+  assert.equal(store.reader.count('services'), 0)
+  assert.equal(store.reader.meta('hash'), undefined)
+  assert.equal((await succeed(store, { do: 'insert', kind: 'services', entity: { id: 's1', name: 'a' } })).revision, 1)
+})
+
+test('named values are set, replaced and removed', async (t) => {
+  const store = await sampleStore(t)
+  await succeed(store, { do: 'meta', name: 'hash', value: 'a' })
+  await succeed(store, { do: 'meta', name: 'hash', value: 'b' })
+  assert.equal(store.reader.meta('hash'), 'b')
+  await succeed(store, { do: 'meta', name: 'hash', value: null })
+  assert.equal(store.reader.meta('hash'), undefined)
+})
+
+test('an entity past its time is unknown, and its unique values are free again', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['tokens', { id: 't1', token: 'a', ttl: 0.05 }],
+    ['tokens', { id: 't2', token: 'b', ttl: 3600 }],
+  ])
+  assert.equal(store.reader.get('tokens', 't2')?.['ttl'], 3600)
+  // The log says so when it is over; nobody has to ask.
+  await new Promise<void>((resolve) => {
+    store.onCommit(async () => resolve())
+  })
+  assert.equal(store.reader.get('tokens', 't1'), undefined)
+  assert.equal(store.reader.count('tokens'), 1)
+  assert.equal(store.reader.changesSince(2)?.[0]?.operation, 'delete')
+  await insertAll(store, [['tokens', { id: 't3', token: 'a', ttl: null }]])
+})

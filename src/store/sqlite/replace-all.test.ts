@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { insertAll, refused, sampleStore, succeed } from '../sample.ts'
+import type { Operation, Store, Stored } from '../store.ts'
+
+const replaceAll = (...entities: [kind: string, entity: Stored][]): Operation => ({
+  do: 'replace-all',
+  entities: entities.map(([kind, entity]) => ({ kind, entity })),
+})
+
+const changesOf = async (store: Store, operation: Operation) =>
+  (await succeed(store, operation)).changes.map(({ kind, id, operation }) => `${operation} ${kind} ${id}`)
+
+test('only what differs is changed', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['services', { id: 's1', name: 'a', port: 80 }],
+    ['services', { id: 's2', name: 'b', port: 80 }],
+    ['services', { id: 's3', name: 'c', port: 80 }],
+  ])
+  const changes = await changesOf(
+    store,
+    replaceAll(
+      ['services', { port: 80, name: 'a', id: 's1' }],
+      ['services', { id: 's2', name: 'b', port: 81 }],
+      ['services', { id: 's4', name: 'd', port: 80 }],
+    ),
+  )
+  assert.deepEqual(changes, ['delete services s3', 'update services s2', 'insert services s4'])
+  assert.deepEqual(
+    [...store.reader.all('services')].map(({ id }) => id),
+    ['s1', 's2', 's4'],
+  )
+})
+
+test('entities may come before what they refer to, and swap their unique values', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['services', { id: 's1', name: 'a' }],
+    ['services', { id: 's2', name: 'b' }],
+  ])
+  await succeed(
+    store,
+    replaceAll(
+      ['routes', { id: 'r1', service: { id: 's3' } }],
+      ['services', { id: 's1', name: 'b' }],
+      ['services', { id: 's2', name: 'a' }],
+      ['services', { id: 's3', name: 'c' }],
+    ),
+  )
+  assert.equal(store.reader.by('services', 'name', 'a')?.id, 's2')
+  assert.equal(store.reader.by('services', 'name', 'b')?.id, 's1')
+  assert.equal(store.reader.page('routes', { size: 10, link: { field: 'service', id: 's3' } }).entities.length, 1)
+})
+
+test('an entity that differs only in its times of writing stays as it is', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['services', { id: 's1', name: 'a', created_at: 1, updated_at: 1 }]])
+  assert.deepEqual(
+    await changesOf(store, replaceAll(['services', { id: 's1', name: 'a', created_at: 9, updated_at: 9 }])),
+    [],
+  )
+  assert.equal(store.reader.get('services', 's1')?.['created_at'], 1)
+})
+
+test('constraints hold within the new content alone', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [['services', { id: 's1', name: 'a' }]])
+  const twice = await refused(
+    store,
+    replaceAll(['services', { id: 's2', name: 'x' }], ['services', { id: 's3', name: 'x' }]),
+  )
+  assert.deepEqual(twice, { code: 'unique', kind: 'services', fields: { name: 'x' } })
+  const same = await refused(store, replaceAll(['services', { id: 's2' }], ['services', { id: 's2' }]))
+  assert.deepEqual(same, { code: 'primary', kind: 'services', id: 's2' })
+  const gone = await refused(store, replaceAll(['routes', { id: 'r1', service: { id: 's1' } }]))
+  assert.deepEqual(gone, { code: 'foreign', field: 'service', kind: 'services', id: 's1' })
+  assert.deepEqual(store.reader.get('services', 's1'), { id: 's1', name: 'a' })
+})
+
+test('nothing is a content, too, and leaves no trace of what was there', async (t) => {
+  const store = await sampleStore(t)
+  await insertAll(store, [
+    ['services', { id: 's1', name: 'a', tags: ['x'] }],
+    ['routes', { id: 'r1', service: { id: 's1' }, tags: ['x'] }],
+  ])
+  await succeed(store, replaceAll())
+  assert.deepEqual(store.reader.tags({ size: 10 }).rows, [])
+  await insertAll(store, [['services', { id: 's1', name: 'a' }]])
+  await succeed(store, { do: 'delete', kind: 'services', id: 's1' })
+})
+
+test('a content larger than the log leaves the newest changes in it, and older readers begin afresh', async (t) => {
+  const store = await sampleStore(t, { keep: 100 })
+  const told: number[] = []
+  store.onCommit(async (_, changes) => void told.push(changes.length))
+  const services = Array.from({ length: 5000 }, (_, at): [string, Stored] => [
+    'services',
+    { id: `s${at}`, name: `n${at}` },
+  ])
+  assert.equal((await succeed(store, replaceAll(...services))).revision, 5000)
+  assert.deepEqual(told, [5000])
+  assert.equal(store.reader.changesSince(0), undefined)
+  assert.equal(store.reader.changesSince(4899), undefined)
+  assert.equal(store.reader.changesSince(4900)?.length, 100)
+  assert.equal([...store.reader.all('services')].length, 5000)
+})
+
+test('a random content, replaced by another, is the same as the other alone', async (t) => {
+  const store = await sampleStore(t)
+  for (let round = 0; round < 30; round++) {
+    const content = randomContent()
+    await succeed(store, replaceAll(...content))
+    for (const kind of ['services', 'routes', 'plugins']) {
+      const wanted = content.filter(([of]) => of === kind).map(([, entity]) => entity)
+      assert.deepEqual(
+        [...store.reader.all(kind)],
+        wanted.sort((a, b) => (a.id < b.id ? -1 : 1)),
+      )
+    }
+    for (const [kind, entity] of content) {
+      if (kind === 'services') assert.equal(store.reader.by(kind, 'name', String(entity['name']))?.id, entity.id)
+    }
+    const tagged = content.filter(([, { tags }]) => Array.isArray(tags)).length
+    assert.equal(store.reader.tags({ size: 1000 }).rows.length, tagged)
+  }
+})
+
+const pick = (count: number) => Math.floor(Math.random() * count)
+
+function randomContent(): [string, Stored][] {
+  const ids = Array.from({ length: 1 + pick(20) }, (_, at) => at)
+  const services = ids.map((at): [string, Stored] => {
+    const id = `s${(at * 7 + pick(2)) % 40}-${at}`
+    return ['services', { id, name: `n${at}`, tags: pick(2) ? [`t${pick(3)}`] : null, port: pick(3) }]
+  })
+  const serviceId = () => services[pick(services.length)]?.[1].id
+  const routes = ids.map((at): [string, Stored] => [
+    'routes',
+    { id: `r${at}`, name: null, service: { id: serviceId() }, tags: null },
+  ])
+  const plugins = ids.map((at): [string, Stored] => [
+    'plugins',
+    { id: `p${at}`, name: `${at}`, service: { id: serviceId() }, instance_name: null },
+  ])
+  return [...plugins, ...routes, ...services]
+}
