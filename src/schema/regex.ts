@@ -8,7 +8,7 @@
  */
 import { type Matcher, RE2JS, RE2JSSyntaxException } from 're2js'
 
-/** Where a regular expression matched: `end` is an index into the text, groups are undefined where they took no part. */
+/** Where a regular expression matched: `end` is an index into the text, groups are undefined, and names absent, where they took no part. */
 export interface RegexMatch {
   readonly end: number
   readonly groups: readonly (string | undefined)[]
