@@ -19,7 +19,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 /** Every attribute that checks a value, in the order in which Kong looks at them: the first that fails gives the text. */
 const attributes: { readonly [Name in keyof Field]?: AttributeCheck<Name> } = {
   eq: (value: unknown, wanted) => unless(value === wanted, `value must be ${String(wanted)}`),
-  ne: (value: unknown, unwanted) => unless(value !== unwanted, `value must not be ${String(value)}`),
+  ne: (value: unknown, unwanted) => unless(value !== unwanted, `value must not be ${String(unwanted)}`),
   not_one_of: (value: string, options) => unless(!options.includes(value), `must not be one of: ${listed(options)}`),
   one_of: (value: string, options) => unless(options.includes(value), `expected one of: ${listed(options)}`),
   gt: (value: number, limit) => unless(value > limit, `value must be greater than ${limit}`),

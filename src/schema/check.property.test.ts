@@ -31,6 +31,9 @@ const odd = fc.oneof(
     '/%',
     '*',
     '\ud800',
+    JSON.parse('{"toString":1,"valueOf":2}'),
+    JSON.parse('{"__proto__":{"x":1},"constructor":{}}'),
+    [JSON.parse('{"toString":1}')],
   ),
 )
 

@@ -147,8 +147,11 @@ function conditionalAtLeastOneOf(
 }
 
 /** Kong lays the attributes of a match over those of the field, whose own ones stay in force. */
-const laidOver = (given: Given, path: string, match: FieldMatch): Field =>
-  ({ type: 'any', ...given.fieldAt(path), ...match }) as Field
+const laidOver = (given: Given, path: string, match: FieldMatch): Field => ({
+  type: 'any',
+  ...given.fieldAt(path),
+  ...match,
+})
 
 function holds(given: Given, path: string, match: FieldMatch): boolean {
   return given.matches(laidOver(given, path, match), valueAt(given.entity, path)) === undefined

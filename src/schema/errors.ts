@@ -1,5 +1,4 @@
 import { luaText } from './lua-text.ts'
-import { type Table, isTable } from './value.ts'
 
 /** What is wrong with one field: a text, or for arrays and records what is wrong within. */
 export type FieldError = string | ErrorTree | (FieldError | null)[]
@@ -19,32 +18,28 @@ export function errorMessage(errors: ErrorTree): string {
 
 function violations(errors: ErrorTree): string[] {
   const whole = errors['@entity']
-  const lines = Array.isArray(whole) ? whole.map(String) : []
+  const lines = Array.isArray(whole) ? whole.filter((text) => typeof text === 'string') : []
   for (const field of Object.keys(errors).sort()) {
-    if (field === '@entity') continue
     const error = errors[field]
-    if (!isTable(error)) lines.push(`${field}: ${error}`)
-    else
-      for (const [name, text] of entriesOf(error))
-        lines.push(`${field}.${name}: ${isTable(text) ? luaTable(text) : text}`)
+    if (field === '@entity' || error === undefined) continue
+    if (typeof error === 'string') lines.push(`${field}: ${error}`)
+    else lines.push(...entriesOf(error).map(([name, within]) => `${field}.${name}: ${textOf(within)}`))
   }
   return lines
 }
 
 /** Entries in the order of a message: positions counted from 1 without the gaps, names sorted. */
-function entriesOf(table: Table | unknown[]): (readonly [string, unknown])[] {
+function entriesOf(table: ErrorTree | (FieldError | null)[]): (readonly [string, FieldError])[] {
   if (Array.isArray(table)) {
-    return table
-      .map((value, index) => [String(index + 1), value] as const)
-      .filter(([, value]) => value !== null && value !== undefined)
+    return table.flatMap((error, index) => (error === null ? [] : [[String(index + 1), error] as const]))
   }
-  return Object.keys(table)
-    .sort()
-    .map((name) => [name, table[name]] as const)
+  return Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
+const textOf = (error: FieldError): string => (typeof error === 'string' ? error : luaTable(error))
+
 /** A table as Lua writes it; on several lines as within violations, or on one line as in `{id="..."}`. */
-export const luaTable = (table: Table | unknown[], layout: 'lines' | 'line' = 'lines'): string =>
+export const luaTable = (table: object, layout: 'lines' | 'line' = 'lines'): string =>
   luaText(table, layout === 'lines' ? '  ' : '')
 
 /** `'a', 'b'`; a list within becomes `('a', 'b')`. */

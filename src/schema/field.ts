@@ -46,8 +46,8 @@ export interface Field {
   readonly between?: readonly [number, number]
   readonly gt?: number
   /** Null means that the field must have no value. */
-  readonly eq?: unknown
-  readonly ne?: unknown
+  readonly eq?: string | number | boolean | null
+  readonly ne?: string | number | boolean | null
   readonly len_eq?: number
   readonly len_min?: number
   readonly len_max?: number
@@ -58,7 +58,7 @@ export interface Field {
   readonly match_none?: readonly LuaPattern[]
   readonly match_any?: { readonly patterns: readonly string[]; readonly err?: string }
   readonly match_all?: readonly LuaPattern[]
-  readonly contains?: unknown
+  readonly contains?: string | number
   readonly is_regex?: boolean
   readonly mutually_exclusive_subsets?: readonly (readonly string[])[]
   /** Takes the place of whatever the attributes' own texts say. */

@@ -8,7 +8,7 @@ export function luaText(value: unknown, indent = ''): string {
 
 function write(value: unknown, outer: string, indent: string): string {
   if (typeof value === 'string') return quote(value)
-  if (typeof value !== 'object' || value === null) return value === undefined ? 'nil' : String(value)
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'nil'
   const entries = Array.isArray(value) ? itemsOf(value) : fieldsOf(value)
   const inner = outer + indent
   const equals = indent === '' ? '=' : ' = '

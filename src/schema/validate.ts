@@ -51,10 +51,14 @@ function unknownKind(shape: Shape, value: Table): ErrorTree | undefined {
   const kind = own(value, key)
   if (kind === undefined || kind === null) return { [key]: 'required field missing' }
   if (typeof kind !== 'string' && !Array.isArray(kind)) return { [key]: `expected a ${fieldsOf(shape).get(key)?.type}` }
-  const [first] = Array.isArray(kind) ? (kind as unknown[]) : [kind]
-  // What strangers send may be an object that no text can be made of.
-  const name = isTable(first) ? 'table' : String(first ?? 'nil')
+  const name = nameOf(Array.isArray(kind) ? kind[0] : kind)
   return { [key]: (shape.subschema_error ?? 'unknown type: %s').replace('%s', () => name) }
+}
+
+/** What strangers send may be an object that no text can be made of. */
+function nameOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  return isTable(value) ? 'table' : (JSON.stringify(value) ?? 'nil')
 }
 
 function errorOfNamed(field: Field | undefined, name: string, value: unknown, how: Validation): FieldError | undefined {

@@ -33,7 +33,7 @@ export const valueAt = (table: unknown, path: string): unknown => path.split('.'
 /** Sets a value at a dotted path, making objects on the way; leaves alone what is not an object. */
 export function setAt(table: Table, path: string, value: unknown): void {
   const [head = '', ...rest] = path.split('.')
-  if (rest.length === 0) return void define(table, head, value)
+  if (rest.length === 0) return define(table, head, value)
   const inner = own(table, head) ?? {}
   define(table, head, inner)
   if (isObject(inner)) setAt(inner, rest.join('.'), value)

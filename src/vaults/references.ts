@@ -11,7 +11,8 @@ export function resolveReferences<T>(
   vaults: ReadonlyMap<string, NamedVault> = new Map(),
 ): T {
   const resolve = (value: unknown): unknown => {
-    if (typeof value === 'string') return isReference(value) ? (resolveReference(value, environment, vaults) ?? '') : value
+    if (typeof value === 'string')
+      return isReference(value) ? (resolveReference(value, environment, vaults) ?? '') : value
     if (Array.isArray(value)) return hasReference(value) ? value.map(resolve) : value
     if (value === null || typeof value !== 'object' || !hasReference(value)) return value
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolve(member)]))
