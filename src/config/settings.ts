@@ -1,6 +1,6 @@
 /** The settings: from the defaults, a file as Kong's is, `KONG_*` and `GIBBON_*` variables, and arguments; later ones win. */
 import { readFileSync } from 'node:fs'
-import { isAbsolute, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { checkInsert, type FieldError } from '../schema/check.ts'
 import { didYouMean } from './nearest.ts'
 import { allSettings, type Setting, type SettingName, type Settings } from './settings-declared.ts'
@@ -67,6 +67,26 @@ export function settingsOf(values: Partial<Settings> = {}): Settings {
   const loaded = loadSettings({ env: {} })
   if (!loaded.ok) throw new Error(`the default settings are wrong: ${loaded.errors.join('; ')}`)
   return { ...loaded.settings, ...values }
+}
+
+/** Every setting with its value, what is secret masked: for eyes other than the gateway's own. */
+export function maskedSettings(settings: Settings): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(settings).map(([name, value]) => {
+    const isSet = value !== undefined && !(Array.isArray(value) && value.length === 0)
+    return [name, isSet && allSettings.get(name as SettingName)?.encrypted ? mask : (value ?? null)]
+  })
+  return Object.fromEntries(entries) as Record<string, unknown>
+}
+
+/** What stands in a secret's place. */
+export const mask = '******'
+
+/**
+ * The store's file. The local copy of a declarative file is another one, since loading that replaces all content, which must
+ * never happen to what was written through the Admin API.
+ */
+export function storeFile({ prefix, database }: Pick<Settings, 'prefix' | 'database'>): string {
+  return join(prefix, database === 'off' ? 'declared.db' : 'gibbon.db')
 }
 
 /** A setting's default as it would be written in a file; undefined where there is none. */
@@ -166,7 +186,7 @@ const possible = ({ one_of = [], $later = [] }: Setting): (string | number)[] =>
   one_of.filter((value) => !$later.includes(String(value)))
 
 const shown = (setting: Setting, { name, text = '', from }: Origin): string =>
-  `${name} = ${setting.encrypted ? '***' : JSON.stringify(text)} (${from})`
+  `${name} = ${setting.encrypted ? mask : JSON.stringify(text)} (${from})`
 
 function flat(error: FieldError | null): string {
   if (typeof error === 'string') return error

@@ -152,6 +152,18 @@ test('a message is one JSON object with its fields, and one below the level is n
   assert.equal(log.isEnabled('error'), true)
 })
 
+test('the level can be changed while running', async () => {
+  const path = join(folder, 'level.log')
+  const file = openLogFile(path)
+  const log = createLog(file, { level: 'error', format: 'text', now: noon })
+  log.notice('quiet')
+  log.setLevel('debug')
+  log.notice('told', { error: Object.assign(new Error('why'), { stack: 'Error: why' }) })
+  await file.close()
+  assert.equal(log.level(), 'debug')
+  assert.equal(readFileSync(path, 'utf8'), '2026-01-02T12:00:00.034Z [notice] told error="Error: why"\n')
+})
+
 test('a message for people is one line that cannot steer their terminal', async () => {
   const path = join(folder, 'text.log')
   const file = openLogFile(path)

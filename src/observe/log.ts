@@ -10,11 +10,16 @@ export { openLogFile, type LogFile, type LogFileOptions } from './log-file.ts'
 export const levels = ['debug', 'info', 'notice', 'warn', 'error', 'crit', 'alert', 'emerg'] as const
 export type Level = (typeof levels)[number]
 
-export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>
+export type LogFields = Readonly<Record<string, unknown>>
 
 /** Writes a message with fields beside it, such as `request_id`; one below the log's level costs a comparison. */
 export type LogMethod = (message: string, fields?: LogFields) => void
-export type Log = { readonly [L in Level]: LogMethod } & { readonly isEnabled: (level: Level) => boolean }
+export type Log = { readonly [L in Level]: LogMethod } & {
+  readonly isEnabled: (level: Level) => boolean
+  readonly level: () => Level
+  /** Changes the least severe level that is written, while running. */
+  readonly setLevel: (level: Level) => void
+}
 
 export interface LogOptions {
   /** The least severe level that is written. */
@@ -29,20 +34,20 @@ const urgent: ReadonlySet<Level> = new Set(['crit', 'alert', 'emerg'])
 /** Makes the log of messages. What is `crit` or worse is handed on at once, since the process may not live much longer. */
 export function createLog(file: LogFile, { level, format, now = Date.now }: LogOptions): Log {
   const lineOf = isText(format, file) ? textLine : jsonLine
-  const least = levels.indexOf(level)
-  const methods = levels.map((name, index): [Level, LogMethod] => {
-    if (index < least) return [name, () => undefined]
-    return [
-      name,
-      (message, fields) => {
-        file.write(lineOf(now(), name, message, fields))
-        if (urgent.has(name)) void file.flush()
-      },
-    ]
-  })
+  let least = levels.indexOf(level)
+  const methods = levels.map((name, index): [Level, LogMethod] => [
+    name,
+    (message, fields) => {
+      if (index < least) return
+      file.write(lineOf(now(), name, message, fields))
+      if (urgent.has(name)) void file.flush()
+    },
+  ])
   return {
     ...(Object.fromEntries(methods) as Record<Level, LogMethod>),
     isEnabled: (name) => levels.indexOf(name) >= least,
+    level: () => levels[least]!,
+    setLevel: (name) => void (least = levels.indexOf(name)),
   }
 }
 
@@ -108,15 +113,27 @@ function accessText(entry: AccessEntry): string {
 }
 
 function jsonLine(time: number, level: Level, message: string, fields?: LogFields): string {
-  return `${JSON.stringify({ time: timestamp(time), level, message, ...fields })}\n`
+  return `${asJson({ time: timestamp(time), level, message, ...fields })}\n`
 }
 
 function textLine(time: number, level: Level, message: string, fields: LogFields = {}): string {
-  const rest = Object.entries(fields).filter(([, value]) => value !== undefined)
-  const shown = rest.map(
-    ([name, value]) => ` ${name}=${typeof value === 'string' && /[\s"=]/.test(value) ? JSON.stringify(value) : value}`,
-  )
-  return `${timestamp(time)} [${level}] ${oneLine(message)}${oneLine(shown.join(''))}\n`
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
+  const shown = given.map(([name, value]) => ` ${name}=${fieldText(value)}`).join('')
+  return `${timestamp(time)} [${level}] ${oneLine(message)}${oneLine(shown)}\n`
+}
+
+const fieldText = (value: unknown): string =>
+  typeof value === 'string' && !/[\s"=]/.test(value) ? value : asJson(value)
+
+// An error's own properties are hidden from JSON, and a log line is no place to fail in.
+function asJson(value: unknown): string {
+  try {
+    return (
+      JSON.stringify(value, (_name, it: unknown) => (it instanceof Error ? (it.stack ?? it.message) : it)) ?? 'null'
+    )
+  } catch (error) {
+    return JSON.stringify({ unprintable: String(error) })
+  }
 }
 
 // A line must stay one line, and no text of a client's may steer the terminal it is read on.
@@ -146,7 +163,7 @@ function timestamp(ms: number): string {
   return `${lastPrefix}${String(Math.floor(ms) - second * 1000).padStart(3, '0')}Z`
 }
 
-/** The path with the values of the named query arguments replaced by `***`, whatever their name's case or encoding. */
+/** The path with the values of the named query arguments (given in lower case) replaced by `***`, whatever their name's case or encoding. */
 export function redactQuery(pathWithQuery: string, names: ReadonlySet<string>): string {
   const mark = pathWithQuery.indexOf('?')
   if (mark === -1 || names.size === 0) return pathWithQuery
