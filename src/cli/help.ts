@@ -17,7 +17,7 @@ const kongCommands: { readonly [name: string]: string } = {
 export async function answerWithout(argv: readonly string[], commands: Commands, io: Io): Promise<number> {
   const [first = '--help', ...rest] = argv
   if (first === '--version' || first === '-v') {
-    io.stdout.write(`${(await import('./version.ts')).ownVersion()}\n`)
+    io.stdout.write(`${(await import('../version.ts')).version}\n`)
     return exitStatus.done
   }
   if (first === '--help' || first === '-h' || first === 'help') return help(rest.join(' '), commands, io)

@@ -1,15 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { version } from '../version.ts'
 import { type Command, exitStatus } from './command.ts'
 
 /** The version of Kong Gateway whose configuration and answers are followed. */
-export const kongVersion = '3.10.0'
-
-/** This package's version, as in its package.json. */
-export function ownVersion(): string {
-  // src/cli and dist/cli are equally deep, so that one path serves both.
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
+const kongVersion = '3.10.0'
 
 export const command: Command = {
   name: 'version',
@@ -17,11 +10,9 @@ export const command: Command = {
   usage: 'version [--json]',
   options: {},
   async run({ stdout, json }) {
-    const version = ownVersion()
-    const line = `gibbon ${version} (speaks Kong ${kongVersion}, on Node.js ${process.versions.node})`
-    stdout.write(
-      json ? `${JSON.stringify({ gibbon: version, kong: kongVersion, node: process.versions.node })}\n` : `${line}\n`,
-    )
+    const node = process.versions.node
+    const line = `gibbon ${version} (speaks Kong ${kongVersion}, on Node.js ${node})`
+    stdout.write(`${json ? JSON.stringify({ gibbon: version, kong: kongVersion, node }) : line}\n`)
     return exitStatus.done
   },
 }

@@ -1,0 +1,82 @@
+import type { Settings } from '../config/settings.ts'
+import type { Gateway } from '../main.ts'
+import { type Command, type CommandContext, exitStatus } from './command.ts'
+import { bold } from './terminal.ts'
+import { readSettings, settingsOptions } from './with-settings.ts'
+
+export const command: Command = {
+  name: 'start',
+  summary: 'Run the gateway',
+  usage: `start [-c FILE] [-p FOLDER]
+
+  Stays in the foreground. SIGTERM and SIGINT let requests in flight end (a second one does not wait), SIGHUP and SIGUSR1
+  read the declarative file again and open the log files anew.`,
+  options: {
+    ...settingsOptions,
+    // Kong's, so that existing scripts start this gateway, too. They have nothing to say here.
+    'nginx-conf': { type: 'string' },
+    'run-migrations': { type: 'boolean' },
+    'db-timeout': { type: 'string' },
+    'lock-timeout': { type: 'string' },
+    v: { type: 'boolean' },
+    vv: { type: 'boolean' },
+  },
+  async run(context) {
+    const loaded = readSettings(context)
+    if (!loaded) return exitStatus.usage
+    for (const note of loaded.notes) context.stderr.write(`gibbon: ${note}\n`)
+    return serve(context, loaded.settings)
+  },
+}
+
+async function serve(context: CommandContext, settings: Settings): Promise<number> {
+  // Heard from the beginning, lest a signal ends a half-started gateway the hard way.
+  const asked = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+  })
+  let gateway: Gateway | undefined
+  const reload = (): void => void reloaded(gateway, context)
+  for (const signal of reloadSignals) process.on(signal, reload)
+  try {
+    const { startGateway } = await import('../main.ts')
+    gateway = await startGateway(settings)
+  } catch (error) {
+    context.stderr.write(`gibbon: cannot start: ${reasonOf(error)}\n`)
+    return exitStatus.failed
+  }
+  tellReady(context, settings, gateway)
+  await asked
+  await gateway.stop()
+  for (const signal of reloadSignals) process.off(signal, reload)
+  return exitStatus.done
+}
+
+const reloadSignals = ['SIGHUP', 'SIGUSR1'] as const
+
+async function reloaded(gateway: Gateway | undefined, { stderr }: CommandContext): Promise<void> {
+  try {
+    await gateway?.reload()
+  } catch (error) {
+    stderr.write(`gibbon: not reloaded, everything stays as it was: ${reasonOf(error)}\n`)
+  }
+}
+
+// What is the user's to mend is told in a sentence; anything else is a bug, whose stack helps to find it.
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.constructor.name === 'StartError' ? error.message : (error.stack ?? error.message)
+}
+
+function tellReady({ stderr, stdout, json, isTerminal }: CommandContext, settings: Settings, gateway: Gateway): void {
+  const ms = Math.round(performance.now())
+  const proxy = settings.proxy_listen.map(({ ip, ssl }, index) => url(ip, gateway.proxyPorts[index]!, ssl))
+  const admin = settings.admin_listen.map(({ ip, ssl }, index) => url(ip, gateway.adminPorts[index]!, ssl))
+  if (json) {
+    stdout.write(`${JSON.stringify({ ready: true, ms, pid: process.pid, proxy, admin })}\n`)
+    return
+  }
+  const places = `proxy ${proxy.join(', ') || 'off'}; Admin API ${admin.join(', ') || 'off'}; prefix ${settings.prefix}`
+  stderr.write(`${bold('gibbon is ready', isTerminal)} after ${ms} ms: ${places}\n`)
+}
+
+const url = (ip: string, port: number, ssl: boolean): string => `${ssl ? 'https' : 'http'}://${ip}:${port}`
