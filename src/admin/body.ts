@@ -3,9 +3,6 @@ import { parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
 import type { Body } from './types.ts'
 
-/** A body larger than this is refused with 413. */
-export const MAX_BODY_BYTES = 10 * 1024 * 1024
-
 /** Deeper JSON would be hard on every function that walks it; no configuration is. */
 const MAX_JSON_DEPTH = 128
 

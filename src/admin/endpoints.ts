@@ -1,9 +1,8 @@
 import { ok } from './answers.ts'
 import { crudEndpoints } from './crud.ts'
-import type { NodeFacts } from './node.ts'
 import { configEndpoints } from './routes/config.ts'
 import { consumerEndpoints } from './routes/consumers.ts'
-import { nodeEndpoints } from './routes/node.ts'
+import { nodeEndpoints, type NodeOptions } from './routes/node.ts'
 import { schemaEndpoints } from './routes/schemas.ts'
 import { tagEndpoints } from './routes/tags.ts'
 import { upstreamEndpoints } from './routes/upstreams.ts'
@@ -13,14 +12,14 @@ import type { Context, Endpoint } from './types.ts'
 const SWITCHED_OFF = /^\/targets(\/|$)/
 
 /** Every endpoint of the Admin API. Those written by hand stand before those that follow from schemas. */
-export function allEndpoints(context: Context, node: NodeFacts, exportText: () => string): Endpoint[] {
+export function allEndpoints(context: Context, options: NodeOptions): Endpoint[] {
   const byHand = [
-    ...nodeEndpoints(context, node),
+    ...nodeEndpoints(context, options),
     ...schemaEndpoints(context),
     ...tagEndpoints(context),
     ...consumerEndpoints(context),
-    ...upstreamEndpoints(context, node),
-    ...configEndpoints(context, exportText),
+    ...upstreamEndpoints(context, options.node),
+    ...configEndpoints(context),
   ]
   const taken = new Set(byHand.map(({ path }) => path))
   const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path) && !SWITCHED_OFF.test(path))

@@ -1,19 +1,4 @@
-/** A listening address as `GET /` shows it. */
-export interface ListenerFacts {
-  readonly ip: string
-  readonly port: number
-  /** The setting's text, such as `0.0.0.0:8443 ssl`. */
-  readonly listener: string
-  readonly ssl?: boolean
-  readonly http2?: boolean
-  readonly proxy_protocol?: boolean
-  readonly deferred?: boolean
-  readonly bind?: boolean
-  readonly reuseport?: boolean
-  readonly [option: string]: unknown
-}
-
-/** Sums over all proxy workers, as nginx counts them. */
+/** Sums over all proxy workers, under nginx's names. */
 export interface ServerCounters {
   readonly connections_accepted: number
   readonly connections_active: number
@@ -24,25 +9,16 @@ export interface ServerCounters {
   readonly total_requests: number
 }
 
-/** What the Admin API tells of the node it runs on. */
+/** What the Admin API tells of the node that it runs on, beside its settings. */
 export interface NodeFacts {
   /** A UUID that stays the node's own for as long as it runs. */
   readonly id: string
   readonly hostname: string
   /** Gibbon's version, `x.y.z`. */
   readonly version: string
-  readonly database: 'off' | 'sqlite' | 'postgres'
-  /** Every setting with its present value, secrets masked. */
-  readonly configuration: Readonly<Record<string, unknown>>
-  readonly proxyListeners: readonly ListenerFacts[]
-  readonly adminListeners: readonly ListenerFacts[]
   /** Priority and version of each plugin that this build can run. */
   readonly plugins: ReadonlyMap<string, { readonly version: string; readonly priority: number }>
+  /** The proxy workers; threads share one process id. */
   readonly workers: () => { readonly pids: readonly number[]; readonly count: number }
   readonly counters: () => ServerCounters
-  readonly logLevel: {
-    readonly get: () => string
-    readonly set: (level: string) => void
-    readonly levels: readonly string[]
-  }
 }

@@ -6,7 +6,8 @@ import { sendTo, startTestAdmin, type TestAdmin } from '../../test/admin/fixture
 let admin: TestAdmin
 before(async () => {
   admin = await startTestAdmin({
-    guarded: { hosts: ['admin.example.test'], origins: ['https://manager.example.test'] },
+    admin_hosts: ['admin.example.test'],
+    admin_origins: ['https://manager.example.test'],
   })
 })
 after(async () => {

@@ -4,32 +4,37 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
 import { htmlPage, message, methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
-import { decodeBody, MAX_BODY_BYTES, NO_BODY, parserFor, type Parsed } from './body.ts'
+import { decodeBody, NO_BODY, parserFor, type Parsed } from './body.ts'
 import { allEndpoints } from './endpoints.ts'
-import { OPEN_TO_PROGRAMS, visitorOf, type Guarded, type Visitor } from './guard.ts'
+import { OPEN_TO_PROGRAMS, visitorOf, type Visitor } from './guard.ts'
 import type { NodeFacts } from './node.ts'
 import type { AdminRequest, Context, Endpoint, Method } from './types.ts'
-
-/** Where to listen; `tls` makes it HTTPS. */
-export interface AdminListener {
-  readonly host: string
-  readonly port: number
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
-}
-
-/** Where problems are told; requests' bodies never are. */
-export interface AdminLog {
-  readonly error: (text: string, fields?: Record<string, unknown>) => void
-}
+import { kinds as everyKind, pluginSchemas as everyPluginSchema } from '../config/kinds.ts'
+import type { Listener, Settings } from '../config/settings.ts'
+import type { Log } from '../observe/log.ts'
+import type { Schema } from '../schema/field.ts'
+import type { Store } from '../store/store.ts'
 
 export interface AdminOptions {
-  readonly listeners: readonly AdminListener[]
-  readonly context: Context
+  readonly settings: Settings
+  readonly store: Store
   readonly node: NodeFacts
-  readonly guarded?: Guarded
-  /** The store's content as a declarative file, for `GET /config`. */
-  readonly exportText: () => string
-  readonly log: AdminLog
+  readonly log: Log
+  /** The certificate of listeners with `ssl`. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  /** Told of each request answered: the endpoint's pattern rather than the path, which may hold a credential's key. */
+  readonly onAnswer?: (entry: AnsweredRequest) => void
+  readonly kinds?: ReadonlyMap<string, Schema>
+  readonly pluginSchemas?: ReadonlyMap<string, Schema>
+}
+
+export interface AnsweredRequest {
+  readonly method: string
+  /** Such as `/services/{services}`; undefined where no endpoint was asked for. */
+  readonly endpoint: string | undefined
+  readonly status: number
+  readonly durationMs: number
+  readonly client: string
 }
 
 export interface RunningAdmin {
@@ -53,12 +58,13 @@ const CLOSE_AFTER_MS = 5_000
 
 const busy: Answer = { ...message(429, 'too many large requests at once; try again'), headers: { 'Retry-After': '1' } }
 
-/** Starts the Admin API on every listener. */
+/** Starts the Admin API on every listener of the settings. Rejects where one cannot be listened on. */
 export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
-  const handle = requestHandler(options)
-  const servers = options.listeners.map((listener) => newServer(listener, handle))
+  const listeners = options.settings.admin_listen
+  const handling = requestHandler(options)
+  const servers = listeners.map((listener) => newServer(listener, options.tls, handling))
   try {
-    await Promise.all(servers.map((server, index) => listening(server, options.listeners[index])))
+    await Promise.all(servers.map((server, index) => listening(server, listeners[index])))
   } catch (error) {
     for (const server of servers) server.close()
     throw error
@@ -75,8 +81,13 @@ interface Handling {
   readonly unknownMethod: (path: string) => { readonly answer: Answer; readonly headers: Record<string, string> }
 }
 
-function newServer({ tls }: AdminListener, { respond, unknownMethod }: Handling): Server {
-  const server = tls ? createTlsServer({ ...LIMITS, ...tls }, respond) : createServer(LIMITS, respond)
+function newServer(
+  { ssl, listener }: Listener,
+  tls: AdminOptions['tls'],
+  { respond, unknownMethod }: Handling,
+): Server {
+  if (ssl && !tls) throw new Error(`the Admin API has no certificate to listen with on ${listener}`)
+  const server = ssl ? createTlsServer({ ...LIMITS, ...tls }, respond) : createServer(LIMITS, respond)
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) =>
     refuse(error, socket, unknownMethod),
@@ -84,10 +95,10 @@ function newServer({ tls }: AdminListener, { respond, unknownMethod }: Handling)
   return server
 }
 
-function listening(server: Server, listener: AdminListener | undefined): Promise<void> {
+function listening(server: Server, listener: Listener | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: listener?.host, port: listener?.port }, () => {
+    server.listen({ host: listener?.ip, port: listener?.port, backlog: listener?.backlog }, () => {
       server.off('error', reject)
       resolve()
     })
@@ -106,16 +117,21 @@ function closed(server: Server): Promise<void> {
 }
 
 /** The whole way of a request: who sends it, which endpoint, its body, the answer. */
-function requestHandler({ context, node, guarded, exportText, log }: AdminOptions): Handling {
-  const match = compileEndpoints(allEndpoints(context, node, exportText))
-  const guard = guarded ?? { hosts: [], origins: [] }
+function requestHandler(options: AdminOptions): Handling {
+  const { settings, node, log } = options
+  const context = contextOf(options)
+  const match = compileEndpoints(allEndpoints(context, options))
+  const guarded = { hosts: settings.admin_hosts, origins: settings.admin_origins }
+  const reading: Reading = { bytes: 0, longest: settings.admin_body_bytes }
   const server = `gibbon/${node.version}`
-  const reading = { bytes: 0 }
 
-  async function answer(request: IncomingMessage, visitor: Visitor): Promise<Answer> {
+  async function answer(
+    request: IncomingMessage,
+    visitor: Visitor,
+    found: Match | undefined,
+    query: URLSearchParams,
+  ): Promise<Answer> {
     if (visitor.refusal) return visitor.refusal
-    const { path, query } = targetOf(request.url ?? '/')
-    const found = match(path)
     if (!found) return notFound
     if (request.method === 'OPTIONS') return optionsAnswer(found.endpoint, visitor)
     const parsed = await bodyOf(request, found.endpoint, reading)
@@ -126,14 +142,19 @@ function requestHandler({ context, node, guarded, exportText, log }: AdminOption
 
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const begun = performance.now()
-    const visitor = visitorOf(request.method ?? '', request.headers, guard)
-    const given = await answer(request, visitor).catch((error: unknown) => {
-      log.error('the Admin API failed to answer', { method: request.method, error })
+    const { method = '' } = request
+    const visitor = visitorOf(method, request.headers, guarded)
+    const { path, query } = targetOf(request.url ?? '/')
+    const found = match(path)
+    const given = await answer(request, visitor, found, query).catch((error: unknown) => {
+      log.error('the Admin API failed to answer', { method, endpoint: found?.endpoint.path, error: textOf(error) })
       return unexpected
     })
-    const latency = Math.floor(performance.now() - begun)
-    const headers = { ...visitor.cors, 'X-Kong-Admin-Latency': String(latency), Server: server }
+    const durationMs = performance.now() - begun
+    const headers = { ...visitor.cors, 'X-Kong-Admin-Latency': String(Math.floor(durationMs)), Server: server }
     send(request, response, given, headers)
+    const client = request.socket.remoteAddress ?? ''
+    options.onAnswer?.({ method, endpoint: found?.endpoint.path, status: given.status, durationMs, client })
   }
 
   return {
@@ -144,6 +165,13 @@ function requestHandler({ context, node, guarded, exportText, log }: AdminOption
     }),
   }
 }
+
+function contextOf({ settings, store, kinds = everyKind, pluginSchemas = everyPluginSchema }: AdminOptions): Context {
+  return { store, kinds, pluginSchemas, writable: settings.database !== 'off' }
+}
+
+/** Where an error came from; its message is ours or node's, never a request's content. */
+const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
 
 function call(
   { endpoint, params }: Match,
@@ -171,10 +199,16 @@ function targetOf(target: string): { path: string; query: URLSearchParams } {
   return { path: path === '' ? '/' : path, query: new URLSearchParams(mark < 0 ? '' : local.slice(mark + 1)) }
 }
 
+/** What bodies under way take of the memory, in bytes, and how long one may be. */
+interface Reading {
+  bytes: number
+  readonly longest: number
+}
+
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH'])
 
 /** Reads and parses the body of a method that has one; the content type is judged before the method and the body. */
-async function bodyOf(request: IncomingMessage, endpoint: Endpoint, reading: { bytes: number }): Promise<Parsed> {
+async function bodyOf(request: IncomingMessage, endpoint: Endpoint, reading: Reading): Promise<Parsed> {
   if (!WITH_BODY.has(request.method ?? '')) return { body: NO_BODY }
   const contentType = request.headers['content-type']
   const length = Number(request.headers['content-length'] ?? 0)
@@ -183,17 +217,14 @@ async function bodyOf(request: IncomingMessage, endpoint: Endpoint, reading: { b
   const parser = parserFor(contentType, endpoint.accepts)
   if (typeof parser !== 'function') return { refusal: parser }
   if (!Object.hasOwn(endpoint.methods, request.method ?? '')) return { body: NO_BODY }
-  if (length > MAX_BODY_BYTES) return { refusal: htmlPage(413) }
+  if (length > reading.longest) return { refusal: htmlPage(413) }
   if (reading.bytes + length > MAX_BYTES_READING) return { refusal: busy }
   const bytes = await readBody(request, reading)
   return 'refusal' in bytes ? bytes : parser(decodeBody(bytes), contentType ?? '')
 }
 
 /** Collects a body; what is left of one that is refused is read and dropped, so that the client sees the answer. */
-function readBody(
-  request: IncomingMessage,
-  reading: { bytes: number },
-): Promise<Buffer | { readonly refusal: Answer }> {
+function readBody(request: IncomingMessage, reading: Reading): Promise<Buffer | { readonly refusal: Answer }> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -208,7 +239,7 @@ function readBody(
       size += chunk.length
       reading.bytes += chunk.length
       chunks.push(chunk)
-      if (size > MAX_BODY_BYTES) finish({ refusal: htmlPage(413) })
+      if (size > reading.longest) finish({ refusal: htmlPage(413) })
       else if (reading.bytes > MAX_BYTES_READING) finish({ refusal: busy })
     })
     request.once('end', () => finish(Buffer.concat(chunks)))

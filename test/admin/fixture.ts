@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { kinds, pluginSchemas } from '../../src/config/kinds.ts'
+import { kinds } from '../../src/config/kinds.ts'
+import { settingsOf, type Listener, type Settings } from '../../src/config/settings.ts'
+import { type Level, levels, type Log, type LogMethod } from '../../src/observe/log.ts'
 import { indexesOf } from '../../src/store/kinds.ts'
 import { openStore } from '../../src/store/sqlite/open.ts'
 import type { Store } from '../../src/store/store.ts'
-import type { Guarded } from '../../src/admin/guard.ts'
 import type { NodeFacts } from '../../src/admin/node.ts'
 import { startAdmin } from '../../src/admin/server.ts'
 
@@ -30,20 +31,15 @@ export interface TestAdmin {
 }
 
 /** Starts an Admin API on 127.0.0.1 with an empty store. */
-export async function startTestAdmin(
-  options: { readonly database?: NodeFacts['database']; readonly guarded?: Guarded } = {},
-): Promise<TestAdmin> {
+export async function startTestAdmin(settings: Partial<Settings> = {}): Promise<TestAdmin> {
   const folder = mkdtempSync(join(tmpdir(), 'gibbon-admin-'))
-  const database = options.database ?? 'sqlite'
   const store = await openStore({ file: join(folder, 'store.db'), kinds: indexesOf(kinds) })
   const errors: string[] = []
   const admin = await startAdmin({
-    listeners: [{ host: '127.0.0.1', port: 0 }],
-    context: { store, kinds, pluginSchemas, writable: database !== 'off' },
-    node: testNode(database),
-    exportText: () => '',
-    ...(options.guarded && { guarded: options.guarded }),
-    log: { error: (text, fields) => errors.push(`${text} ${String(fields?.['error'])}`) },
+    settings: settingsOf({ admin_listen: [anyPort], ...settings }),
+    store,
+    node,
+    log: testLog(errors),
   })
   const [port = 0] = admin.ports
   return {
@@ -96,8 +92,28 @@ function parsed(text: string): unknown {
   }
 }
 
-function testNode(database: NodeFacts['database']): NodeFacts {
-  const counters = {
+const anyPort: Listener = {
+  ip: '127.0.0.1',
+  port: 0,
+  ssl: false,
+  http2: false,
+  proxy_protocol: false,
+  deferred: false,
+  bind: false,
+  reuseport: false,
+  backlog: undefined,
+  ipv6only: undefined,
+  so_keepalive: undefined,
+  listener: '127.0.0.1:0',
+}
+
+const node: NodeFacts = {
+  id: '4f4b15db-2183-42f1-9c8c-6a5fadc9d645',
+  hostname: 'test',
+  version: '0.1.0',
+  plugins: new Map([['jwt', { version: '3.10.0', priority: 1450 }]]),
+  workers: () => ({ pids: [process.pid], count: 1 }),
+  counters: () => ({
     connections_accepted: 0,
     connections_active: 0,
     connections_handled: 0,
@@ -105,23 +121,17 @@ function testNode(database: NodeFacts['database']): NodeFacts {
     connections_waiting: 0,
     connections_writing: 0,
     total_requests: 0,
-  }
-  let level = 'notice'
-  return {
-    id: '4f4b15db-2183-42f1-9c8c-6a5fadc9d645',
-    hostname: 'test',
-    version: '0.1.0',
-    database,
-    configuration: {},
-    proxyListeners: [{ ip: '127.0.0.1', port: 8000, listener: '127.0.0.1:8000' }],
-    adminListeners: [{ ip: '127.0.0.1', port: 8001, listener: '127.0.0.1:8001' }],
-    plugins: new Map([['jwt', { version: '3.10.0', priority: 1450 }]]),
-    workers: () => ({ pids: [process.pid], count: 1 }),
-    counters: () => counters,
-    logLevel: {
-      get: () => level,
-      set: (wanted) => (level = wanted),
-      levels: ['debug', 'info', 'notice', 'warn', 'error', 'crit', 'alert', 'emerg'],
-    },
-  }
+  }),
+}
+
+/** A log that keeps what is an error, and nothing else. */
+function testLog(errors: string[]): Log {
+  let level: Level = 'notice'
+  const silent = (): void => {}
+  const error: LogMethod = (text, fields) => errors.push(`${text} ${String(fields?.['error'])}`)
+  const methods = Object.fromEntries(levels.map((name) => [name, name === 'error' ? error : silent])) as Record<
+    Level,
+    LogMethod
+  >
+  return { ...methods, isEnabled: () => true, level: () => level, setLevel: (wanted) => (level = wanted) }
 }

@@ -1,3 +1,4 @@
+import { exportDeclarative } from '../../config/declarative-export.ts'
 import {
   configHash,
   type Declaration,
@@ -14,7 +15,7 @@ const needsNoDatabase = message(400, 'this endpoint is only available when Kong 
 const expectedConfiguration = message(400, 'expected a declarative configuration')
 
 /** `/config`: the whole configuration at once, where it comes from no database. */
-export function configEndpoints(context: Context, exportText: () => string): Endpoint[] {
+export function configEndpoints(context: Context): Endpoint[] {
   if (context.writable) {
     return [{ path: '/config', methods: { GET: () => needsNoDatabase, POST: () => needsNoDatabase } }]
   }
@@ -22,7 +23,10 @@ export function configEndpoints(context: Context, exportText: () => string): End
     {
       path: '/config',
       accepts: ['application/yaml', 'text/yaml'],
-      methods: { GET: () => ok({ config: exportText() }), POST: (request) => load(context, request) },
+      methods: {
+        GET: () => ok({ config: exportDeclarative(context.store.reader, context) }),
+        POST: (request) => load(context, request),
+      },
     },
   ]
 }

@@ -1,27 +1,41 @@
 import { loadedHash } from '../../config/declarative.ts'
+import { maskedSettings, type Listener, type Settings } from '../../config/settings.ts'
 import type { Store } from '../../store/store.ts'
 import { message, methodNotAllowed, noContent, notFound, ok, type Answer } from '../answers.ts'
+import { type Level, levels, type Log } from '../../observe/log.ts'
 import type { NodeFacts } from '../node.ts'
 import type { AdminRequest, Context, Endpoint } from '../types.ts'
 
 /** The version of Kong whose Admin API this is; clients choose their behaviour by it. */
 const KONG_VERSION = '3.10.0'
 
+/** Where what the node says comes from. */
+export interface NodeOptions {
+  readonly settings: Settings
+  readonly node: NodeFacts
+  readonly log: Log
+}
+
 /** What the node says of itself: `/`, `/status`, `/timers`, its log level, and what a node of this role does not do. */
-export function nodeEndpoints(context: Context, node: NodeFacts): Endpoint[] {
+export function nodeEndpoints(context: Context, { settings, node, log }: NodeOptions): Endpoint[] {
   const { store } = context
   const enabled = pluginsInUse(store)
   return [
-    { path: '/', methods: { GET: () => ok(nodeDocument(context, node, enabled())) } },
-    { path: '/status', methods: { GET: () => ok(statusDocument(store, node)) } },
+    { path: '/', methods: { GET: () => ok(nodeDocument(context, settings, node, enabled())) } },
+    { path: '/status', methods: { GET: () => ok(statusDocument(store, settings, node)) } },
     { path: '/status/dns', methods: { GET: () => message(501, 'not implemented with the legacy DNS client') } },
     { path: '/timers', methods: { GET: () => ok(timersDocument(node)) } },
-    ...logLevelEndpoints(node),
+    ...logLevelEndpoints(log),
     ...absentFeatures,
   ]
 }
 
-function nodeDocument(context: Context, node: NodeFacts, enabledInCluster: readonly string[]): unknown {
+function nodeDocument(
+  context: Context,
+  settings: Settings,
+  node: NodeFacts,
+  enabledInCluster: readonly string[],
+): unknown {
   const { pids, count } = node.workers()
   return {
     version: KONG_VERSION,
@@ -32,7 +46,7 @@ function nodeDocument(context: Context, node: NodeFacts, enabledInCluster: reado
     lua_version: `none (Node.js ${process.versions.node})`,
     pids: { master: process.pid, workers: pids },
     timers: { running: 0, pending: 0 },
-    configuration: configurationDocument(context, node),
+    configuration: configurationDocument(context, settings),
     plugins: {
       available_on_server: Object.fromEntries(node.plugins),
       enabled_in_cluster: enabledInCluster,
@@ -40,7 +54,7 @@ function nodeDocument(context: Context, node: NodeFacts, enabledInCluster: reado
     },
     gibbon: {
       version: node.version,
-      database: node.database,
+      database: settings.database,
       revision: context.store.reader.revision,
       workers: count,
     },
@@ -48,37 +62,30 @@ function nodeDocument(context: Context, node: NodeFacts, enabledInCluster: reado
 }
 
 /** Clients know two words for the database, and read both as what may be written: `postgres` entity by entity, `off` not. */
-const databaseWord = ({ database }: NodeFacts): 'off' | 'postgres' => (database === 'off' ? 'off' : 'postgres')
+const databaseWord = ({ database }: Settings): 'off' | 'postgres' => (database === 'off' ? 'off' : 'postgres')
 
-function configurationDocument({ pluginSchemas }: Context, node: NodeFacts): unknown {
+function configurationDocument({ pluginSchemas }: Context, settings: Settings): unknown {
   return {
-    ...node.configuration,
-    database: databaseWord(node),
+    ...maskedSettings(settings),
+    database: databaseWord(settings),
     router_flavor: 'traditional_compatible',
     role: 'traditional',
     wasm: false,
     plugins: ['bundled'],
     loaded_plugins: Object.fromEntries([...pluginSchemas.keys()].map((name) => [name, true])),
-    proxy_listeners: node.proxyListeners.map(listenerDocument),
-    admin_listeners: node.adminListeners.map(listenerDocument),
+    proxy_listeners: settings.proxy_listen.map(listenerDocument),
+    admin_listeners: settings.admin_listen.map(listenerDocument),
     stream_listeners: {},
   }
 }
 
-const listenerDocument = (listener: NodeFacts['proxyListeners'][number]): unknown => ({
-  ssl: false,
-  http2: false,
-  proxy_protocol: false,
-  deferred: false,
-  bind: false,
-  reuseport: false,
-  'backlog=%d+': false,
-  ...listener,
-})
+function listenerDocument({ backlog, ipv6only: _, so_keepalive: __, ...listener }: Listener): unknown {
+  return { ...listener, 'backlog=%d+': backlog !== undefined }
+}
 
-function statusDocument(store: Store, node: NodeFacts): unknown {
+function statusDocument(store: Store, settings: Settings, node: NodeFacts): unknown {
   const source =
-    node.database === 'off' ? { configuration_hash: loadedHash(store.reader) } : { database: { reachable: true } }
+    settings.database === 'off' ? { configuration_hash: loadedHash(store.reader) } : { database: { reachable: true } }
   return { ...source, server: node.counters(), memory: memoryDocument() }
 }
 
@@ -106,20 +113,22 @@ function pluginsInUse({ reader }: Store): () => readonly string[] {
   }
 }
 
-function logLevelEndpoints({ logLevel }: NodeFacts): Endpoint[] {
+function logLevelEndpoints(log: Log): Endpoint[] {
   const set = ({ params }: AdminRequest): Answer => {
     const level = params['log_level'] ?? ''
-    if (!logLevel.levels.includes(level)) return message(400, `unknown log level: ${level}`)
-    if (level === logLevel.get()) return message(200, `log level is already ${level}`)
-    logLevel.set(level)
+    if (!isLevel(level)) return message(400, `unknown log level: ${level}`)
+    if (level === log.level()) return message(200, `log level is already ${level}`)
+    log.setLevel(level)
     return message(200, `log level changed to ${level}`)
   }
   return [
-    { path: '/debug/node/log-level', methods: { GET: () => message(200, `log level: ${logLevel.get()}`) } },
+    { path: '/debug/node/log-level', methods: { GET: () => message(200, `log level: ${log.level()}`) } },
     { path: '/debug/node/log-level/{log_level}', methods: { PUT: set } },
     { path: '/debug/cluster/log-level/{log_level}', methods: { PUT: set } },
   ]
 }
+
+const isLevel = (text: string): text is Level => levels.some((level) => level === text)
 
 const onlyControlPlane = message(
   400,
