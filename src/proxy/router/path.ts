@@ -7,8 +7,11 @@
  */
 import { isUtf8 } from 'node:buffer'
 
-/** Finds what keeps a path from being its own normal form; a pattern of our own, without repetition. */
-const needsWork = /[%\x00-\x20\x7f-\xff]|\/[./]/
+/** Finds what keeps a path from being the same in all its forms: raw, normal, and upstream. */
+const needsWork = /[^!#$&'()*+,/:;=?@[\]A-Za-z0-9\-_.~]|\/[./]/
+
+/** The last path that needed no work: `upstreamPath` is mostly asked about that very one, and need not look through it again. */
+let lastPlain = '/'
 
 /**
  * The normal form of a request target's path (without the query), or undefined where it is invalid and the answer is 400:
@@ -18,7 +21,7 @@ const needsWork = /[%\x00-\x20\x7f-\xff]|\/[./]/
  */
 export function normalisePath(rawPath: string): string | undefined {
   if (rawPath.charCodeAt(0) !== slash) return undefined
-  if (!needsWork.test(rawPath)) return rawPath
+  if (!needsWork.test(rawPath)) return (lastPlain = rawPath)
   const decoded = decode(rawPath)
   if (decoded === undefined || leavesRoot(decoded)) return undefined
   return toText(removeDotSegments(decoded))
@@ -39,7 +42,9 @@ export function upstreamPath(
   requestPath: string,
   matchedPath: string,
 ): string {
-  return escapePath(join(servicePath ?? '/', route, requestPath, matchedPath))
+  const base = servicePath === null || servicePath === '/' ? '/' : escapePath(servicePath)
+  const joined = join(base, route, requestPath, matchedPath)
+  return requestPath === lastPlain ? joined : escapePath(joined)
 }
 
 /** The value of `X-Forwarded-Prefix`, one character a byte; undefined where the header is not sent. */

@@ -55,14 +55,15 @@ export interface Router<T> {
 /** Compiles routes. With a `previous` router, only those that are other objects than before, or have another target, cost work. */
 export function compileRouter<T>(routes: Iterable<RouteTarget<T>>, previous?: Router<T>): Router<T> {
   const before = previous instanceof Tables ? (previous as Tables<T>) : undefined
+  const all = Array.from(routes)
   const added: RouteTarget<T>[] = []
   const kept = new Set<RouteInput>()
-  for (const entry of routes) {
+  for (const entry of all) {
     if (before?.routes.get(entry.route)?.target === entry.target && before.routes.has(entry.route))
       kept.add(entry.route)
     else added.push(entry)
   }
-  if (!before || kept.size < added.length) return compileAll(routes)
+  if (!before || kept.size < added.length) return compileAll(all)
   const removed = kept.size === before.routes.size ? [] : before.routes.keys().filter((route) => !kept.has(route))
   return changeRouter(before, removed, added)
 }
@@ -88,6 +89,8 @@ function compileAll<T>(routes: Iterable<RouteTarget<T>>): Router<T> {
 
 type Hosts<T> = ReadonlyMap<string, PathNode<T>>
 
+const noLengths: readonly number[] = []
+
 /** The tables, and the search in them. */
 class Tables<T> implements Router<T> {
   routes: ReadonlyMap<RouteInput, CompiledRoute<T>> = new Map()
@@ -95,9 +98,9 @@ class Tables<T> implements Router<T> {
   suffix: Hosts<T> = new Map()
   prefix: Hosts<T> = new Map()
   any: PathNode<T> = emptyTree()
-  /** Host names are cut at dots no further than the longest pattern reaches, lest a long Host header cost a lookup for each dot. */
-  longestSuffix = 0
-  longestPrefix = 0
+  /** Which lengths patterns have: a host name is cut only there, lest a long Host header cost a lookup for each dot. */
+  suffixLengths = noLengths
+  prefixLengths = noLengths
   /** How many routes have path rules: with any, a path that is not UTF-8 matches nothing. */
   pathRoutes = 0
 
@@ -117,8 +120,8 @@ class Tables<T> implements Router<T> {
     if (host.includes(':')) ({ host, port } = splitHost(host, port))
     const exact = this.exact.get(host)
     if (exact) search(exact, path, request, port)
-    if (this.longestSuffix > 0) this.searchSuffixes(host, request, port)
-    if (this.longestPrefix > 0) this.searchPrefixes(host, request, port)
+    if (this.suffix.size > 0) this.searchSuffixes(host, request, port)
+    if (this.prefix.size > 0) this.searchPrefixes(host, request, port)
     search(this.any, path, request, port)
     const found = bestMatch as Match<T> | undefined
     best = undefined
@@ -127,24 +130,24 @@ class Tables<T> implements Router<T> {
   }
 
   searchSuffixes(host: string, request: RoutingRequest, port: number): void {
-    const least = host.length - this.longestSuffix
-    for (
-      let dot = host.lastIndexOf('.');
-      dot >= 0 && dot >= least;
-      dot = dot > 0 ? host.lastIndexOf('.', dot - 1) : -1
-    ) {
+    for (const length of this.suffixLengths) {
+      const dot = host.length - length
+      if (dot < 0 || host.charCodeAt(dot) !== fullStop) continue
       const tree = this.suffix.get(host.slice(dot))
       if (tree) search(tree, request.path, request, port)
     }
   }
 
   searchPrefixes(host: string, request: RoutingRequest, port: number): void {
-    for (let dot = host.indexOf('.'); dot >= 0 && dot < this.longestPrefix; dot = host.indexOf('.', dot + 1)) {
-      const tree = this.prefix.get(host.slice(0, dot + 1))
+    for (const length of this.prefixLengths) {
+      if (length > host.length || host.charCodeAt(length - 1) !== fullStop) continue
+      const tree = this.prefix.get(host.slice(0, length))
       if (tree) search(tree, request.path, request, port)
     }
   }
 }
+
+const fullStop = 0x2e
 
 // The search runs without interruption from `match`'s first line to its last, so what it keeps on the way can be shared by
 // all searches of the thread: nothing is allocated for it.
@@ -283,8 +286,8 @@ class Build<T> {
 
   tables(): Tables<T> {
     this.after.routes = this.routes
-    this.after.longestSuffix = this.copies.suffix ? longest(this.copies.suffix) : this.before.longestSuffix
-    this.after.longestPrefix = this.copies.prefix ? longest(this.copies.prefix) : this.before.longestPrefix
+    this.after.suffixLengths = this.copies.suffix ? lengths(this.copies.suffix) : this.before.suffixLengths
+    this.after.prefixLengths = this.copies.prefix ? lengths(this.copies.prefix) : this.before.prefixLengths
     return this.after
   }
 
@@ -304,8 +307,8 @@ class Build<T> {
   }
 }
 
-function longest(hosts: ReadonlyMap<string, unknown>): number {
-  let length = 0
-  for (const host of hosts.keys()) length = Math.max(length, host.length)
-  return length
+function lengths(hosts: ReadonlyMap<string, unknown>): readonly number[] {
+  const found = new Set<number>()
+  for (const host of hosts.keys()) found.add(host.length)
+  return [...found]
 }
