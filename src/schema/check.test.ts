@@ -214,6 +214,10 @@ test('a PATCH merges records deeply and replaces arrays', () => {
   assert.deepEqual(valueOf(patchService({ tags: ['b'] }))['tags'], ['b'])
 })
 
+test('a PATCH with an empty array for a record changes nothing in it', () => {
+  assert.deepEqual(valueOf(patchPlugin({ config: [] }))['config'], plugin['config'])
+})
+
 test('null in a PATCH clears, except where a value is required', () => {
   assert.equal(valueOf(patchService({ tags: null }))['tags'], null)
   assert.equal(messageOf(patchService({ port: null })), 'schema violation (port: required field missing)')

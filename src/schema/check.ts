@@ -146,8 +146,8 @@ function merge(shape: Shape, existing: Table, changes: Table): Table {
   for (const [name, field] of recordsOf(shape, existing)) {
     const before = own(existing, name)
     const after = own(changes, name)
-    if (field.type === 'record' && !field.abstract && isObject(before) && isObject(after)) {
-      define(out, name, merge(recordOf(field), before, after))
+    if (field.type === 'record' && !field.abstract && isObject(before) && isTable(after)) {
+      define(out, name, merge(recordOf(field), before, asObject(after)))
     }
   }
   return out

@@ -147,11 +147,16 @@ function conditionalAtLeastOneOf(
 }
 
 /** Kong lays the attributes of a match over those of the field, whose own ones stay in force. */
-const laidOver = (given: Given, path: string, match: FieldMatch): Field => ({
-  type: 'any',
-  ...given.fieldAt(path),
-  ...match,
-})
+function laidOver(given: Given, path: string, match: FieldMatch): Field {
+  const field = given.fieldAt(path) ?? { type: 'any' }
+  const known = laid.get(match)
+  if (known?.field === field) return known.over
+  const over = { ...field, ...match }
+  laid.set(match, { field, over })
+  return over
+}
+
+const laid = new WeakMap<FieldMatch, { readonly field: Field; readonly over: Field }>()
 
 function holds(given: Given, path: string, match: FieldMatch): boolean {
   return given.matches(laidOver(given, path, match), valueAt(given.entity, path)) === undefined

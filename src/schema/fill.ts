@@ -132,10 +132,13 @@ function fillMap(
 
 /** What stands for a field that was not sent: its default, null, a record's own defaults, or nothing where it is required. */
 function missing(field: Field, context: CheckContext): unknown {
-  if (field.default !== undefined) return completed(field, structuredClone(field.default), context)
+  if (field.default !== undefined) return completed(field, copyOf(field.default), context)
   if (field.required !== true) return null
   return field.type === 'record' ? fill(recordOf(field), {}, 'insert', context, {}) : undefined
 }
+
+/** Defaults are few and small, and what is made of them may be changed. */
+const copyOf = (value: unknown): unknown => (isTable(value) ? structuredClone(value) : value)
 
 /** A record's default need not name all of its fields. */
 const completed = (field: Field, value: unknown, context: CheckContext): unknown =>

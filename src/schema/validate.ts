@@ -75,10 +75,7 @@ export function errorOf(field: Field, value: unknown, how: Validation): FieldErr
   const error = types[field.type](field, value, how)
   if (error !== undefined) return error
   if (field.type === 'string' && field.referenceable && isReference(value)) return undefined
-  return brokenAttribute(
-    field.type === 'string' && field.len_min === undefined ? { ...field, len_min: 1 } : field,
-    value,
-  )
+  return brokenAttribute(field, value)
 }
 
 function errorOfNull(field: Field): string | undefined {
@@ -113,17 +110,26 @@ function list(text: string): TypeCheck {
   return (field, value, how) => {
     const sequence = asSequence(value)
     if (!sequence) return text
-    const elements: Field = { type: 'any', ...field.elements, required: true }
+    const elements = demanded(field.elements)
     const errors = sequence.map((element) => errorOf(elements, element, how) ?? null)
     while (errors.length > 0 && errors.at(-1) === null) errors.pop()
     return errors.length > 0 ? errors : undefined
   }
 }
 
+/** Elements of lists, keys and values of maps may not be null, whatever is declared. */
+function demanded(inner: Field = { type: 'any' }): Field {
+  const known = demandedFields.get(inner) ?? { ...inner, required: true }
+  demandedFields.set(inner, known)
+  return known
+}
+
+const demandedFields = new WeakMap<Field, Field>()
+
 function errorOfMap(field: Field, value: unknown, how: Validation): FieldError | undefined {
   if (!isTable(value)) return 'expected a map'
-  const keys: Field = { type: 'any', ...field.keys, required: true }
-  const values: Field = { type: 'any', ...field.values, required: true }
+  const keys = demanded(field.keys)
+  const values = demanded(field.values)
   for (const [key, member] of Object.entries(value)) {
     // The positions of an array are numbers, not names.
     const error = errorOf(keys, Array.isArray(value) ? Number(key) : key, how) ?? errorOf(values, member, how)

@@ -39,9 +39,10 @@ export function setAt(table: Table, path: string, value: unknown): void {
   if (isObject(inner)) setAt(inner, rest.join('.'), value)
 }
 
-/** Assigns without ever reaching a setter such as that of `__proto__`. */
+/** Assigns without ever reaching the setter of `__proto__`. */
 export function define(table: Table, key: string, value: unknown): void {
-  Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true })
+  if (key !== '__proto__') table[key] = value
+  else Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true })
 }
 
 /** Whether a text stands for a secret kept elsewhere, such as `{vault://env/NAME}`. */
