@@ -1,4 +1,5 @@
 import type { Field, Fields, Schema } from '../schema/field.ts'
+import { luaNumber } from './query.ts'
 
 /** A form with more fields is refused. */
 const MAX_FIELDS = 10_000
@@ -134,8 +135,8 @@ function infer(field: Field | undefined, value: unknown): unknown {
 type Infer = (field: Field, value: unknown) => unknown
 
 const numeric: Infer = (_, value) => {
-  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN
-  return Number.isFinite(number) ? number : value
+  const number = typeof value === 'string' ? luaNumber(value) : undefined
+  return number ?? value
 }
 
 const elements: Infer = (field, value) =>

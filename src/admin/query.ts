@@ -5,8 +5,10 @@ const DEFAULT_SIZE = 100
 const MAX_SIZE = 1000
 const MAX_TAGS = 5
 
-/** What Lua's `tonumber` takes for a number, which is what Kong reads sizes with. */
 const NUMBER = /^\s*[+-]?(?:0x[0-9a-f]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*$/i
+
+/** A text as the number that Lua's `tonumber` makes of it, as Kong reads sizes and forms; undefined where it is none. */
+export const luaNumber = (text: string): number | undefined => (NUMBER.test(text) ? Number(text) : undefined)
 
 export type PageArguments = { readonly request: PageRequest } | { readonly refusal: Answer }
 
@@ -27,9 +29,8 @@ export const encodeOffset = (offset: string): string => Buffer.from(JSON.stringi
 function sizeOf(query: URLSearchParams): number | Answer {
   const given = query.getAll('size')
   if (given.length === 0) return DEFAULT_SIZE
-  const [text = ''] = given
-  if (given.length > 1 || !NUMBER.test(text)) return invalidSize('size must be a number')
-  const size = Number(text)
+  const size = given.length > 1 ? undefined : luaNumber(given[0] ?? '')
+  if (size === undefined) return invalidSize('size must be a number')
   if (Number.isInteger(size) && size >= 1 && size <= MAX_SIZE) return size
   return invalidSize(`size must be an integer between 1 and ${MAX_SIZE}`)
 }

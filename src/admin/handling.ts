@@ -1,0 +1,130 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { kinds as everyKind, pluginSchemas as everyPluginSchema } from '../config/kinds.ts'
+import type { Settings } from '../config/settings.ts'
+import type { Log } from '../observe/log.ts'
+import type { Schema } from '../schema/field.ts'
+import type { Store } from '../store/store.ts'
+import { methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
+import { allEndpoints } from './endpoints.ts'
+import { OPEN_TO_PROGRAMS, visitorOf, type Visitor } from './guard.ts'
+import type { NodeFacts } from './node.ts'
+import { bodyOf, type Reading } from './reading.ts'
+import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
+import { send, type AnswerToPath } from './sending.ts'
+import type { AdminRequest, Context, Endpoint, Method } from './types.ts'
+
+export interface AdminOptions {
+  readonly settings: Settings
+  readonly store: Store
+  readonly node: NodeFacts
+  readonly log: Log
+  /** The certificate of listeners with `ssl`. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  /** Told of each request answered: the endpoint's pattern rather than the path, which may hold a credential's key. */
+  readonly onAnswer?: (entry: AnsweredRequest) => void
+  readonly kinds?: ReadonlyMap<string, Schema>
+  readonly pluginSchemas?: ReadonlyMap<string, Schema>
+}
+
+export interface AnsweredRequest {
+  readonly method: string
+  /** Such as `/services/{services}`; undefined where no endpoint was asked for. */
+  readonly endpoint: string | undefined
+  readonly status: number
+  readonly durationMs: number
+  readonly client: string
+}
+
+export interface Handling {
+  readonly respond: (request: IncomingMessage, response: ServerResponse) => void
+  /** The answer to a request whose method node's parser does not know. */
+  readonly unknownMethod: AnswerToPath
+}
+
+/** The whole way of a request: who sends it, which endpoint, its body, the answer. */
+export function requestHandler(options: AdminOptions): Handling {
+  const { settings, node, log } = options
+  const context = contextOf(options)
+  const match = compileEndpoints(allEndpoints(context, options))
+  const guarded = { hosts: settings.admin_hosts, origins: settings.admin_origins }
+  const reading: Reading = { bytes: 0, longest: settings.admin_body_bytes }
+  const server = `gibbon/${node.version}`
+
+  async function answer(
+    request: IncomingMessage,
+    visitor: Visitor,
+    found: Match | undefined,
+    query: URLSearchParams,
+  ): Promise<Answer> {
+    if (visitor.refusal) return visitor.refusal
+    if (!found) return notFound
+    if (request.method === 'OPTIONS') return optionsAnswer(found.endpoint, visitor)
+    const parsed = await bodyOf(request, found.endpoint, reading)
+    if ('refusal' in parsed) return parsed.refusal
+    context.store.reader.renew()
+    return call(found, request.method ?? '', query, parsed.body)
+  }
+
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const begun = performance.now()
+    const { method = '' } = request
+    const visitor = visitorOf(method, request.headers, guarded)
+    const { path, query } = targetOf(request.url ?? '/')
+    const found = match(path)
+    const given = await answer(request, visitor, found, query).catch((error: unknown) => {
+      log.error('the Admin API failed to answer', { method, endpoint: found?.endpoint.path, error: textOf(error) })
+      return unexpected
+    })
+    const durationMs = performance.now() - begun
+    const headers = { ...visitor.cors, 'X-Kong-Admin-Latency': String(Math.floor(durationMs)), Server: server }
+    send(request, response, given, headers)
+    const client = request.socket.remoteAddress ?? ''
+    options.onAnswer?.({ method, endpoint: found?.endpoint.path, status: given.status, durationMs, client })
+  }
+
+  return {
+    respond: (request, response) => {
+      respond(request, response).catch((error: unknown) => {
+        log.error('the Admin API failed to send an answer', { error: textOf(error) })
+        response.destroy()
+      })
+    },
+    unknownMethod: (path) => ({
+      answer: match(targetOf(path).path) ? methodNotAllowed : notFound,
+      headers: { ...OPEN_TO_PROGRAMS, 'X-Kong-Admin-Latency': '0', Server: server },
+    }),
+  }
+}
+
+function contextOf({ settings, store, kinds = everyKind, pluginSchemas = everyPluginSchema }: AdminOptions): Context {
+  return { store, kinds, pluginSchemas, writable: settings.database !== 'off' }
+}
+
+/** Where an error came from; its message is ours or node's, never a request's content. */
+const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
+
+function call(
+  { endpoint, params }: Match,
+  method: string,
+  query: URLSearchParams,
+  body: AdminRequest['body'],
+): Answer | Promise<Answer> {
+  const name = (method === 'HEAD' ? 'GET' : method) as Method
+  const handler = Object.hasOwn(endpoint.methods, name) ? endpoint.methods[name] : undefined
+  return handler ? handler({ method: name, params, query, body }) : methodNotAllowed
+}
+
+function optionsAnswer(endpoint: Endpoint, { cors }: Visitor): Answer {
+  const methods = allowedMethods(endpoint)
+  if (!('Access-Control-Allow-Origin' in cors)) return { status: 204, headers: { Allow: methods } }
+  const headers = { 'Access-Control-Allow-Methods': methods, 'Access-Control-Allow-Headers': 'Content-Type' }
+  return { status: 204, headers: { Allow: methods, ...headers } }
+}
+
+/** A request target's path and query; an absolute one (RFC 9112, 3.2.2) loses its authority. */
+function targetOf(target: string): { path: string; query: URLSearchParams } {
+  const local = target.replace(/^https?:\/\/[^/?]*/i, '')
+  const mark = local.indexOf('?')
+  const path = mark < 0 ? local : local.slice(0, mark)
+  return { path: path === '' ? '/' : path, query: new URLSearchParams(mark < 0 ? '' : local.slice(mark + 1)) }
+}
