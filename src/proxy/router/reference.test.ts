@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { changeRouter, compileRouter, type Match, type RouteInput, type Router, type RoutingRequest } from './router.ts'
 
 interface Expanded {

@@ -3,7 +3,7 @@
  * flavour with expressions gives every route a priority from the kinds of its conditions, and takes the matching route with
  * the greatest one. Source: Kong's documentation of `router_flavor`, and the recorded answers.
  */
-import { createHash } from 'node:crypto'
+import { uuidOfName } from '../../config/uuid.ts'
 import { compileRegex, type Regex } from '../../schema/regex.ts'
 import { literalPrefix } from './literal-prefix.ts'
 
@@ -186,19 +186,14 @@ function pathGroups(route: RouteInput): PathGroup[] {
   if (!isSet(route.paths)) return [{ id, paths: [] }]
   const groups = Map.groupBy(route.paths, (path) => (isRegexPath(path) ? 0 : Buffer.byteLength(path)))
   if (groups.size === 1) return [{ id, paths: route.paths }]
-  return Array.from(groups.values(), (paths, index) => ({ id: groupId(`${id}#${index + 1}`), paths }))
+  return Array.from(groups.values(), (paths, index) => ({
+    id: uuidOfName(groupNamespace, `${id}#${index + 1}`),
+    paths,
+  }))
 }
 
 /** Kong's namespace for the ids of path groups: equal priorities are decided by them, so they must come out the same. */
-const groupNamespace = Buffer.from('7f145bf90dce4f9198ebdebbce4b9f6b', 'hex')
-
-/** A name-based UUID, RFC 9562 section 5.5. */
-function groupId(name: string): string {
-  const hash = createHash('sha1').update(groupNamespace).update(name).digest()
-  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6)
-  hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8)
-  return hash.toString('hex', 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
-}
+const groupNamespace = '7f145bf9-0dce-4f91-98eb-debbce4b9f6b'
 
 function groupRules<T>(route: RouteInput, group: PathGroup, shared: SharedParts, target: T): Rule<T>[] {
   const common = {
