@@ -1,4 +1,4 @@
-import { unlinkSync, openSync, closeSync, fsyncSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, unlinkSync } from 'node:fs'
 import { backup } from 'node:sqlite'
 import { connectReadOnly, syncFolder } from './file.ts'
 
@@ -7,8 +7,13 @@ import { connectReadOnly, syncFolder } from './file.ts'
  * Rejects, and leaves no half a copy, where that fails.
  */
 export async function backupFile(file: string, to: string): Promise<void> {
-  closeSync(openSync(to, 'wx', 0o600))
   const source = connectReadOnly(file)
+  try {
+    closeSync(openSync(to, 'wx', 0o600))
+  } catch (error) {
+    source.close()
+    throw error
+  }
   try {
     // All pages in one step, on Node's thread pool: in several, every write in between would make it begin again.
     await backup(source, to, { rate: 2 ** 31 - 1 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { statSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import type { Worker } from 'node:worker_threads'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { insertAll, refused, sampleKinds, sampleStore, succeed, temporaryFolder } from '../sample.ts'
 import type { Change } from '../store.ts'
@@ -145,4 +146,35 @@ test('a backup is whole, of one moment and private, while writing goes on; it ov
   assert.ok(restored.reader.count('services') > 0)
   assert.equal(restored.reader.count('services'), restored.reader.count('routes'))
   assert.equal(restored.reader.revision, restored.reader.count('services') * 2)
+})
+
+test('a writer that dies is started anew; whoever waited is told that the outcome is not known', async (t) => {
+  const threads: Worker[] = []
+  const remember = (thread: Worker) => void threads.push(thread)
+  process.on('worker', remember)
+  t.after(() => process.off('worker', remember))
+  const reported: string[] = []
+  const store = await sampleStore(t, { report: ({ message }) => void reported.push(message) })
+  const told: number[] = []
+  store.onCommit(async (_, changes) => void told.push(...changes.map(({ revision }) => revision)))
+
+  for (let death = 0; death < 5; death++) {
+    const writes = Array.from({ length: 300 }, (_, at) =>
+      store.write([{ do: 'insert', kind: 'services', entity: { id: `s${death}-${at}` } }]),
+    )
+    await Promise.race(writes)
+    await threads.at(-1)?.terminate()
+    for (const [at, written] of (await Promise.all(writes)).entries()) {
+      if (written.ok) assert.ok(store.reader.get('services', `s${death}-${at}`))
+      else assert.match(JSON.stringify(written.error), /unavailable.*not known/)
+    }
+    await insertAll(store, [['services', { id: `after ${death}` }]])
+  }
+  assert.equal(threads.length, 6)
+  assert.equal(reported.length, 5)
+  assert.deepEqual(
+    told,
+    Array.from({ length: store.reader.revision }, (_, at) => at + 1),
+    'the listeners missed nothing',
+  )
 })
