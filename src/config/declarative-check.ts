@@ -111,9 +111,9 @@ function noteUnresolved(node: EntityNode, { field, kind, written }: WrittenRefer
 }
 
 function noteUniques(node: EntityNode, value: Readonly<Record<string, unknown>>, seen: Map<string, EntityNode>): void {
-  for (const field of node.kind.uniques) noteUnique(node, [field], value, seen)
-  const cacheKey = node.kind.schema.cache_key
-  if (cacheKey && cacheKey.length > 1) noteUnique(node, cacheKey, value, seen)
+  for (const field of node.kind.uniques) if (value[field] !== null) noteUnique(node, [field], value, seen)
+  const together = node.kind.schema.cache_key
+  if (together && node.conflicts.length === 0) noteUnique(node, together, value, seen)
 }
 
 function noteUnique(
@@ -123,13 +123,13 @@ function noteUnique(
   seen: Map<string, EntityNode>,
 ): void {
   const parts = fields.map((field) => [field, plain(value[field])] as const)
-  if (parts.every(([, part]) => part === null)) return
   const key = JSON.stringify([node.kind.name, parts])
   if (!seen.has(key)) {
     seen.set(key, node)
     return
   }
-  const named = parts.filter(([, part]) => part !== null).map(([field, part]) => `${field} set to '${String(part)}'`)
+  const given = parts.filter(([, part]) => part !== null)
+  const named = (given.length > 0 ? given : parts).map(([field, part]) => `${field} set to '${String(part)}'`)
   conflict(node, fields[0], named.join(' and '), fields.length === 1 ? 'name' : 'index')
 }
 

@@ -72,12 +72,15 @@ const complaint = (fields: ErrorTree): Complaint => ({
 function leaves(error: FieldError | null, path: readonly (string | number)[]): Mistake[] {
   if (error === null) return []
   if (typeof error === 'string') return [{ path, message: error }]
-  if (Array.isArray(error)) return error.flatMap((inner, index) => leaves(inner as FieldError | null, [...path, index]))
+  if (Array.isArray(error)) return error.flatMap((inner, index) => leaves(inner, [...path, index]))
   return Object.entries(error).flatMap(([field, inner]) => {
-    if (field === '@entity') return [inner].flat().map((message) => ({ path, message: String(message) }))
+    if (field === '@entity') return textsOf(inner).map((message) => ({ path, message }))
     return leaves(inner, [...path, field])
   })
 }
+
+/** The texts about a whole entity: one, or a list of them. */
+const textsOf = (error: FieldError): string[] => [error].flat().filter((text) => typeof text === 'string')
 
 /** A tree in the making; numbers are indexes from 0. */
 type Branch = Map<string | number, Branch | FieldError>
@@ -211,7 +214,7 @@ function categorized(
     : Object.entries(errors as ErrorTree).sort(([a], [b]) => (a < b ? 1 : -1))
   return entries.flatMap(([name, error]): FlattenedError['errors'][number][] => {
     if (error === null) return []
-    if (name === '@entity') return [error].flat().map((message) => ({ type: 'entity', message: String(message) }))
+    if (name === '@entity') return textsOf(error).map((message) => ({ type: 'entity', message }))
     const field = within === '' ? name : `${within}.${name}`
     return typeof error === 'string' ? [{ type: 'field', field, message: error }] : categorized(error, field)
   })

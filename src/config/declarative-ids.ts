@@ -17,7 +17,8 @@ export function identify(
   ordinals: Ordinals,
 ): { readonly id: string; readonly idIsKongs: boolean } {
   const given = entity.body['id']
-  if (given !== undefined && given !== null) return { id: String(given), idIsKongs: true }
+  if (given !== undefined && given !== null)
+    return { id: typeof given === 'string' ? given : JSON.stringify(given), idIsKongs: true }
   delete entity.body['id']
   const kongs = kongKey(entity)
   if (kongs !== undefined) return { id: idOf(entity.kind.name, kongs), idIsKongs: true }

@@ -32,7 +32,10 @@ export interface DeclarativeKind {
 export function declarativeKinds(schemas: ReadonlyMap<string, Schema>): ReadonlyMap<string, DeclarativeKind> {
   const known = remembered.get(schemas)
   if (known) return known
-  const exported = new Map([...schemas].filter(([, schema]) => schema.db_export !== false && !schema.primary_key))
+  // There is one workspace; Kong's exports name it, and nothing refers to it here.
+  const exported = new Map(
+    [...schemas].filter(([name, schema]) => schema.db_export !== false && !schema.primary_key && name !== 'workspaces'),
+  )
   const kinds = new Map(inOrder(exported).map((name) => [name, kindOf(name, exported)]))
   remembered.set(schemas, kinds)
   return kinds

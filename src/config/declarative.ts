@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type CheckContext, realContext } from '../schema/check.ts'
 import type { Schema } from '../schema/field.ts'
-import { define, isTable } from '../schema/value.ts'
+import { asObject, define, isTable } from '../schema/value.ts'
 import type { Operation, Reader, Store, Written } from '../store/store.ts'
 import { checkNodes, type Loaded, type Previous } from './declarative-check.ts'
 import {
@@ -23,6 +23,7 @@ import { type Position, positionsOf } from './yaml.ts'
 
 export type { Loaded, Previous } from './declarative-check.ts'
 export type { FlattenedError } from './declarative-errors.ts'
+export { exportData, exportDeclarative, type ExportOptions } from './declarative-export.ts'
 
 export interface DeclarativeOptions {
   /** What a text is; `auto` (the default) tries JSON, then YAML. */
@@ -121,7 +122,7 @@ function refusal(complaint: Complaint, places: () => PlacedMistake[]): Refusal {
 }
 
 function parseData(data: object, text: string | undefined, options: DeclarativeOptions): Declaration | Refusal {
-  const file = modern(Array.isArray(data) ? { ...data } : (data as Record<string, unknown>))
+  const file = modern(asObject(data as Record<string, unknown>))
   const kinds = declarativeKinds(options.kinds ?? everyKind)
   const nodes = nodesOf(file, kinds, options.info === 'refused' ? kongPassesOver : passesOver)
   const { entities, generated } = checkNodes(nodes.all, {

@@ -130,7 +130,7 @@ function aliased(name: string, node: Node, reading: Reading): unknown {
 }
 
 function scalarOf(node: Scalar, reading: Reading): unknown {
-  const text = String(node.value ?? '')
+  const text = textOf(node)
   const read = node.tag ? taggedScalar(node.tag, text) : { value: node.type === 'PLAIN' ? plainScalar(text) : text }
   if ('message' in read) return mistake(reading, node, read.message)
   if (typeof read.value === 'number' && !Number.isFinite(read.value))
@@ -159,7 +159,7 @@ function mapOf(node: Node, reading: Reading, depth: number): unknown {
 
 function keyOf(node: Node | null, reading: Reading): string | undefined {
   if (node === null) return ''
-  if (isScalar(node)) return String(node.value ?? '')
+  if (isScalar(node)) return textOf(node)
   return mistake(reading, node, 'a key must be a text')
 }
 
@@ -194,7 +194,10 @@ function mistake(reading: Reading, node: Node, message: string): undefined {
   return undefined
 }
 
-const rangeOf = (node: Node): Range => (node.range as Range | null | undefined) ?? [0, 0, 0]
+const rangeOf = (node: Node): Range => node.range ?? [0, 0, 0]
+
+/** In the failsafe schema every scalar is a text. */
+const textOf = ({ value }: Scalar): string => (typeof value === 'string' ? value : '')
 
 function anchorsOf(root: Node | null): ReadonlyMap<string, Node> {
   const anchors = new Map<string, Node>()
@@ -217,7 +220,7 @@ function offsetOf(root: Node | null, path: readonly (string | number)[], anchors
     if (isAlias(node)) node = anchors.get(node.source)
     if (isMap(node)) {
       const pair: { key: unknown; value: unknown } | undefined = node.items.find(
-        ({ key }) => isScalar(key) && String(key.value) === String(step),
+        ({ key }) => isScalar(key) && textOf(key) === String(step),
       )
       if (!pair) return offset
       offset = rangeOf(pair.key as Node)[0]
