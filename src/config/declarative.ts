@@ -71,6 +71,12 @@ export const emptyHash = '0'.repeat(32)
 /** The hash of a configuration's text, as `check_hash` compares it. */
 export const configHash = (text: string): string => createHash('md5').update(text).digest('hex')
 
+/** How a file is to be read, by its name. */
+export function configFormat(file: string): TextFormat {
+  if (/\.ya?ml$/i.test(file)) return 'yaml'
+  return /\.json$/i.test(file) ? 'json' : 'auto'
+}
+
 /**
  * Reads a declarative configuration, given as text or as data, and checks all of it: the answer holds either every entity
  * or every mistake. Never throws for what the input holds, and never changes the input.
@@ -95,6 +101,20 @@ export function loadDeclarative(store: Pick<Store, 'write'>, declaration: Declar
     { do: 'meta', name: generatedName, value: JSON.stringify(declaration.generated) },
   ]
   return store.write(operations)
+}
+
+/**
+ * Writes a configuration's entities beside what a store already holds, replacing those with the same ids, in one durable write.
+ * `previous` must be what the configuration was parsed with.
+ */
+export function mergeDeclarative(
+  store: Pick<Store, 'write'>,
+  declaration: Declaration,
+  previous: Previous,
+): Promise<Written> {
+  const generated = [...new Set([...previous.generated, ...declaration.generated])]
+  const upserts = declaration.entities.map((loaded): Operation => ({ do: 'upsert', ...loaded }))
+  return store.write([...upserts, { do: 'meta', name: generatedName, value: JSON.stringify(generated) }])
 }
 
 /** The hash of the configuration that a store was last loaded with. */

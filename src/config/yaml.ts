@@ -64,7 +64,7 @@ const mostMistakes = 100
 /** The failsafe schema leaves every scalar as it is written; duplicate keys are found below, in time that does not grow quadratically. */
 function compose(text: string): Document.Parsed | { readonly message: string } {
   try {
-    return parseDocument(text, { schema: 'failsafe', uniqueKeys: false, prettyErrors: false, logLevel: 'silent' })
+    return parseDocument(text, { schema: 'failsafe', uniqueKeys: false, prettyErrors: false, logLevel: 'error' })
   } catch (error) {
     if (error instanceof RangeError) return { message: 'nested too deeply' }
     throw error
