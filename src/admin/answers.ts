@@ -20,7 +20,7 @@ export const notFound = message(404, 'Not found')
 export const methodNotAllowed = message(405, 'Method not allowed')
 export const unexpected = message(500, 'An unexpected error occurred')
 export const cannotParseJson = message(400, 'Cannot parse JSON body')
-export const unavailable: Answer = {
+const unavailable: Answer = {
   ...message(503, 'the store is not available'),
   headers: { 'Retry-After': '5' },
 }

@@ -39,7 +39,7 @@ export function crudEndpoints(context: Context): Endpoint[] {
 }
 
 /** A kind's collection in the Admin API, such as `/jwts`. */
-export const collectionPath = (schema: Schema): string => `/${schema.admin_api_name ?? schema.name}`
+const collectionPath = (schema: Schema): string => `/${schema.admin_api_name ?? schema.name}`
 
 function topEndpoints(context: Context, schema: Schema): Endpoint[] {
   const path = collectionPath(schema)
@@ -187,13 +187,7 @@ export async function insert(context: Context, schema: Schema, request: AdminReq
 }
 
 /** PUT: replaces the entity of this name or creates it; the name in the path wins over the body's. */
-export function upsert(
-  context: Context,
-  schema: Schema,
-  request: AdminRequest,
-  name: Named,
-  link?: Link,
-): Promise<Answer> {
+function upsert(context: Context, schema: Schema, request: AdminRequest, name: Named, link?: Link): Promise<Answer> {
   return retrying(
     context,
     async () => {
@@ -323,7 +317,7 @@ function isOvertaken(error: StoreError, change: Exclude<Attempt, { refusal: Answ
 }
 
 /** A request's body as the checks take it: forms with types, names turned into ids, the path's link laid over it. */
-export function inputOf(
+function inputOf(
   context: Context,
   schema: Schema,
   { body }: AdminRequest,

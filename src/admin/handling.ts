@@ -26,7 +26,7 @@ export interface AdminOptions {
   readonly pluginSchemas?: ReadonlyMap<string, Schema>
 }
 
-export interface AnsweredRequest {
+interface AnsweredRequest {
   readonly method: string
   /** Such as `/services/{services}`; undefined where no endpoint was asked for. */
   readonly endpoint: string | undefined

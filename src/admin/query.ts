@@ -8,7 +8,10 @@ const MAX_TAGS = 5
 const NUMBER = /^\s*[+-]?(?:0x[0-9a-f]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*$/i
 
 /** A text as the number that Lua's `tonumber` makes of it, as Kong reads sizes and forms; undefined where it is none. */
-export const luaNumber = (text: string): number | undefined => (NUMBER.test(text) ? Number(text) : undefined)
+export function luaNumber(text: string): number | undefined {
+  const number = NUMBER.test(text) ? Number(text) : Number.NaN
+  return Number.isFinite(number) ? number : undefined
+}
 
 export type PageArguments = { readonly request: PageRequest } | { readonly refusal: Answer }
 

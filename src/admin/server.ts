@@ -5,7 +5,7 @@ import type { Listener } from '../config/settings.ts'
 import { type AdminOptions, type Handling, requestHandler } from './handling.ts'
 import { refuse, type Unreadable } from './sending.ts'
 
-export type { AdminOptions, AnsweredRequest } from './handling.ts'
+export type { AdminOptions } from './handling.ts'
 
 export interface RunningAdmin {
   /** The ports listened on, in the order of the listeners. */

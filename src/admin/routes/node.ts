@@ -79,9 +79,10 @@ function configurationDocument({ pluginSchemas }: Context, settings: Settings): 
   }
 }
 
-function listenerDocument({ backlog, ipv6only: _, so_keepalive: __, ...listener }: Listener): unknown {
-  return { ...listener, 'backlog=%d+': backlog !== undefined }
-}
+const listenerDocument = ({ backlog, ...listener }: Listener): unknown => ({
+  ...listener,
+  'backlog=%d+': backlog !== undefined,
+})
 
 function statusDocument(store: Store, settings: Settings, node: NodeFacts): unknown {
   const source =
