@@ -8,10 +8,10 @@ import net from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { startAdmin, type RunningAdmin } from './admin/server.ts'
-import { loadDeclarative, parseDeclarative, previousOf, exportDeclarative } from './config/declarative.ts'
-import { kinds, pluginSchemas } from './config/kinds.ts'
+import { loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
+import { kinds } from './config/kinds.ts'
 import type { Listener, Settings } from './config/settings.ts'
-import { createLog, openLogFile, levels, type Level, type Log } from './observe/log.ts'
+import { createLog, openLogFile, type Log } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
 import { indexesOf } from './store/kinds.ts'
 import { lockPrefix } from './store/lock.ts'
@@ -57,8 +57,7 @@ async function start(
   started.push(() => lock.release())
   const file = openLogFile(settings.proxy_error_log)
   started.push(() => file.close())
-  let level = settings.log_level as Level
-  let log = createLog(file, { level, format: settings.log_format })
+  const log = createLog(file, { level: settings.log_level, format: settings.log_format })
 
   const store = await openStore({
     file: storeFile(settings),
@@ -71,19 +70,11 @@ async function start(
   if (settings.database === 'off') await loadFile(store, settings)
 
   const listeners = await proxyListeners(settings)
-  const workers = await startWorkers({ settings, storeFile: storeFile(settings), listeners, log: () => log })
+  const workers = await startWorkers({ settings, storeFile: storeFile(settings), listeners, log })
   started.push(() => workers.stop())
   store.onCommit((revision) => workers.adopt(revision))
 
-  const admin = await openAdmin(settings, store, workers, {
-    log: () => log,
-    get: () => level,
-    set: (name) => {
-      level = name as Level
-      log = createLog(file, { level, format: settings.log_format })
-      workers.setLogLevel(level)
-    },
-  })
+  const admin = await openAdmin(settings, store, workers, log)
   started.push(() => admin.close())
   return {
     proxyPorts: listeners.map(({ port }) => port),
@@ -165,40 +156,26 @@ async function freePort({ ip, port, listener }: Listener): Promise<number> {
   }
 }
 
-interface LogLevel {
-  readonly log: () => Log
-  readonly get: () => Level
-  readonly set: (level: string) => void
-}
-
-async function openAdmin(settings: Settings, store: Store, workers: Workers, logLevel: LogLevel): Promise<RunningAdmin> {
+async function openAdmin(settings: Settings, store: Store, workers: Workers, log: Log): Promise<RunningAdmin> {
   const certificate = settings.admin_listen.some(({ ssl }) => ssl) ? await certificateOf(settings) : undefined
-  const listeners = settings.admin_listen.map(({ ip, port, ssl }) => ({
-    host: ip,
-    port,
-    ...(ssl && certificate ? { tls: certificate } : {}),
-  }))
   for (const { ip, listener } of settings.admin_listen) {
-    if (!isLoopback(ip)) logLevel.log().warn(`the Admin API listens beyond this machine, on ${listener}: whoever reaches it controls the gateway`)
+    if (isLoopback(ip)) continue
+    log.warn(`the Admin API listens beyond this machine, on ${listener}: whoever reaches it controls the gateway`)
   }
   return startAdmin({
-    listeners,
-    guarded: { hosts: settings.admin_hosts, origins: settings.admin_origins },
-    exportText: () => exportDeclarative(store.reader),
-    log: { error: (text, fields) => logLevel.log().error(text, fields as never) },
-    context: { store, kinds, pluginSchemas, writable: settings.database !== 'off' },
+    settings,
+    store,
+    log,
+    ...(certificate ? { tls: certificate } : {}),
     node: {
       id: settings.node_id ?? randomUUID(),
       hostname: hostname(),
       version,
-      database: settings.database,
-      configuration: shownSettings(settings),
-      proxyListeners: settings.proxy_listen.map(shownListener),
-      adminListeners: settings.admin_listen.map(shownListener),
-      plugins: new Map(bundledPlugins.map(({ name, handler }) => [name, { version: handler.version, priority: handler.priority }])),
+      plugins: new Map(
+        bundledPlugins.map(({ name, handler }) => [name, { version: handler.version, priority: handler.priority }]),
+      ),
       workers: () => ({ pids: workers.ids(), count: workers.ids().length }),
       counters: () => workers.counters(),
-      logLevel: { get: logLevel.get, set: logLevel.set, levels },
     },
   }).catch((error: NodeJS.ErrnoException) => {
     throw new StartError(`cannot listen for the Admin API (admin_listen): ${error.message}`, { cause: error })
@@ -206,11 +183,3 @@ async function openAdmin(settings: Settings, store: Store, workers: Workers, log
 }
 
 const isLoopback = (ip: string): boolean => ip === '::1' || ip.startsWith('127.') || ip === 'localhost'
-
-const shownListener = (listener: Listener): Record<string, unknown> & Listener => ({ ...listener })
-
-/** The settings as the Admin API shows them: nothing in them that is secret. */
-function shownSettings(settings: Settings): Record<string, unknown> {
-  const { declarative_config_string: _, ssl_cert_key: __, ...shown } = settings
-  return shown
-}

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { kinds } from './config/kinds.ts'
 import type { Settings } from './config/settings.ts'
 import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
-import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type Level, type LogFile } from './observe/log.ts'
+import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
 import { configureTokenMemory } from './plugins/jwt/tokens.ts'
 import { createDeadlines } from './proxy/deadlines.ts'
@@ -23,7 +23,7 @@ import { resolveReferences } from './vaults/references.ts'
 import { version } from './version.ts'
 import { counter, type FromWorker, type ToWorker, type WorkerData } from './workers.ts'
 
-const { settings, storeFile, listeners, counters, logLevel } = workerData as WorkerData
+const { settings, storeFile, listeners, counters } = workerData as WorkerData
 const say = (message: FromWorker) => parentPort?.postMessage(message)
 
 const indexes = indexesOf(kinds)
@@ -33,7 +33,6 @@ configureTokenMemory({ bytes: settings.token_cache_bytes })
 
 const errorFile = openLogFile(settings.proxy_error_log)
 const accessFile = settings.proxy_access_log === 'off' ? undefined : openAccessLog(settings)
-const logAt = (level: Level) => createLog(errorFile, { level, format: settings.log_format })
 const tools = planTools(settings)
 let snapshot: Snapshot = takeSnapshot(reader)
 const runtime = runtimeOf(settings, compile(tools, snapshot), entities)
@@ -57,9 +56,6 @@ function obey(message: ToWorker, open: readonly Listener[]): void {
       return
     case 'drain':
       void drain(open)
-      return
-    case 'log-level':
-      runtime.log = logAt(message.level)
       return
     case 'reopen-logs':
       errorFile.reopen()
@@ -124,8 +120,9 @@ function planTools(settings: Settings): PlanTools {
 }
 
 /** The vaults as references name them. */
-const byPrefix = (vaults: Snapshot['vaults']) =>
-  new Map([...vaults.values()].map((vault) => [String(vault['prefix']), vault as unknown as NamedVault]))
+function byPrefix(vaults: Snapshot['vaults']): ReadonlyMap<string, NamedVault> {
+  return new Map([...vaults.values()].map((vault) => [String(vault['prefix']), vault as unknown as NamedVault]))
+}
 
 function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities): Runtime {
   const deadlines = createDeadlines()
@@ -143,7 +140,7 @@ function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities
       deadlines,
       ca: trustedCertificates(settings),
     }),
-    log: logAt(logLevel),
+    log: createLog(errorFile, { level: settings.log_level, format: settings.log_format }),
     accessLog: accessFile && line ? (entry) => accessFile.write(line(entry)) : undefined,
     product: `gibbon/${version}`,
     headers: sentHeaders(settings),

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { Settings } from './config/settings.ts'
-import type { Level, Log } from './observe/log.ts'
+import type { Log } from './observe/log.ts'
 import type { ServerCounters } from './admin/node.ts'
 
 export interface ProxyListener {
@@ -22,7 +22,6 @@ export interface WorkerData {
   readonly listeners: readonly ProxyListener[]
   /** The worker's counters: see `counter`. */
   readonly counters: Int32Array<SharedArrayBuffer>
-  readonly logLevel: Level
 }
 
 /** Where each count stands in a worker's counters. */
@@ -32,7 +31,6 @@ const counterSize = Object.keys(counter).length
 export type ToWorker =
   | { readonly do: 'adopt'; readonly number: number }
   | { readonly do: 'drain' }
-  | { readonly do: 'log-level'; readonly level: Level }
   | { readonly do: 'reopen-logs' }
 
 export type FromWorker =
@@ -46,13 +44,12 @@ export interface WorkersOptions {
   readonly settings: Settings
   readonly storeFile: string
   readonly listeners: readonly ProxyListener[]
-  readonly log: () => Log
+  readonly log: Log
 }
 
 export interface Workers {
   /** Resolves when every worker serves by the store's newest revision; one that does not answer is replaced, not waited for. */
   adopt(revision: number): Promise<void>
-  setLogLevel(level: Level): void
   reopenLogs(): void
   counters(): ServerCounters
   ids(): number[]
@@ -72,9 +69,6 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   await Promise.all(slots.map((slot) => slot.start()))
   return {
     adopt: async () => void (await Promise.all(slots.map((slot) => slot.adopt()))),
-    setLogLevel: (level) => {
-      for (const slot of slots) slot.setLogLevel(level)
-    },
     reopenLogs: () => {
       for (const slot of slots) slot.send({ do: 'reopen-logs' })
     },
@@ -82,7 +76,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     ids: () => slots.flatMap((slot) => slot.id ?? []),
     stop: async () => {
       const timer = setTimeout(() => {
-        log().warn('requests in flight were cut off: drain_timeout is over')
+        log.warn('requests in flight were cut off: drain_timeout is over')
         for (const slot of slots) slot.terminate()
       }, settings.drain_timeout)
       await Promise.all(slots.map((slot) => slot.stop()))
@@ -110,7 +104,6 @@ function sum(slots: readonly Slot[]): ServerCounters {
 class Slot {
   readonly counters = new Int32Array(new SharedArrayBuffer(counterSize * Int32Array.BYTES_PER_ELEMENT))
   readonly #options: WorkersOptions
-  #level: Level
   #worker: Worker | undefined
   #stopping = false
   #adoptions = 0
@@ -119,7 +112,6 @@ class Slot {
 
   constructor(options: WorkersOptions) {
     this.#options = options
-    this.#level = options.settings.log_level as Level
   }
 
   get id(): number | undefined {
@@ -128,7 +120,7 @@ class Slot {
 
   start(): Promise<void> {
     const { settings, storeFile, listeners } = this.#options
-    const data: WorkerData = { settings, storeFile, listeners, counters: this.counters, logLevel: this.#level }
+    const data: WorkerData = { settings, storeFile, listeners, counters: this.counters }
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker
     this.counters[counter.active] = 0
@@ -140,9 +132,10 @@ class Slot {
           reject(new Error(message.message))
         } else this.#hear(message)
       })
-      worker.on('error', (error: unknown) =>
-        this.#options.log().crit(`a proxy worker failed: ${error instanceof Error ? error.stack : String(error)}`),
-      )
+      worker.on('error', (error: unknown) => {
+        this.#options.log.crit(`a proxy worker failed: ${error instanceof Error ? error.stack : String(error)}`)
+        reject(error)
+      })
       worker.on('exit', () => this.#exited(worker, reject))
     })
   }
@@ -150,7 +143,7 @@ class Slot {
   #hear(message: FromWorker): void {
     if (message.say === 'drained') this.#drained?.()
     if (message.say !== 'adopted') return
-    if (message.problem !== undefined) this.#options.log().error(`the configuration could not be put in force: ${message.problem}`)
+    if (message.problem !== undefined) this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
     this.#waiting.get(message.number)?.()
   }
 
@@ -161,19 +154,14 @@ class Slot {
     for (const done of this.#waiting.values()) done()
     this.#drained?.()
     if (this.#stopping) return
-    this.#options.log().crit('a proxy worker died and is replaced')
+    this.#options.log.crit('a proxy worker died and is replaced')
     setTimeout(() => {
-      if (!this.#stopping) this.start().catch((error: Error) => this.#options.log().crit(`a proxy worker could not be replaced: ${error.message}`))
+      if (!this.#stopping) this.start().catch((error: Error) => this.#options.log.crit(`a proxy worker could not be replaced: ${error.message}`))
     }, restartPauseMs)
   }
 
   send(message: ToWorker): void {
     this.#worker?.postMessage(message)
-  }
-
-  setLogLevel(level: Level): void {
-    this.#level = level
-    this.send({ do: 'log-level', level })
   }
 
   /** Resolves when the worker serves by the newest revision. A worker that is only starting reads it by itself. */
@@ -189,7 +177,7 @@ class Slot {
     clearTimeout(timer)
     this.#waiting.delete(number)
     if (answered || this.#worker !== worker) return
-    this.#options.log().crit('a proxy worker was silent for a second and is replaced')
+    this.#options.log.crit('a proxy worker was silent for a second and is replaced')
     this.terminate()
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { CheckContext } from '../schema/check.ts'
 import type { Schema, Subschema } from '../schema/field.ts'
 import type { Operation, Stored } from '../store/store.ts'
@@ -469,9 +469,21 @@ test('the input is left as it was', () => {
 
 const word = fc.constantFrom('a', 'b', '__proto__', 'constructor', 'x y', '')
 const value = fc.oneof(word, fc.jsonValue({ maxDepth: 2 }), fc.constantFrom(null, {}, [], -1))
-const fieldName = fc.constantFrom(
-  ...['name', 'id', 'host', 'url', 'paths', 'service', 'username', 'key', 'config', 'target', 'tags', '__proto__'],
-)
+const fieldNames = [
+  'name',
+  'id',
+  'host',
+  'url',
+  'paths',
+  'service',
+  'username',
+  'key',
+  'config',
+  'target',
+  'tags',
+  '__proto__',
+]
+const fieldName = fc.constantFrom(...fieldNames)
 const below = fc.constantFrom('routes', 'plugins', 'jwt_secrets', 'targets', 'snis', 'services')
 
 /** Something like an entity, with others nested in it. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { parse } from 'yaml'
-import { parseYaml, positionsOf } from './yaml.ts'
+import { parseFullYaml, parseYaml, positionsOf } from './yaml.ts'
+import { readPlainYaml } from './yaml-plain.ts'
 import { writeYaml } from './yaml-write.ts'
 
 function read(text: string): unknown {
@@ -214,4 +216,89 @@ test('what is written reads back the same, here and by another reader', () => {
     }),
     { numRuns: 1000 },
   )
+})
+
+/** Lines as configurations have them, and others that only look like them. */
+const linePieces = [
+  'a:',
+  'b: 1',
+  '- a',
+  '- b: x',
+  '-',
+  '- - a',
+  'a: |',
+  'a: |-',
+  '- |',
+  'text here',
+  "a: 'x'",
+  'a: "y # z"',
+  'a: b # c',
+  '# note',
+  '',
+  '   ',
+  'a: [x, "y z", 010]',
+  'a: [a, ]',
+  'a: []',
+  'a: {}',
+  'a: ~/x',
+  'a: - b',
+  'a: b: c',
+  'a:b',
+  'a: b:',
+  '"a": b',
+  '? a',
+  '---',
+  '...',
+  'a: &x 1',
+  'a: *x',
+  '<<: 1',
+  'a: !!str 5',
+  'c: yes',
+  'c: -1',
+  'c: .inf',
+  '1: 2',
+  'a: >',
+  'd: x ',
+  '- a:',
+  '- http://x',
+  '-  a: b',
+  '-   - c',
+  'a: "x',
+  'a: x\\n',
+  'é: ü',
+  'a: %x',
+  'a: @',
+  'e: ---',
+  '- #x',
+  'a: #x',
+  'a:  #x',
+  '- ',
+  'a: -',
+]
+const lineOf = fc
+  .tuple(fc.constantFrom(0, 0, 0, 2, 2, 4, 1, 3), fc.constantFrom(...linePieces))
+  .map(([indent, line]) => ' '.repeat(indent) + line)
+
+test('whatever the plain reader reads, the full one reads the same', () => {
+  let plain = 0
+  const same = (text: string): void => {
+    const read = readPlainYaml(text, 100)
+    if (!read) return
+    plain++
+    assert.deepEqual(parseFullYaml(text), { ok: true, value: read.value }, text)
+  }
+  fc.assert(
+    fc.property(fc.array(lineOf, { maxLength: 7 }), (lines) => same(lines.join('\n'))),
+    { numRuns: 20_000 },
+  )
+  fc.assert(
+    fc.property(data, (value) => same(writeYaml(value))),
+    { numRuns: 1000 },
+  )
+  assert.ok(plain > 200, `only ${plain} texts were plain`)
+})
+
+test('a usual configuration is plain', () => {
+  const howTo = readFileSync(new URL('testdata/jwt-how-to.yaml', import.meta.url), 'utf8')
+  assert.deepEqual(parseFullYaml(howTo), { ok: true, value: readPlainYaml(howTo, 100)?.value })
 })

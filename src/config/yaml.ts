@@ -1,4 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type Range, type Scalar } from 'yaml'
+import { readPlainYaml } from './yaml-plain.ts'
 import { plainScalar, taggedScalar } from './yaml-scalars.ts'
 
 /** A place in a text; both count from 1. */
@@ -32,6 +33,12 @@ export const yamlLimits: YamlLimits = { depth: 100, aliasedNodes: 1_000_000 }
  * Aliased data is shared, not copied: treat the value as read-only.
  */
 export function parseYaml(text: string, limits: YamlLimits = yamlLimits): ParsedText {
+  const plain = readPlainYaml(text, limits.depth)
+  return plain ? { ok: true, value: plain.value } : parseFullYaml(text, limits)
+}
+
+/** The same, by way of the full reader alone. */
+export function parseFullYaml(text: string, limits: YamlLimits = yamlLimits): ParsedText {
   const document = compose(text)
   if ('message' in document) return { ok: false, mistakes: [{ ...document, line: 1, column: 1 }] }
   if (document.errors.length > 0) return { ok: false, mistakes: syntaxMistakes(document, text) }

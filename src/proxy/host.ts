@@ -1,10 +1,10 @@
 /** The parts of a Host header's value (RFC 9110 7.2). */
 
-/** A Host header without its port, in lower case. */
+/** A Host header without its port and a trailing dot, in lower case. */
 export function hostName(host: string): string {
   const colon = host.lastIndexOf(':')
   const name = colon > host.lastIndexOf(']') ? host.slice(0, colon) : host
-  return name.toLowerCase()
+  return (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase()
 }
 
 /** The port in a Host header; undefined where it has none. */

@@ -35,7 +35,7 @@ export interface Runtime {
   readonly entities: Entities
   readonly pools: Pools
   readonly deadlines: Deadlines
-  log: Log
+  readonly log: Log
   /** Notes a request that is over; undefined where the access log is off. */
   readonly accessLog: ((entry: AccessEntry) => void) | undefined
   /** The token of this product in `Server` and `Via`: name and version. */

@@ -1,24 +1,15 @@
 /** What a plugin's config becomes when it is put in force: everything that need not be worked out for each request. */
 import type { Answer } from '../../pdk/kong.ts'
+import type { Config as ConfigOf } from '../../schema/infer.ts'
 import { locationsOf, type Locations } from './locations.ts'
 import { refusals, type Refusal } from './refusals.ts'
-import { timeErrors, type TimeFault, type TimePolicy } from './times.ts'
+import type { schema } from './schema.ts'
+import { timeErrors, type TimePolicy } from './times.ts'
 import type { TokenMemory, TokenSpace } from './tokens.ts'
 import type { Policy } from './verification.ts'
 
-/** The plugin's checked config, by Kong's names. */
-export interface Config {
-  readonly uri_param_names: readonly string[] | null
-  readonly cookie_names: readonly string[] | null
-  readonly header_names: readonly string[] | null
-  readonly key_claim_name: string | null
-  readonly secret_is_base64: boolean
-  readonly claims_to_verify: readonly ('exp' | 'nbf')[] | null
-  readonly maximum_expiration: number | null
-  readonly anonymous: string | null
-  readonly run_on_preflight: boolean
-  readonly realm: string | null
-}
+/** The plugin's checked config. */
+export type Config = ConfigOf<typeof schema>
 
 export interface Ready {
   readonly locations: Locations
@@ -95,5 +86,3 @@ function unauthorized(body: object, wwwAuthenticate: string): Answer {
     body: JSON.stringify(body),
   }
 }
-
-export type { TimeFault }

@@ -67,8 +67,8 @@ function hasKnownAlg(header: JsonObject): header is JsonObject & { readonly alg:
   return Object.hasOwn(header, 'alg') && typeof header['alg'] === 'string' && algorithms.has(header['alg'])
 }
 
-/** The JSON value of a part, wrapped since `null` is one; undefined where it is not base64url of UTF-8 of JSON. */
-function parsePart(text: string): { readonly value: unknown } | undefined {
+/** The JSON value of a token's first or second part, wrapped since `null` is one; undefined where it is no such thing. */
+export function parsePart(text: string): { readonly value: unknown } | undefined {
   const bytes = decodeBase64url(text)
   // Bytes that are not UTF-8 would all read as the same replacement character, and so could name someone else's key.
   if (bytes === undefined || !isUtf8(bytes)) return undefined

@@ -336,8 +336,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
         framing = 'Transfer-Encoding: chunked\r\n'
       } else this.#keepAlive = false
     }
-    const connection = this.#keepAlive ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n'
-    this.#writer.text(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines}${framing}${connection}`)
+    const connection = this.#keepAlive ? 'Connection: keep-alive' : 'Connection: close'
+    this.#writer.text(`HTTP/1.1 ${head.status} ${head.reason}\r\n${framing}${connection}\r\n${head.lines}\r\n`)
   }
 
   /** Whether what is left of the request's body can be read away, so that the connection stays of use. */

@@ -341,7 +341,7 @@ function parseLength(text: string, start: number, end: number): number {
 function isHost(value: string): boolean {
   for (let at = 0; at < value.length; at++) {
     const code = value.charCodeAt(at)
-    if (code <= SP || code === 0x2f || code === 0x5c || code === 0x40 || code === 0x23 || code === 0x3f || code === 0x2c) return false
+    if (code <= SP || code === 0x2f || code === 0x5c || code === 0x23 || code === 0x3f || code === 0x2c) return false
   }
   return value !== ''
 }
