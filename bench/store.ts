@@ -32,7 +32,7 @@ let store = await openStore({ file, kinds })
 try {
   const content = Array.from({ length: consumers }, (_, at) => withCredential(at)).flat()
   await say('load everything', content.length, () => replaceAll(content))
-  console.log(`  the file: ${(statSync(file).size / 1e6).toFixed(0)} MB`)
+  console.log(`  the write-ahead log: ${(statSync(`${file}-wal`).size / 1e6).toFixed(0)} MB`)
   await say('load it again, nothing changed', content.length, () => replaceAll(content))
   const half = content.filter((_, at) => at % 4 < 2)
   await say('load it without every other consumer', content.length, () => replaceAll(half))
