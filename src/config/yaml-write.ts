@@ -55,9 +55,12 @@ function scalarText(value: unknown): string {
   return isRecord(value) ? '{}' : String(value)
 }
 
-/** `y` and `n` are booleans to some readers. */
+/** `y` and `n` are booleans to some readers; an id looks like no number to any. */
 const isPlain = (text: string): boolean =>
-  /^[A-Za-z_/][\w./@+=-]*(?: [\w./@+=-]+)*$/.test(text) && plainScalar(text) === text && !/^[yn]$/i.test(text)
+  uuid.test(text) ||
+  (/^[A-Za-z_/][\w./@+=-]*(?: [\w./@+=-]+)*$/.test(text) && plainScalar(text) === text && !/^[yn]$/i.test(text))
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 /** JSON's escapes are YAML's; what JSON leaves and YAML's readers may not take is escaped, too. */
 const quoted = (text: string): string =>
