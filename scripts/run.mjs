@@ -27,7 +27,10 @@ function installWhatIsMissing() {
   const wanted = join(root, 'package-lock.json')
   if (existsSync(done) && statSync(done).mtimeMs >= statSync(wanted).mtimeMs) return
   process.stderr.write('gibbon: installing dependencies (once)\n')
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] })
+  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  })
   if (npm.status === 0) return
   rmSync(done, { force: true })
   process.stderr.write(`gibbon: npm ci failed (${npm.error?.message ?? `exit status ${npm.status}`})\n`)
@@ -38,7 +41,9 @@ function node() {
   const own = join(root, 'node_modules/.bin/node')
   if (existsSync(own)) return own
   if (Number(process.versions.node.split('.')[0]) >= oldestMajor) return process.execPath
-  process.stderr.write(`gibbon: needs Node.js ${oldestMajor} or newer; this is ${process.version}, and npm has no build for this machine\n`)
+  process.stderr.write(
+    `gibbon: needs Node.js ${oldestMajor} or newer; this is ${process.version}, and npm has no build for this machine\n`,
+  )
   process.exit(1)
 }
 

@@ -28,13 +28,18 @@ const say = (message: FromWorker) => parentPort?.postMessage(message)
 
 const indexes = indexesOf(kinds)
 const reader = openReader(storeFile, indexes)
-const entities = localEntities(reader, { kinds: indexes, bytes: settings.mem_cache_size / settings.nginx_worker_processes })
+const entities = localEntities(reader, {
+  kinds: indexes,
+  bytes: settings.mem_cache_size / settings.nginx_worker_processes,
+})
 configureTokenMemory({ bytes: settings.token_cache_bytes })
 
 const errorFile = openLogFile(settings.proxy_error_log)
 const accessFile = settings.proxy_access_log === 'off' ? undefined : openAccessLog(settings)
 const tools = planTools(settings)
 let snapshot: Snapshot = takeSnapshot(reader)
+/** The revision that the configuration in force is of. */
+let inForce = reader.revision
 const runtime = runtimeOf(settings, compile(tools, snapshot), entities)
 
 start().catch((error: Error) => say({ say: 'cannot start', message: error.message }))
@@ -73,16 +78,19 @@ function problemOf(run: () => void): { problem?: string } {
   }
 }
 
-/** Puts the store's newest revision in force, in one assignment. What fails changes nothing. */
+/**
+ * Puts the store's newest revision in force, in one assignment. What fails changes nothing, and is tried again with the next
+ * revision: `inForce` stays behind, so that no change is passed over.
+ */
 function adopt(reader: Reader, entities: LocalEntities): void {
   const before = reader.revision
   reader.renew()
-  const changes = reader.changesSince(before)
-  entities.adopt(changes ?? 'all')
+  entities.adopt(reader.changesSince(before) ?? 'all')
+  const changes = reader.changesSince(inForce)
   const next = changes === undefined ? takeSnapshot(reader) : renewSnapshot(snapshot, reader, changes)
-  if (next === snapshot) return
-  runtime.config = compile(tools, next, runtime.config)
+  if (next !== snapshot) runtime.config = compile(tools, next, runtime.config)
   snapshot = next
+  inForce = reader.revision
 }
 
 async function drain(open: readonly Listener[]): Promise<void> {
@@ -126,7 +134,11 @@ function byPrefix(vaults: Snapshot['vaults']): ReadonlyMap<string, NamedVault> {
 
 function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities): Runtime {
   const deadlines = createDeadlines()
-  const upstreamHeadLimits = { headBytes: settings.response_head_bytes, lineBytes: settings.response_head_bytes, headers: 1000 }
+  const upstreamHeadLimits = {
+    headBytes: settings.response_head_bytes,
+    lineBytes: settings.response_head_bytes,
+    headers: 1000,
+  }
   const line = accessFile && accessLineMaker(settings.log_format, accessFile)
   return {
     config,

@@ -143,7 +143,8 @@ class Slot {
   #hear(message: FromWorker): void {
     if (message.say === 'drained') this.#drained?.()
     if (message.say !== 'adopted') return
-    if (message.problem !== undefined) this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
+    if (message.problem !== undefined)
+      this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
     this.#waiting.get(message.number)?.()
   }
 
@@ -156,7 +157,10 @@ class Slot {
     if (this.#stopping) return
     this.#options.log.crit('a proxy worker died and is replaced')
     setTimeout(() => {
-      if (!this.#stopping) this.start().catch((error: Error) => this.#options.log.crit(`a proxy worker could not be replaced: ${error.message}`))
+      if (!this.#stopping)
+        this.start().catch((error: Error) =>
+          this.#options.log.crit(`a proxy worker could not be replaced: ${error.message}`),
+        )
     }, restartPauseMs)
   }
 

@@ -21,7 +21,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   proxy: ['pdk', 'config', 'schema'],
   admin: ['schema', 'config', 'store', 'plugins'],
   // `gibbon jwt` signs and explains with the plugin's own code.
-  cli: ['schema', 'config', 'store', 'plugins', 'plugins/handler', 'pdk', 'main'],
+  cli: ['schema', 'config', 'store', 'plugins', 'plugins/schema', 'plugins/handler', 'pdk', 'main'],
 }
 
 /** The part that a file belongs to. */

@@ -135,7 +135,7 @@ function timesReason({ token, config, now }: Facts): string {
 }
 
 function hintsFor(
-  { token, config, credential }: Facts,
+  { token, credential }: Facts,
   refusal: Refusal | undefined,
   entities: Entities,
   { policy }: Ready,

@@ -32,7 +32,13 @@ async function typed(
   const command = name === 'sign' ? signCommand : explainCommand
   const atThatTime = (context: CommandContext) => (name === 'sign' ? sign : explain)(context, () => now)
   const status = await run({ ...command, run: atThatTime }, argv, { stdout, stderr, env: {} })
-  return { status, out: String(stdout.read() ?? ''), err: String(stderr.read() ?? '') }
+  return { status, out: textIn(stdout), err: textIn(stderr) }
+}
+
+function textIn(stream: PassThrough): string {
+  let text = ''
+  for (let piece = stream.read(); piece !== null; piece = stream.read()) text += String(piece)
+  return text
 }
 
 const parts = (token: string) =>
@@ -241,10 +247,17 @@ test('what is missing or unreadable is told', async () => {
   assert.match(await problem('--file', join(folder, 'none'), 'a.b.c'), /^1 .*ENOENT/)
   assert.match(await problem('--file', file('bad.yaml', 'services: 5'), 'a.b.c'), /^1 .*is no valid configuration/)
   assert.match(await problem('--file', yaml, '--on', 'nothing', 'a.b.c'), /^1 .*no jwt plugin is called "nothing"/)
-  assert.match(await problem('--admin', 'http://127.0.0.1:1', 'a.b.c'), /^1 .*http:\/\/127.0.0.1:1: .*ECONNREFUSED/)
+  const gone = createServer().listen(0, '127.0.0.1')
+  await once(gone, 'listening')
+  const { port } = gone.address() as AddressInfo
+  await new Promise((resolve) => gone.close(resolve))
+  assert.match(
+    await problem('--admin', `http://127.0.0.1:${port}`, 'a.b.c'),
+    /^1 .*http:\/\/127.0.0.1:\d+: .*ECONNREFUSED/,
+  )
 })
 
-test('a running gateway is asked for its plugins and the credential, and its clock counts', async () => {
+test('a running gateway is asked for its plugins and the credential, and its clock counts', async (t) => {
   const consumer = { id: 'c0000000-0000-4000-8000-000000000000', username: 'alice', custom_id: null }
   const route = { id: 'e0000000-0000-4000-8000-000000000000', name: 'strict' }
   const plugin = {
@@ -267,6 +280,10 @@ test('a running gateway is asked for its plugins and the credential, and its clo
     response.writeHead(body ? 200 : 404, headers).end(JSON.stringify(body ?? { message: 'Not found' }))
   })
   server.listen(0, '127.0.0.1')
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
   await once(server, 'listening')
   const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   const token = await signed('--secret', hidden, '--claim', 'iss=a/b c', '--exp', '+60s')
@@ -276,6 +293,4 @@ test('a running gateway is asked for its plugins and the credential, and its clo
   assert.match(expired.out, /on route "strict"[^]*FAILED\s+times\s+exp \d+ \(.*\), 30 s ago/)
   const unknown = await typed('explain', '--admin', admin, await signed('--secret', hidden, '--claim', 'iss=other'))
   assert.match(unknown.out, /no jwt credential has that key/)
-  server.close()
-  server.closeAllConnections()
 })

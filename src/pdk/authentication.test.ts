@@ -133,7 +133,7 @@ test('an anonymous consumer that changed is told as it is now', () => {
   const own = testEntities()
   const outcome = () => {
     const kong = testKong({}, own)
-    authenticate(kong, or[0]!, attempt)
+    void authenticate(kong, or[0]!, attempt)
     return kong.identity?.headers.find(([name]) => name === 'X-Consumer-Custom-ID')?.[1]
   }
   own.put('consumers', { id: 'g', username: 'guest', custom_id: 'one' })

@@ -15,7 +15,11 @@ export interface GatewayError {
   readonly page?: string
 }
 
-const error = (status: number, message: string, fallback: 'json' | 'plain'): GatewayError => ({ status, message, fallback })
+const error = (status: number, message: string, fallback: 'json' | 'plain'): GatewayError => ({
+  status,
+  message,
+  fallback,
+})
 
 export const errors = {
   badRequest: error(400, 'Bad request', 'plain'),
@@ -59,7 +63,16 @@ const formOf: Readonly<Record<string, Form>> = {
   'application/grpc': 'grpc',
 }
 
-const grpcStatus: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 404: 12, 429: 8, 502: 14, 503: 14, 504: 4 }
+const grpcStatus: Readonly<Record<number, number>> = {
+  400: 3,
+  401: 16,
+  403: 7,
+  404: 12,
+  429: 8,
+  502: 14,
+  503: 14,
+  504: 4,
+}
 
 /** Puts a gateway error into the form that the request's `Accept` header asks for. */
 export function errorAnswer(problem: GatewayError, accept: string | undefined, requestId: string): Answer {

@@ -21,7 +21,8 @@ const upgrade = idOf('upgrade')
 export function forward(exchange: Exchange): Step {
   const plan = exchange.plan as RoutePlan
   if (plan.service === undefined) return errors.noService
-  if (exchange.head.upgrade && firstById(exchange.head, upgrade)?.toLowerCase() === 'websocket') return errors.upgradeNotAvailable
+  if (exchange.head.upgrade && firstById(exchange.head, upgrade)?.toLowerCase() === 'websocket')
+    return errors.upgradeNotAvailable
   const forwarding = new Forwarding(exchange, plan, plan.service)
   const { body } = exchange.downstream
   if (body.complete) forwarding.begin()
@@ -79,7 +80,8 @@ class Forwarding implements Carried {
     const { pools } = exchange.runtime
     const name = upstreamName(exchange, this.#plan, peer)
     // A waiting connection may just be closing; what failed once is not tried on another of them.
-    const connection = this.#tries === 1 ? pools.take(peer, this.#service.tls, name) : pools.open(peer, this.#service.tls, name)
+    const connection =
+      this.#tries === 1 ? pools.take(peer, this.#service.tls, name) : pools.open(peer, this.#service.tls, name)
     this.#connection = connection
     connection.carry(this, requestText(exchange, this.#plan, this.#service, peer))
     this.#sendBody(connection)

@@ -1,7 +1,17 @@
 /** What plugins see of an exchange: the namespaces of `pdk/kong.ts`, each made when a plugin first asks for it. */
 import type { Level } from '../observe/log.ts'
 import type { Identity } from '../pdk/identity.ts'
-import type { Answer, Client, Kong, Log, Request, Response, Router, ServiceRequest, ServiceResponse } from '../pdk/kong.ts'
+import type {
+  Answer,
+  Client,
+  Kong,
+  Log,
+  Request,
+  Response,
+  Router,
+  ServiceRequest,
+  ServiceResponse,
+} from '../pdk/kong.ts'
 import { errorAnswer } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
@@ -244,7 +254,8 @@ function addLine(changes: HeaderChanges, name: string, value: string): void {
 
 function clearLine(changes: HeaderChanges, name: string): void {
   const lower = name.toLowerCase()
-  for (let at = changes.added.length - 1; at >= 0; at--) if (changes.added[at]?.lower === lower) changes.added.splice(at, 1)
+  for (let at = changes.added.length - 1; at >= 0; at--)
+    if (changes.added[at]?.lower === lower) changes.added.splice(at, 1)
   if (!changes.dropped.includes(lower)) changes.dropped.push(lower)
 }
 

@@ -44,7 +44,9 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     return connection
   }
 
-  const server = options.tls ? secureServer(runtime, options.tls, accept) : net.createServer({ allowHalfOpen: true, noDelay: true })
+  const server = options.tls
+    ? secureServer(runtime, options.tls, accept)
+    : net.createServer({ allowHalfOpen: true, noDelay: true })
   const { ip, port, backlog, reusePort } = options
   server.listen({ host: ip, port, backlog, reusePort })
   await once(server, 'listening')

@@ -41,9 +41,11 @@ function runFrom(exchange: Exchange, calls: readonly Call[], indexes: readonly n
     const index = indexes[at] as number
     const outcome = turn(exchange, calls[index] as Call, index)
     if (outcome === undefined) continue
-    if (!(outcome instanceof Promise)) return outcome as Answer
+    if (!(outcome instanceof Promise)) return outcome
     const next = at + 1
-    return outcome.then((answer) => answer ?? (exchange.finished ? undefined : runFrom(exchange, calls, indexes, next, turn)))
+    return outcome.then(
+      (answer) => answer ?? (exchange.finished ? undefined : runFrom(exchange, calls, indexes, next, turn)),
+    )
   }
   return undefined
 }
@@ -57,7 +59,9 @@ function readyOf(exchange: Exchange, call: Call, index: number): unknown {
 export function runHeaderFilters(exchange: Exchange): void {
   const { chain } = exchange
   for (const index of chain.headerFilter) {
-    guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) => call.plugin.header_filter?.(exchange.kong, ready))
+    guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) =>
+      call.plugin.header_filter?.(exchange.kong, ready),
+    )
   }
 }
 

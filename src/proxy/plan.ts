@@ -5,7 +5,14 @@
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
 import type { Plugin } from '../pdk/plugin.ts'
-import { compileHost, compileTargets, type Balancer, type BalancerTools, type TargetFields, type UpstreamFields } from './balancer/balancer.ts'
+import {
+  compileHost,
+  compileTargets,
+  type Balancer,
+  type BalancerTools,
+  type TargetFields,
+  type UpstreamFields,
+} from './balancer/balancer.ts'
 import { compileRouter, type RouteInput, type Router } from './router/router.ts'
 
 /** A plugin as it takes part in a route's requests. */
@@ -267,7 +274,9 @@ function chains(instances: readonly Instances[]): (route: string | undefined, se
   }
   return (route, service) => {
     const calls = instances.flatMap((instance) => callOf(instance, route, service) ?? [])
-    const key = calls.map((call) => [call.name, numberOf(call.ready), ...(call.consumers ?? []).map(numberOf)].join(':')).join()
+    const key = calls
+      .map((call) => [call.name, numberOf(call.ready), ...(call.consumers ?? []).map(numberOf)].join(':'))
+      .join()
     const chain = known.get(key) ?? chainOf(calls)
     known.set(key, chain)
     return chain
@@ -289,7 +298,7 @@ function callOf(instance: Instances, route: string | undefined, service: string 
   if (scope === undefined && consumers.length === 0) return undefined
   return {
     name: instance.name,
-    plugin: instance.plugin as Plugin<unknown, unknown>,
+    plugin: instance.plugin,
     ready: scope === undefined ? undefined : instance.anyone.get(scope),
     consumers: consumers.length > 0 ? consumers : undefined,
     before: forBoth ? before.length : consumers.length,

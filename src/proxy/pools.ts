@@ -59,7 +59,9 @@ export function createPools(settings: PoolSettings): Pools {
         if (at >= 0) pool.idle.splice(at, 1)
       },
     })
-    connection.attach(how === undefined ? connectPlain(peer.address, peer.port, connection) : secure(peer, how, name, pool, connection))
+    connection.attach(
+      how === undefined ? connectPlain(peer.address, peer.port, connection) : secure(peer, how, name, pool, connection),
+    )
     all.add(connection)
     return connection
   }

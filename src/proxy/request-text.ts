@@ -40,7 +40,12 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
   const nominated = nominatedNames(head)
   const dropped = nominated ? [...nominated, ...(changes?.dropped ?? [])] : changes?.dropped
   const kept = keptLines(head, requestDrop, identity === undefined ? forwardedMask : identifiedMask, dropped)
-  const mine = identity === undefined ? '' : dropped === undefined ? identity.lines : identityLines(identity.headers, changes?.dropped)
+  const mine =
+    identity === undefined
+      ? ''
+      : dropped === undefined
+        ? identity.lines
+        : identityLines(identity.headers, changes?.dropped)
   let added = ''
   for (const { name, value } of changes?.added ?? []) added += `${name}: ${value}\r\n`
   const host = changes?.added.some((line) => line.lower === 'host') ? '' : `Host: ${hostOf(exchange, plan, peer)}\r\n`
@@ -60,12 +65,17 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
 
 function targetOf(exchange: Exchange, plan: RoutePlan, service: ServicePlan): string {
   const { redirection } = exchange
-  const path = redirection?.path ?? upstreamPath(service.path ?? null, plan.route, exchange.path, exchange.match?.matchedPath ?? '')
+  const path =
+    redirection?.path ??
+    upstreamPath(service.path ?? null, plan.route, exchange.path, exchange.match?.matchedPath ?? '')
   if (redirection?.query !== undefined) return redirection.query === '' ? path : `${path}?${redirection.query}`
   return exchange.hasQuery ? `${path}?${exchange.rawQuery}` : path
 }
 
-const identityLines = (headers: readonly (readonly [string, string])[], dropped: readonly string[] | undefined): string =>
+const identityLines = (
+  headers: readonly (readonly [string, string])[],
+  dropped: readonly string[] | undefined,
+): string =>
   headers
     .filter(([name]) => !dropped?.includes(name.toLowerCase()))
     .map(([name, value]) => `${name}: ${value}\r\n`)
@@ -102,6 +112,7 @@ function viaLine(exchange: Exchange): string {
 /** How the body is framed, always written anew; and the empty line. */
 function framing(exchange: Exchange): string {
   const { body } = exchange.downstream
-  if (body.length < 0) return body.complete ? `Content-Length: ${body.waitingBytes}\r\n\r\n` : 'Transfer-Encoding: chunked\r\n\r\n'
+  if (body.length < 0)
+    return body.complete ? `Content-Length: ${body.waitingBytes}\r\n\r\n` : 'Transfer-Encoding: chunked\r\n\r\n'
   return exchange.head.contentLength >= 0 ? `Content-Length: ${body.length}\r\n\r\n` : '\r\n'
 }

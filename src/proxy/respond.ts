@@ -4,6 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http'
 import type { AccessEntry } from '../observe/log.ts'
+import type { Entity } from '../pdk/entities.ts'
 import type { Answer } from '../pdk/kong.ts'
 import type { Exchange } from './exchange.ts'
 import { httpDate } from './http-date.ts'
@@ -130,8 +131,13 @@ function accessEntry(exchange: Exchange): AccessEntry {
     upstreamMs: upstreamHeadMs === 0 ? undefined : upstreamHeadMs - exchange.upstreamStartMs,
     route: plan?.route.id,
     service: plan?.service?.entity.id,
-    consumer: consumer && String(consumer['username'] ?? consumer['custom_id'] ?? consumer.id),
+    consumer: consumer && nameOf(consumer),
   }
+}
+
+function nameOf({ id, username, custom_id }: Entity): string {
+  if (typeof username === 'string') return username
+  return typeof custom_id === 'string' ? custom_id : id
 }
 
 // ---- header lines
@@ -167,7 +173,8 @@ function ownLines(exchange: Exchange): string {
   const now = Date.now()
   let lines = ''
   if (response === undefined || firstById(response, date) === undefined) lines += `Date: ${httpDate(now)}\r\n`
-  if (headers.server && (response === undefined || firstById(response, server) === undefined)) lines += `Server: ${product}\r\n`
+  if (headers.server && (response === undefined || firstById(response, server) === undefined))
+    lines += `Server: ${product}\r\n`
   if (upstreamStartMs === 0) {
     if (headers.responseLatency) lines += `X-Kong-Response-Latency: ${now - exchange.startMs}\r\n`
   } else {

@@ -5,6 +5,7 @@ import type { schema as jwt } from '../plugins/jwt/schema.ts'
 import type { Config, Entity } from './infer.ts'
 
 /** Compiles only where both types are the same. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- how the two are compared
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
 type Route = Entity<typeof routes>

@@ -72,7 +72,7 @@ test('the same answer fetched again is the same array, however the server orders
   const first = await resolver.lookup('api.test')
   zone['api.test A'] = [a('10.0.0.2', 30), a('10.0.0.1', 30)]
   clock.time += 30_000
-  resolver.lookup('api.test')
+  void resolver.lookup('api.test')
   await until(() => questions.length === 2)
   await settled()
   clock.time += 29_999
@@ -102,7 +102,7 @@ test('a name that no longer exists is forgotten, whatever staleTtl says', async 
   await resolver.lookup('api.test')
   zone['api.test A'] = noSuchName
   clock.time += 30_000
-  resolver.lookup('api.test')
+  void resolver.lookup('api.test')
   await until(() => resolver.lookup('api.test') === notFound)
 })
 

@@ -99,7 +99,8 @@ export class ChunkedBody implements BodyReader {
         return this.#size(byte)
       case 'extension':
         if (byte === CR) this.#state = 'size end'
-        else if ((byte < SP && byte !== HTAB) || byte === 0x7f || ++this.#extensionBytes > maxExtensionBytes) this.failed = true
+        else if ((byte < SP && byte !== HTAB) || byte === 0x7f || ++this.#extensionBytes > maxExtensionBytes)
+          this.failed = true
         return
       case 'size end':
         if (byte !== LF) this.failed = true

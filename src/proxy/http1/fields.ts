@@ -84,7 +84,8 @@ export const guarded = Uint8Array.from(known, (field) => Number(field.guarded))
  * For each byte: its lower-case form if it may stand in a field name (RFC 9110 5.6.2 `token`), else 0.
  */
 export const nameByte = new Uint8Array(256)
-for (const char of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") nameByte[char.charCodeAt(0)] = char.charCodeAt(0)
+for (const char of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+  nameByte[char.charCodeAt(0)] = char.charCodeAt(0)
 for (let byte = 0x41; byte <= 0x5a; byte++) nameByte[byte] = byte | 0x20
 
 const dash = 0x2d

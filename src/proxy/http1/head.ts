@@ -158,7 +158,13 @@ interface RequestLine {
   readonly next: number
 }
 
-function parseRequestLine(bytes: Buffer, start: number, end: number, text: string, limits: HeadLimits): RequestLine | Refusal {
+function parseRequestLine(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  text: string,
+  limits: HeadLimits,
+): RequestLine | Refusal {
   let at = start
   while (at < end && isMethodByte(bytes[at] as number)) at++
   if (at === start || bytes[at] !== SP) return badRequest
@@ -176,13 +182,19 @@ function parseRequestLine(bytes: Buffer, start: number, end: number, text: strin
   at += 5
   const major = digit(bytes[at])
   const minor = digit(bytes[at + 2])
-  if (Number.isNaN(major + minor) || bytes[at + 1] !== DOT || bytes[at + 3] !== CR || bytes[at + 4] !== LF) return badRequest
+  if (Number.isNaN(major + minor) || bytes[at + 1] !== DOT || bytes[at + 3] !== CR || bytes[at + 4] !== LF)
+    return badRequest
   if (major !== 1) return versionNotSupported
   return { method, target: text.slice(targetStart - start, targetEnd - start), minor, next: at + 5 }
 }
 
 /** Parses a complete response head at `start..end`; undefined where it is not exactly what RFC 9112 allows. */
-export function parseResponseHead(bytes: Buffer, start: number, end: number, maxHeaders: number): ResponseHead | undefined {
+export function parseResponseHead(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  maxHeaders: number,
+): ResponseHead | undefined {
   const text = bytes.toString('latin1', start, end)
   const minor = text.startsWith('HTTP/1.1 ') ? 1 : text.startsWith('HTTP/1.0 ') ? 0 : undefined
   if (minor === undefined) return undefined
@@ -210,7 +222,8 @@ export function parseResponseHead(bytes: Buffer, start: number, end: number, max
   }
 }
 
-const digit = (byte: number | undefined): number => (byte !== undefined && byte >= 48 && byte <= 57 ? byte - 48 : Number.NaN)
+const digit = (byte: number | undefined): number =>
+  byte !== undefined && byte >= 48 && byte <= 57 ? byte - 48 : Number.NaN
 
 /** RFC 9110 5.5: visible characters, space, tab and bytes beyond ASCII; no other control character. */
 const isValueByte = (byte: number): boolean => (byte >= SP && byte !== 0x7f) || byte === HTAB

@@ -20,7 +20,8 @@ export function keptLines(head: Head, table: Uint8Array, mask: number, names: re
   let from = -1
   for (let at = 0; at < marks.length; at += markSize) {
     const id = marks[at + 4] as number
-    const dropped = ((table[id] as number) & mask) !== 0 || (names !== undefined && names.some((name) => nameIs(head, at, name)))
+    const dropped =
+      ((table[id] as number) & mask) !== 0 || (names !== undefined && names.some((name) => nameIs(head, at, name)))
     if (!dropped) {
       if (from < 0) from = marks[at] as number
     } else if (from >= 0) {
@@ -52,7 +53,12 @@ export function allValues(head: Head, lowerName: string): string[] {
 }
 
 /** All headers by lower-case name, those named in `without` left out. */
-export function headerMap(head: Head, table: Uint8Array, mask: number, without: readonly string[]): Map<string, string[]> {
+export function headerMap(
+  head: Head,
+  table: Uint8Array,
+  mask: number,
+  without: readonly string[],
+): Map<string, string[]> {
   const map = new Map<string, string[]>()
   for (let at = 0; at < head.marks.length; at += markSize) {
     if ((table[head.marks[at + 4] as number] as number) & mask) continue
@@ -68,7 +74,9 @@ export function headerMap(head: Head, table: Uint8Array, mask: number, without: 
 
 /** A header's value or name as it may go on the wire: one line, one byte a character (UTF-8 where it has more). */
 export function wireText(text: string): string {
-  return isPlain(text) ? text : Buffer.from(text.replaceAll(/[\u0000-\u0008\u000a-\u001f\u007f]/g, ''), 'utf8').toString('latin1')
+  return isPlain(text)
+    ? text
+    : Buffer.from(text.replaceAll(/[\u0000-\u0008\u000a-\u001f\u007f]/g, ''), 'utf8').toString('latin1')
 }
 
 function isPlain(text: string): boolean {

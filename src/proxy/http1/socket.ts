@@ -88,7 +88,7 @@ export function acceptPlain(server: net.Server, accept: (socket: net.Socket) => 
 
 /** Whether this Node's `Socket` keeps the `onread` that it was made with, tried on one that is never connected. */
 function sharedReadsWork(): boolean {
-  const probe = new net.Socket({ onread: { buffer: Buffer.alloc(1), callback: () => true } } as net.SocketConstructorOpts)
+  const probe = new net.Socket({ onread: { buffer: Buffer.alloc(1), callback: () => true } })
   const kept = Object.getOwnPropertySymbols(probe).some(
     (symbol) => symbol.description === 'kBuffer' && (probe as unknown as Record<symbol, unknown>)[symbol] !== null,
   )
