@@ -4,7 +4,6 @@
 //   node scripts/run.mjs --bin NAME [ARG ...]    runs a development dependency's command
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -48,7 +47,7 @@ function node() {
 }
 
 function binaryOf(name) {
-  const file = createRequire(join(root, 'package.json')).resolve(`${name}/package.json`)
+  const file = join(root, 'node_modules', name, 'package.json')
   const { bin } = JSON.parse(readFileSync(file, 'utf8'))
   return join(dirname(file), typeof bin === 'string' ? bin : bin[name])
 }

@@ -22,8 +22,6 @@ import { kinds as everyKind } from './kinds.ts'
 import { type Position, positionsOf } from './yaml.ts'
 
 export type { Loaded, Previous } from './declarative-check.ts'
-export type { FlattenedError } from './declarative-errors.ts'
-export { exportData, exportDeclarative, type ExportOptions } from './declarative-export.ts'
 
 export interface DeclarativeOptions {
   /** What a text is; `auto` (the default) tries JSON, then YAML. */

@@ -5,7 +5,7 @@ import { type CheckContext, fieldsOf, fill, recordOf, subschemaOf } from './fill
 import { type Table, asObject, define, isObject, isTable, own } from './value.ts'
 import { isEmpty, validate } from './validate.ts'
 
-export { type ErrorTree, type FieldError, errorMessage, luaTable } from './errors.ts'
+export { type ErrorTree, type FieldError, errorMessage } from './errors.ts'
 export type { CheckContext } from './fill.ts'
 
 export type Checked<T = Record<string, unknown>> =
