@@ -32,7 +32,7 @@ function installWhatIsMissing() {
   })
   if (npm.status === 0) return
   rmSync(done, { force: true })
-  process.stderr.write(`gibbon: npm ci failed (${npm.error?.message ?? `exit status ${npm.status}`})\n`)
+  process.stderr.write(`gibbon: npm install failed (${npm.error?.message ?? `exit status ${npm.status}`})\n`)
   process.exit(1)
 }
 
