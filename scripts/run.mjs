@@ -26,10 +26,9 @@ function installWhatIsMissing() {
   const wanted = join(root, 'package-lock.json')
   if (existsSync(done) && statSync(done).mtimeMs >= statSync(wanted).mtimeMs) return
   process.stderr.write('gibbon: installing dependencies (once)\n')
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  })
+  // Not `npm ci`, which refuses a lockfile without the optional builds for systems that a registry does not hold.
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']
+  const npm = spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] })
   if (npm.status === 0) return
   rmSync(done, { force: true })
   process.stderr.write(`gibbon: npm install failed (${npm.error?.message ?? `exit status ${npm.status}`})\n`)
