@@ -337,11 +337,12 @@ export const declared = {
   },
   max_connections: {
     type: 'integer',
-    default: 16_384,
+    $form: 'connections',
+    default: 'auto',
     between: [1, 1_000_000],
     $own: true,
     $aliases: ['nginx_events_worker_connections'],
-    description: 'Client connections per worker; further ones are closed at once.',
+    description: 'Client connections per worker, auto being 16384; further ones are closed at once.',
   },
   client_header_timeout: {
     ...time,

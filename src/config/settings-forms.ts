@@ -33,6 +33,7 @@ export const forms = {
   milliseconds,
   listeners,
   workers,
+  connections,
   portMaps,
   headerTokens,
   words: (text: string): Read<readonly string[]> => ({ value: text.split(/[\s,]+/).filter(Boolean) }),
@@ -82,15 +83,32 @@ const timeUnits: { readonly [unit: string]: number } = {
   d: 86_400_000,
 }
 
+// As nginx's are: a number of seconds, or numbers with units one after another (1m30s).
 function milliseconds(text: string): Read<number> {
-  const [, digits, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text) ?? []
-  if (digits === undefined) return { error: 'expected a time such as 500ms, 30s, 1m or a number of seconds' }
-  return { value: Math.round(Number(digits) * timeUnits[unit ?? '']!) }
+  const parts = /^\d{1,9}(\.\d{1,3})?$/.test(text)
+    ? [`${text}s`]
+    : text.replaceAll(' ', '').match(/\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h|d)/g)
+  if (!parts || parts.join('').length !== text.replaceAll(' ', '').length + (parts[0] === `${text}s` ? 1 : 0)) {
+    return { error: 'expected a time such as 500ms, 30s, 1m or a number of seconds' }
+  }
+  return { value: parts.reduce((sum, part) => sum + oneTime(part), 0) }
+}
+
+const oneTime = (part: string): number => {
+  const digits = /^[\d.]+/.exec(part)![0]
+  return Math.round(Number(digits) * timeUnits[part.slice(digits.length)]!)
 }
 
 function workers(text: string): Read<number> {
   if (text === 'auto') return { value: availableParallelism() }
   return /^[1-9]\d{0,3}$/.test(text) ? { value: Number(text) } : { error: 'expected auto or a number from 1' }
+}
+
+// What nginx would work out from the limit of open files.
+const usualConnections = 16_384
+
+function connections(text: string): Read<number> {
+  return text === 'auto' ? { value: usualConnections } : plainForms.integer(text)
 }
 
 function portMaps(text: string): Read<readonly PortMap[]> {

@@ -46,8 +46,8 @@ export function loadSettings({ file, env, overrides = {} }: SettingsSources): Lo
   const errors: string[] = []
   const notes: string[] = []
   const given = [
-    ...(file === undefined ? [] : fromFile(file, errors)),
-    ...fromEnvironment(env, notes),
+    ...(file === undefined ? [] : fromFile(file, errors)).toSorted(otherNamesFirst),
+    ...fromEnvironment(env, notes).toSorted(otherNamesFirst),
     ...Object.entries(overrides).flatMap(([name, text]) =>
       text === undefined ? [] : [{ name, text, from: 'argument' }],
     ),
@@ -136,6 +136,9 @@ export function variableOf(name: string): string {
 const byAlias: ReadonlyMap<string, SettingName> = new Map(
   [...allSettings].flatMap(([name, { $aliases = [] }]) => $aliases.map((alias) => [alias, name] as const)),
 )
+
+// A setting's own name says more than another name for it that stands beside it.
+const otherNamesFirst = (a: Given, b: Given): number => Number(byAlias.has(b.name)) - Number(byAlias.has(a.name))
 
 const knownNames = (): Iterable<string> => [...allSettings.keys(), ...byAlias.keys(), ...inertNames]
 
