@@ -3,7 +3,7 @@
 //   node scripts/run.mjs FILE [ARG ...]          runs FILE
 //   node scripts/run.mjs --bin NAME [ARG ...]    runs a development dependency's command
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -46,7 +46,5 @@ function node() {
 }
 
 function binaryOf(name) {
-  const file = join(root, 'node_modules', name, 'package.json')
-  const { bin } = JSON.parse(readFileSync(file, 'utf8'))
-  return join(dirname(file), typeof bin === 'string' ? bin : bin[name])
+  return realpathSync(join(root, 'node_modules/.bin', name))
 }

@@ -85,18 +85,14 @@ const timeUnits: { readonly [unit: string]: number } = {
 
 // As nginx's are: a number of seconds, or numbers with units one after another (1m30s).
 function milliseconds(text: string): Read<number> {
-  const parts = /^\d{1,9}(\.\d{1,3})?$/.test(text)
-    ? [`${text}s`]
-    : text.replaceAll(' ', '').match(/\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h|d)/g)
-  if (!parts || parts.join('').length !== text.replaceAll(' ', '').length + (parts[0] === `${text}s` ? 1 : 0)) {
+  const withUnits = /^[\d.]+$/.test(text) ? `${text}s` : text.replaceAll(' ', '')
+  if (!/^(?:\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h|d))+$/.test(withUnits)) {
     return { error: 'expected a time such as 500ms, 30s, 1m or a number of seconds' }
   }
-  return { value: parts.reduce((sum, part) => sum + oneTime(part), 0) }
-}
-
-const oneTime = (part: string): number => {
-  const digits = /^[\d.]+/.exec(part)![0]
-  return Math.round(Number(digits) * timeUnits[part.slice(digits.length)]!)
+  const parts = withUnits.matchAll(/([\d.]+)(ms|[smhd])/g)
+  return {
+    value: [...parts].reduce((sum, [, digits, unit]) => sum + Math.round(Number(digits) * timeUnits[unit!]!), 0),
+  }
 }
 
 function workers(text: string): Read<number> {
