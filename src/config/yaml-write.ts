@@ -58,7 +58,9 @@ function scalarText(value: unknown): string {
 /** `y` and `n` are booleans to some readers; an id looks like no number to any. */
 const isPlain = (text: string): boolean =>
   uuid.test(text) ||
-  (/^[A-Za-z_/][\w./@+=-]*(?: [\w./@+=-]+)*$/.test(text) && plainScalar(text) === text && !/^[yn]$/i.test(text))
+  (/^[A-Za-z_/][\w./@+=-]*(?: [\w./@+=-]+)*$/.test(text) &&
+    plainScalar(text) === text &&
+    !/^[yn]$|^e[-+]?\d+$/i.test(text))
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 

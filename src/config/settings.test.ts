@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type LoadedSettings, loadSettings, maskedSettings, settingsOf, type Settings } from './settings.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'gibbon-settings-'))
+let files = 0
+
+function fileOf(text: string): string {
+  const file = join(folder, `${++files}.conf`)
+  writeFileSync(file, text)
+  return file
+}
+
+function good(loaded: LoadedSettings): Extract<LoadedSettings, { ok: true }> {
+  assert.ok(loaded.ok, loaded.ok ? '' : loaded.errors.join('\n'))
+  return loaded
+}
+
+function errorsOf(loaded: LoadedSettings): readonly string[] {
+  assert.ok(!loaded.ok)
+  return loaded.errors
+}
+
+const fromFile = (text: string): LoadedSettings => loadSettings({ file: fileOf(text), env: {} })
+const fromEnvironment = (env: NodeJS.ProcessEnv): LoadedSettings => loadSettings({ env })
+
+test('without anything given, Kong’s defaults hold, but for the store and the listeners of the Admin API', () => {
+  const { settings, notes } = good(fromEnvironment({}))
+  assert.equal(settings.database, 'sqlite')
+  assert.deepEqual(
+    settings.proxy_listen.map(({ listener, http2, backlog }) => ({ listener, http2, backlog })),
+    [
+      { listener: '0.0.0.0:8000 reuseport backlog=16384', http2: false, backlog: 16384 },
+      { listener: '0.0.0.0:8443 ssl reuseport backlog=16384', http2: true, backlog: 16384 },
+    ],
+  )
+  assert.deepEqual(
+    settings.admin_listen.map(({ ip, port, ssl }) => ({ ip, port, ssl })),
+    [{ ip: '127.0.0.1', port: 8001, ssl: false }],
+  )
+  assert.equal(settings.upstream_keepalive_idle_timeout, 60_000)
+  assert.deepEqual(notes, [])
+})
+
+test('a variable wins over the file, an argument over both, and each says where it came from', () => {
+  const file = fileOf('prefix = /from/file\nlog_level = warn\nreal_ip_header = X-File\n')
+  const { settings, origins } = good(
+    loadSettings({
+      file,
+      env: { KONG_PREFIX: '/from/env', KONG_LOG_LEVEL: 'info' },
+      overrides: { prefix: '/argument' },
+    }),
+  )
+  assert.equal(settings.prefix, '/argument')
+  assert.equal(settings.log_level, 'info')
+  assert.equal(settings.real_ip_header, 'X-File')
+  assert.equal(origins.get('prefix')?.from, 'argument')
+  assert.equal(origins.get('log_level')?.from, 'KONG_LOG_LEVEL')
+  assert.equal(origins.get('real_ip_header')?.from, `${file}:3`)
+  assert.equal(origins.get('database')?.from, 'default')
+})
+
+test('a file may hold comments, escaped hashes, spaces and continued lines', () => {
+  const text = '# whole line\n\n  headers=off # rest\nreal_ip_header = X-\\#1\ntrusted_ips = 10.0.0.0/8, \\\n  ::1\r\n'
+  const { settings } = good(fromFile(text))
+  assert.deepEqual(settings.headers, [])
+  assert.equal(settings.real_ip_header, 'X-#1')
+  assert.deepEqual(settings.trusted_ips, ['10.0.0.0/8', '::1'])
+})
+
+test('an unknown name in the file stops the start and names the nearest known one', () => {
+  const [error] = errorsOf(fromFile('\nproxy_lisen = 0.0.0.0:80\n'))
+  assert.match(error!, /\.conf:2: no setting is called proxy_lisen \(did you mean proxy_listen\?\)$/)
+})
+
+test('a line that is no setting is named by its number', () => {
+  assert.match(errorsOf(fromFile('prefix = /x\nwhat is this\n'))[0]!, /\.conf: line 2: expected key = value$/)
+})
+
+test('a file that is not there is an error', () => {
+  assert.match(
+    errorsOf(loadSettings({ file: join(folder, 'none'), env: {} }))[0]!,
+    /^cannot read the settings file .*ENOENT/,
+  )
+})
+
+const wrong: { readonly [name: string]: [env: NodeJS.ProcessEnv, error: string] } = {
+  'a word that is not one of those possible': [
+    { KONG_DATABASE: 'mysql' },
+    'database = "mysql" (KONG_DATABASE): expected one of: off, sqlite',
+  ],
+  'a value of Kong’s that is to come': [
+    { KONG_DATABASE: 'postgres' },
+    'database = "postgres" (KONG_DATABASE): not available yet; possible now: off, sqlite',
+  ],
+  'a number out of range': [
+    { KONG_LUA_MAX_REQ_HEADERS: '2000' },
+    'lua_max_req_headers = "2000" (KONG_LUA_MAX_REQ_HEADERS): value should be between 1 and 1000',
+  ],
+  'a switch that is neither on nor off': [
+    { KONG_REAL_IP_RECURSIVE: 'yes' },
+    'real_ip_recursive = "yes" (KONG_REAL_IP_RECURSIVE): expected on or off',
+  ],
+  'a size without meaning, by the name it was given': [
+    { KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE: '4y' },
+    'nginx_http_client_max_body_size = "4y" (KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE): expected a size such as 8k, 10m, 1g or a number of bytes',
+  ],
+  'a time without meaning': [
+    { GIBBON_DRAIN_TIMEOUT: '5 weeks' },
+    'drain_timeout = "5 weeks" (GIBBON_DRAIN_TIMEOUT): expected a time such as 500ms, 30s, 1m or a number of seconds',
+  ],
+  'a range of addresses that is none': [
+    { KONG_TRUSTED_IPS: '10.0.0.0/8,1.2.3.4/33' },
+    'trusted_ips = "10.0.0.0/8,1.2.3.4/33" (KONG_TRUSTED_IPS): expected IP addresses, CIDR ranges or unix:',
+  ],
+  'a header that is not known': [
+    { KONG_HEADERS: 'X-Mine' },
+    'headers = "X-Mine" (KONG_HEADERS): no header is called x-mine; known: off, server_tokens, latency_tokens, via, server, x-kong-proxy-latency, x-kong-response-latency, x-kong-admin-latency, x-kong-upstream-latency, x-kong-upstream-status, x-kong-request-id',
+  ],
+  'a port map that is none': [
+    { KONG_PORT_MAPS: '80:8000, 443' },
+    'port_maps = "80:8000, 443" (KONG_PORT_MAPS): expected outside:listening pairs such as 80:8000, not 443',
+  ],
+  'a certificate without its key': [
+    { KONG_SSL_CERT: '/x.crt' },
+    'ssl_cert names 1 certificates, ssl_cert_key 0 keys: each needs the other',
+  ],
+  'a PROXY protocol that nobody would read': [
+    { KONG_PROXY_LISTEN: '0.0.0.0:8000 proxy_protocol' },
+    'proxy_listen = "0.0.0.0:8000 proxy_protocol": proxy_protocol is not available yet',
+  ],
+}
+
+for (const [name, [env, error]] of Object.entries(wrong)) {
+  test(`the start stops at ${name}, and says what is allowed`, () => {
+    assert.deepEqual(errorsOf(fromEnvironment(env)), [error])
+  })
+}
+
+test('the start stops at a listener with a mistake and names the mistake', () => {
+  assert.match(errorsOf(fromEnvironment({ KONG_PROXY_LISTEN: '8000' }))[0]!, /; 8000 is no address with a port$/)
+  assert.match(errorsOf(fromEnvironment({ KONG_PROXY_LISTEN: '0.0.0.0:80 sll' }))[0]!, /; sll is no known flag$/)
+  assert.match(
+    errorsOf(fromEnvironment({ KONG_PROXY_LISTEN: '0.0.0.0:70000' }))[0]!,
+    /; 0\.0\.0\.0:70000 is no address/,
+  )
+})
+
+test('every mistake is told, not only the first', () => {
+  assert.equal(
+    errorsOf(fromEnvironment({ KONG_DATABASE: 'x', KONG_LOG_LEVEL: 'loud', KONG_ROLE: 'data_plane' })).length,
+    3,
+  )
+})
+
+test('an unknown variable warns, and one that Kubernetes makes for a service called kong does not', () => {
+  const { notes } = good(
+    fromEnvironment({
+      KONG_LOG_LEVLE: 'x',
+      KONG_DRAIN_TIMEOUT: '1',
+      KONG_PROXY_SERVICE_HOST: '10.0.0.1',
+      KONG_PORT_8000_TCP_ADDR: '10.0.0.1',
+    }),
+  )
+  assert.deepEqual(notes, [
+    'KONG_LOG_LEVLE is ignored: no setting is called log_levle (did you mean log_level?)',
+    'KONG_DRAIN_TIMEOUT is ignored: the variable is called GIBBON_DRAIN_TIMEOUT',
+  ])
+})
+
+test('what has no meaning here is accepted with a line, unless it says what is so anyway', () => {
+  const { notes } = good(
+    fromEnvironment({ KONG_NGINX_HTTP_GZIP: 'on', KONG_LUA_PACKAGE_PATH: './?.lua', KONG_ADMIN_GUI_LISTEN: 'off' }),
+  )
+  assert.deepEqual(notes, [
+    'nginx_http_gzip (KONG_NGINX_HTTP_GZIP) does nothing here: there is no nginx here',
+    'lua_package_path (KONG_LUA_PACKAGE_PATH) does nothing here: there is no Lua here',
+  ])
+})
+
+test('a variable with nothing in it counts as not given', () => {
+  assert.equal(good(fromEnvironment({ KONG_LOG_LEVEL: '', KONG_PROXY_LISTEN: '' })).settings.log_level, 'notice')
+})
+
+test('every setting of Kong 3.10 is known and takes Kong’s default', () => {
+  const kongs = fileURLToPath(new URL('testdata/kong.conf', import.meta.url))
+  // Kong's own default is PostgreSQL, which is the one value that is refused.
+  const { settings, notes } = good(loadSettings({ file: kongs, env: { KONG_DATABASE: 'off' } }))
+  assert.equal(settings.prefix, '/usr/local/kong')
+  assert.equal(settings.proxy_access_log, '/usr/local/kong/logs/access.log')
+  assert.ok(notes.some((note) => note.startsWith('lmdb_map_size ')))
+})
+
+test('Kong’s nginx directives with a meaning here set what they mean', () => {
+  const { settings } = good(
+    fromEnvironment({
+      KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE: '2m',
+      KONG_NGINX_HTTP_KEEPALIVE_TIMEOUT: '1m30s',
+      KONG_NGINX_MAIN_WORKER_PROCESSES: '3',
+      KONG_NGINX_PROXY_REAL_IP_HEADER: 'X-Other',
+      KONG_REAL_IP_HEADER: 'X-Own-Name-Wins',
+    }),
+  )
+  assert.equal(settings.client_max_body_size, 2 * 2 ** 20)
+  assert.equal(settings.keepalive_timeout, 90_000)
+  assert.equal(settings.nginx_worker_processes, 3)
+  assert.equal(settings.real_ip_header, 'X-Own-Name-Wins')
+})
+
+test('a listener may be IPv6, a name, or left to the system, with any of Kong’s flags', () => {
+  const listen = '[::1]:8443 ssl ipv6only=on so_keepalive=30m::10, localhost:0 deferred bind'
+  const [first, second] = good(fromEnvironment({ KONG_PROXY_LISTEN: listen })).settings.proxy_listen
+  assert.deepEqual(
+    [first!.ip, first!.port, first!.ssl, first!.ipv6only, first!.so_keepalive],
+    ['[::1]', 8443, true, true, '30m::10'],
+  )
+  assert.deepEqual(
+    [second!.ip, second!.port, second!.deferred, second!.bind, second!.backlog],
+    ['localhost', 0, true, true, undefined],
+  )
+  assert.deepEqual(good(fromEnvironment({ KONG_PROXY_LISTEN: 'off' })).settings.proxy_listen, [])
+})
+
+test('what is secret is neither in an error nor among the settings that are shown', () => {
+  const { settings } = good(fromEnvironment({ KONG_DECLARATIVE_CONFIG_STRING: 'secret: s3cr3t' }))
+  assert.equal(settings.declarative_config_string, 'secret: s3cr3t')
+  assert.doesNotMatch(JSON.stringify(maskedSettings(settings)), /s3cr3t/)
+})
+
+test('settings can be handed to another thread', () => {
+  const settings: Settings = settingsOf({ log_level: 'debug' })
+  assert.deepEqual(structuredClone(settings), settings)
+  assert.equal(settings.log_level, 'debug')
+})
