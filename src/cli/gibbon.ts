@@ -15,7 +15,10 @@ const { main } = await import('./commands.ts')
 process.exitCode = await main(process.argv.slice(2), process)
 
 // Not the default place in /tmp: compiled code is trusted, and whoever may write to a shared folder could plant it there.
+// A variable rather than an argument, because threads take it from there.
 function cacheCompiledCode(env: NodeJS.ProcessEnv): void {
   const folder = env['CACHE_DIRECTORY'] ?? env['XDG_CACHE_HOME'] ?? (homedir() && join(homedir(), '.cache'))
-  if (folder) enableCompileCache(join(folder, 'gibbon'))
+  if (!folder) return
+  env['NODE_COMPILE_CACHE'] ??= join(folder, 'gibbon')
+  enableCompileCache()
 }
