@@ -7,6 +7,7 @@ import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
 import { configureTokenMemory } from './plugins/jwt/tokens.ts'
+import { formOf } from './proxy/answers.ts'
 import { createDeadlines } from './proxy/deadlines.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
 import { listen, type Listener } from './proxy/listener.ts'
@@ -169,7 +170,10 @@ function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities
       sendMs: settings.send_timeout,
     },
     maxBodyBytes: settings.client_max_body_size,
+    bodyBufferBytes: settings.client_body_buffer_size,
     maxConnections: settings.max_connections,
+    maxRequestsPerConnection: settings.keepalive_requests,
+    errorForm: formOf[settings.error_default_type] ?? 'plain',
     portMap: new Map(settings.port_maps.map(({ outside, listening }) => [listening, outside])),
     isTrusted: addressSet(settings.trusted_ips),
     realIpHeader: settings.real_ip_header.toLowerCase(),

@@ -49,9 +49,11 @@ export const errors = {
   versionNotSupported: error(505, 'HTTP version not supported', 'plain'),
 } as const satisfies Record<string, GatewayError>
 
-type Form = 'json' | 'html' | 'xml' | 'plain' | 'grpc'
+/** What an error can look like. */
+export type Form = 'json' | 'html' | 'xml' | 'plain' | 'grpc'
 
-const formOf: Readonly<Record<string, Form>> = {
+/** The form of a media type in `Accept` or in the setting `error_default_type`. */
+export const formOf: Readonly<Record<string, Form>> = {
   'application/json': 'json',
   'text/json': 'json',
   'text/html': 'html',
@@ -75,15 +77,20 @@ const grpcStatus: Readonly<Record<number, number>> = {
 }
 
 /** Puts a gateway error into the form that the request's `Accept` header asks for. */
-export function errorAnswer(problem: GatewayError, accept: string | undefined, requestId: string): Answer {
+export function errorAnswer(
+  problem: GatewayError,
+  accept: string | undefined,
+  requestId: string,
+  plainForm: Form = 'plain',
+): Answer {
   if (problem.page !== undefined) return pageAnswer(problem.status, problem.page, htmlUtf8)
-  const form = chooseForm(accept, problem.fallback)
+  const form = chooseForm(accept, problem.fallback === 'plain' ? plainForm : problem.fallback)
   const { type, body, extra } = forms[form](problem, requestId)
   return { status: problem.status, headers: [['Content-Type', type], ...extra, ...(problem.headers ?? [])], body }
 }
 
 /** The form with the highest quality among those in `Accept` that we have; the first of equals. RFC 9110 12.5.1. */
-function chooseForm(accept: string | undefined, fallback: 'json' | 'plain'): Form {
+function chooseForm(accept: string | undefined, fallback: Form): Form {
   if (accept === undefined) return fallback
   let best: Form = 'json'
   let bestQuality = 0

@@ -185,6 +185,6 @@ export class Exchange implements RoutingRequest {
   /** Ends the road with an error of the gateway's own. */
   refuse(problem: GatewayError): void {
     this.source = 'error'
-    respond(this, errorAnswer(problem, firstById(this.head, accept), this.id))
+    respond(this, errorAnswer(problem, firstById(this.head, accept), this.id, this.runtime.errorForm))
   }
 }

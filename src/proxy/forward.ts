@@ -12,9 +12,6 @@ import { requestText, upstreamName } from './request-text.ts'
 import { beginUpstreamResponse, breakOff, endBody, sendPiece } from './respond.ts'
 import type { Step } from './step.ts'
 
-/** Bytes of a request's body that are waited for before the upstream is asked, so that it need not wait for a slow client. */
-const bufferedBytes = 64 * 1024
-
 const upgrade = idOf('upgrade')
 
 /** Sends the request on; the answer, if not that of an error found at once, comes by `respond.ts`. */
@@ -26,7 +23,10 @@ export function forward(exchange: Exchange): Step {
   const forwarding = new Forwarding(exchange, plan, plan.service)
   const { body } = exchange.downstream
   if (body.complete) forwarding.begin()
-  else body.whenReady(plan.route.request_buffering || body.length < 0 ? bufferedBytes : -1, () => forwarding.begin())
+  else
+    body.whenReady(plan.route.request_buffering || body.length < 0 ? exchange.runtime.bodyBufferBytes : -1, () =>
+      forwarding.begin(),
+    )
   return undefined
 }
 

@@ -1,6 +1,7 @@
 /** What all connections of a worker share: the configuration in force, the limits, and where to tell what happened. */
 import type { AccessEntry, Log } from '../observe/log.ts'
 import type { Entities } from '../pdk/entities.ts'
+import type { Form } from './answers.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
 import type { Compiled } from './plan.ts'
@@ -46,7 +47,13 @@ export interface Runtime {
   readonly timeouts: Timeouts
   /** Bytes of a request's body; 0 for no limit. */
   readonly maxBodyBytes: number
+  /** Bytes of a request's body that are waited for before the upstream is asked. */
+  readonly bodyBufferBytes: number
   readonly maxConnections: number
+  /** Requests that a client's connection carries before it is closed. */
+  readonly maxRequestsPerConnection: number
+  /** The form of errors for clients without an Accept header, where Kong's own default would be plain text. */
+  readonly errorForm: Form
   /** The port that clients believe to speak to, by the port that the gateway listens on. */
   readonly portMap: ReadonlyMap<number, number>
   /** Whether an address may tell in headers who the client is. */

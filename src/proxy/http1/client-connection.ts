@@ -53,6 +53,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   #paused = false
   #clientDone = false
   #keepAlive = true
+  #requests = 0
   #exchange: Exchange | undefined
   // the request's body
   #body: BodyReader = noBody
@@ -165,6 +166,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.deadline = Infinity
     this.#runtime.stats.requests++
     this.#keepAlive = head.minor === 0 ? head.persistence === 'keep-alive' : head.persistence !== 'close'
+    if (++this.#requests >= this.#runtime.maxRequestsPerConnection) this.#keepAlive = false
     this.#beginBody(head)
     const exchange = (this.#exchange = new Exchange(this.#runtime, this, head))
     const limit = this.#runtime.maxBodyBytes
