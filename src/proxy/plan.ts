@@ -275,7 +275,7 @@ function chains(instances: readonly Instances[]): (route: string | undefined, se
   return (route, service) => {
     const calls = instances.flatMap((instance) => callOf(instance, route, service) ?? [])
     const key = calls
-      .map((call) => [call.name, numberOf(call.ready), ...(call.consumers ?? []).map(numberOf)].join(':'))
+      .map((call) => [call.name, call.before, numberOf(call.ready), ...(call.consumers ?? []).map(numberOf)].join(':'))
       .join()
     const chain = known.get(key) ?? chainOf(calls)
     known.set(key, chain)

@@ -91,7 +91,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
     this.#requestDone = false
     this.#head = undefined
     this.#interims = 0
-    this.deadline = Date.now() + (this.#connected ? carried.readTimeoutMs : carried.connectTimeoutMs)
+    this.deadline = this.#connected ? Infinity : Date.now() + carried.connectTimeoutMs
     this.#writer.text(head)
   }
 
@@ -118,8 +118,11 @@ export class UpstreamConnection implements SocketEvents, Timed {
     if (this.#head && this.#body.done) this.#complete()
   }
 
+  /** While the peer takes all that there is of the request, nobody waits for it: the client's own deadline holds. */
   #onProgress(): void {
-    if (this.#carried && this.#connected && this.#requestDone) this.deadline = Date.now() + this.#carried.readTimeoutMs
+    if (!this.#carried || !this.#connected) return
+    if (this.#requestDone) this.deadline = Date.now() + this.#carried.readTimeoutMs
+    else this.deadline = this.#socket.writableNeedDrain ? Date.now() + this.#carried.writeTimeoutMs : Infinity
   }
 
   /** Lets the socket be read again after `onReadDone` gave false. */
