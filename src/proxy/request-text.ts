@@ -7,7 +7,7 @@ import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
 import { drop, idOf, requestDrop } from './http1/fields.ts'
 import { firstById } from './http1/head.ts'
-import { allValues, keptLines, nominatedNames } from './http1/lines.ts'
+import { allValues, isFraming, keptLines, nominatedNames } from './http1/lines.ts'
 import type { RoutePlan, ServicePlan } from './plan.ts'
 import { forwardedPrefix, upstreamPath } from './router/path.ts'
 
@@ -47,7 +47,9 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
         ? identity.lines
         : identityLines(identity.headers, changes?.dropped)
   let added = ''
-  for (const { name, value } of changes?.added ?? []) added += `${name}: ${value}\r\n`
+  for (const { lower, name, value } of changes?.added ?? []) {
+    if (!isFraming(lower, value)) added += `${name}: ${value}\r\n`
+  }
   const host = changes?.added.some((line) => line.lower === 'host') ? '' : `Host: ${hostOf(exchange, plan, peer)}\r\n`
   return (
     `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n${host}` +

@@ -10,7 +10,7 @@ import type { Exchange } from './exchange.ts'
 import { httpDate } from './http-date.ts'
 import { idOf, responseDrop } from './http1/fields.ts'
 import { firstById } from './http1/head.ts'
-import { keptLines, nominatedNames, wireText } from './http1/lines.ts'
+import { isFieldName, isFraming, keptLines, nominatedNames, wireText } from './http1/lines.ts'
 import { runBodyFilters, runHeaderFilters, runLog } from './phases.ts'
 
 const via = idOf('via')
@@ -25,7 +25,7 @@ export function respond(exchange: Exchange, answer: Answer): void {
   runHeaderFilters(exchange)
   const { status, downstream } = exchange
   const body = answerBody(exchange, answer.body)
-  const length = isWithoutContent(status) ? undefined : body.length
+  const length = isWithoutContent(status) || status === 304 ? undefined : body.length
   const bodiless = length === undefined || exchange.head.method === 'HEAD'
   exchange.responseBegun = true
   const lines = answerLines(exchange, answer) + ownLines(exchange)
@@ -146,7 +146,8 @@ function answerLines(exchange: Exchange, answer: Answer): string {
   const changes = exchange.responseChanges
   let lines = ''
   for (const [name, value] of answer.headers) {
-    if (changes?.dropped.includes(name.toLowerCase())) continue
+    const lower = name.toLowerCase()
+    if (isFraming(lower, value) || !isFieldName(name) || changes?.dropped.includes(lower)) continue
     lines += `${name}: ${wireText(value)}\r\n`
   }
   return lines + addedLines(exchange)
@@ -162,7 +163,9 @@ function upstreamLines(exchange: Exchange): string {
 
 function addedLines(exchange: Exchange): string {
   let lines = ''
-  for (const { name, value } of exchange.responseChanges?.added ?? []) lines += `${name}: ${value}\r\n`
+  for (const { lower, name, value } of exchange.responseChanges?.added ?? []) {
+    if (!isFraming(lower, value)) lines += `${name}: ${value}\r\n`
+  }
   return lines
 }
 

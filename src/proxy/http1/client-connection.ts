@@ -33,7 +33,7 @@ const refusals: Readonly<Record<Refusal['status'], GatewayError>> = {
   505: errors.versionNotSupported,
 }
 
-type State = 'idle' | 'head' | 'exchange' | 'discarding' | 'closing' | 'closed'
+type State = 'idle' | 'head' | 'exchange' | 'discarding' | 'sending' | 'closing' | 'closed'
 
 export class ClientConnection implements SocketEvents, Downstream, RequestBody, Timed {
   readonly scheme: 'http' | 'https'
@@ -107,7 +107,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.#consuming = true
     while (at < end) {
       if (this.#state === 'idle' || this.#state === 'head') at = this.#readHead(bytes, at, end)
-      else if (this.#state !== 'exchange' && this.#state !== 'discarding') break
+      else if (this.#state === 'closing' || this.#state === 'closed') break
       else if (!this.#body.done && !this.#body.failed) at = this.#readBody(bytes, at, end)
       else {
         this.#keep(bytes, at, end)
@@ -119,7 +119,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   #keep(bytes: Buffer, at: number, end: number): void {
     this.#kept = Buffer.from(bytes.subarray(at, end))
-    if (this.#state === 'exchange' && this.#kept.length > maxKeptBytes) this.#pause()
+    if (this.#state !== 'head' && this.#kept.length > maxKeptBytes) this.#pause()
   }
 
   #readHead(bytes: Buffer, at: number, end: number): number {
@@ -246,8 +246,10 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     }
     this.#dropBody()
     exchange.cancel?.()
-    if (exchange.responseBegun) this.abort()
-    else exchange.refuse(problem)
+    if (exchange.responseBegun) {
+      this.abort()
+      finish(exchange)
+    } else exchange.refuse(problem)
   }
 
   #callReady(): void {
@@ -307,6 +309,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
+    if (this.#state === 'exchange' && !this.#body.done) this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
     this.#socket.resume()
   }
 
@@ -327,7 +330,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   begin(head: OutgoingHead): void {
     const minor = this.#exchange?.head.minor ?? 1
-    if (this.#runtime.draining || this.#clientDone || !this.#isBodyHarmless()) this.#keepAlive = false
+    const isLast = this.#clientDone && this.#kept === undefined && !this.#consuming
+    if (this.#runtime.draining || isLast || !this.#isBodyHarmless()) this.#keepAlive = false
     this.#bodiless = head.bodiless
     this.#chunked = false
     let framing = ''
@@ -412,18 +416,25 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   /** The connection is free for the next request, which may have been read already. */
   #next(): void {
-    if (this.#clientDone && this.#kept === undefined) {
+    if (!this.#keepAlive || (this.#clientDone && this.#kept === undefined && !this.#consuming)) {
       this.#close()
       return
     }
-    this.#state = 'idle'
     this.#body = noBody
+    if (this.#socket.writableNeedDrain) {
+      // A client that asks without reading the answers must not make them pile up.
+      this.#state = 'sending'
+      this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+      return
+    }
+    this.#state = 'idle'
     this.deadline = Date.now() + this.#runtime.timeouts.keepAliveMs
     this.resume()
     const kept = this.#kept
     if (kept === undefined || this.#consuming) return
     this.#kept = undefined
     this.#consume(kept, 0, kept.length)
+    if (this.#clientDone && (this.#state === 'idle' || this.#state === 'head')) this.#close()
   }
 
   /** Ends the connection so that everything written still arrives. */
@@ -431,8 +442,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#state = 'closing'
     this.#kept = undefined
-    this.deadline = Date.now() + lingerMs
-    this.#socket.end()
+    this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+    this.#socket.end(() => (this.deadline = Date.now() + lingerMs))
     this.#paused = true
     this.resume()
   }
@@ -451,6 +462,9 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       case 'idle':
         this.#close()
         return
+      case 'sending':
+        this.#leave()
+        return
       case 'discarding':
       case 'closing':
         this.#socket.destroy()
@@ -462,13 +476,14 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   onEnd(): void {
     this.#clientDone = true
-    if (this.#state === 'exchange' && !this.#body.done) this.#bodyFailed(errors.badRequest)
-    else if (this.#state === 'exchange') this.#keepAlive = false
-    else if (this.#state === 'closing') this.#socket.destroySoon()
+    if (this.#state === 'exchange' || this.#state === 'sending') {
+      if (!this.#body.done) this.#bodyFailed(errors.badRequest)
+    } else if (this.#state === 'closing') this.#socket.destroySoon()
     else this.#close()
   }
 
   onDrain(): void {
+    if (this.#state === 'sending') this.#next()
     if (this.#state !== 'exchange') return
     this.deadline = this.#body.done ? Infinity : Date.now() + this.#runtime.timeouts.bodyMs
     this.#exchange?.onDrain?.()

@@ -95,3 +95,12 @@ export function isFieldName(text: string): boolean {
   }
   return true
 }
+
+/**
+ * Whether a line says where the message or its connection ends: that the connection alone may say, since a second word on it splits
+ * messages (RFC 9112 6). Nominating `Upgrade`, as a 426 does, says neither.
+ */
+export function isFraming(lowerName: string, value: string): boolean {
+  if (lowerName === 'connection') return value !== 'Upgrade'
+  return lowerName === 'content-length' || lowerName === 'transfer-encoding'
+}

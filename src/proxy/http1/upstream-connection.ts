@@ -120,7 +120,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
 
   /** While the peer takes all that there is of the request, nobody waits for it: the client's own deadline holds. */
   #onProgress(): void {
-    if (!this.#carried || !this.#connected) return
+    if (!this.#carried || !this.#connected || this.#paused) return
     if (this.#requestDone) this.deadline = Date.now() + this.#carried.readTimeoutMs
     else this.deadline = this.#socket.writableNeedDrain ? Date.now() + this.#carried.writeTimeoutMs : Infinity
   }
@@ -162,7 +162,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
 
   #read(bytes: Buffer, at: number, end: number): void {
     const carried = this.#carried as Carried
-    this.deadline = Date.now() + carried.readTimeoutMs
+    if (this.#requestDone) this.deadline = Date.now() + carried.readTimeoutMs
     while (this.#head === undefined && at < end) {
       at = this.#readHead(carried, bytes, at, end)
       if (this.#carried !== carried) return
