@@ -1,5 +1,4 @@
 /** A proxy worker's thread: its own reader of the store, its own snapshot, its own listeners. Wires the proxy, as `main.ts` the rest. */
-import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { kinds } from './config/kinds.ts'
 import type { Settings } from './config/settings.ts'
@@ -7,14 +6,11 @@ import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
 import { configureTokenMemory } from './plugins/jwt/tokens.ts'
-import { formOf } from './proxy/answers.ts'
-import { createDeadlines } from './proxy/deadlines.ts'
+import { createRuntime } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
 import { listen, type Listener } from './proxy/listener.ts'
 import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
-import { createPools } from './proxy/pools.ts'
-import { addressSet } from './proxy/real-ip.ts'
-import type { Runtime, SentHeaders, Stats } from './proxy/runtime.ts'
+import type { Runtime, Stats } from './proxy/runtime.ts'
 import { indexesOf } from './store/kinds.ts'
 import { localEntities, type LocalEntities } from './store/local.ts'
 import { openReader } from './store/sqlite/reader.ts'
@@ -134,74 +130,15 @@ function byPrefix(vaults: Snapshot['vaults']): ReadonlyMap<string, NamedVault> {
 }
 
 function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities): Runtime {
-  const deadlines = createDeadlines()
-  const upstreamHeadLimits = {
-    headBytes: settings.response_head_bytes,
-    lineBytes: settings.response_head_bytes,
-    headers: 1000,
-  }
   const line = accessFile && accessLineMaker(settings.log_format, accessFile)
-  return {
+  return createRuntime(settings, {
     config,
     entities,
-    deadlines,
-    pools: createPools({
-      size: settings.upstream_keepalive_pool_size,
-      maxRequests: settings.upstream_keepalive_max_requests,
-      idleMs: settings.upstream_keepalive_idle_timeout || Infinity,
-      headLimits: upstreamHeadLimits,
-      deadlines,
-      ca: trustedCertificates(settings),
-    }),
     log: createLog(errorFile, { level: settings.log_level, format: settings.log_format }),
     accessLog: accessFile && line ? (entry) => accessFile.write(line(entry)) : undefined,
     product: `gibbon/${version}`,
-    headers: sentHeaders(settings),
-    headLimits: {
-      headBytes: settings.request_head_bytes,
-      lineBytes: settings.request_line_bytes,
-      headers: settings.lua_max_req_headers,
-    },
-    upstreamHeadLimits,
-    timeouts: {
-      headMs: settings.client_header_timeout,
-      bodyMs: settings.client_body_timeout,
-      keepAliveMs: settings.keepalive_timeout,
-      sendMs: settings.send_timeout,
-    },
-    maxBodyBytes: settings.client_max_body_size,
-    bodyBufferBytes: settings.client_body_buffer_size,
-    maxConnections: settings.max_connections,
-    maxRequestsPerConnection: settings.keepalive_requests,
-    errorForm: formOf[settings.error_default_type] ?? 'plain',
-    portMap: new Map(settings.port_maps.map(({ outside, listening }) => [listening, outside])),
-    isTrusted: addressSet(settings.trusted_ips),
-    realIpHeader: settings.real_ip_header.toLowerCase(),
-    realIpRecursive: settings.real_ip_recursive,
     stats: sharedStats(),
-    draining: false,
-  }
-}
-
-function sentHeaders(settings: Settings): SentHeaders {
-  const sent = new Set<string>(settings.headers)
-  const upstream = new Set<string>(settings.headers_upstream)
-  return {
-    server: sent.has('server'),
-    via: sent.has('via'),
-    proxyLatency: sent.has('x-kong-proxy-latency'),
-    upstreamLatency: sent.has('x-kong-upstream-latency'),
-    responseLatency: sent.has('x-kong-response-latency'),
-    upstreamStatus: sent.has('x-kong-upstream-status'),
-    requestId: sent.has('x-kong-request-id'),
-    upstreamRequestId: upstream.has('x-kong-request-id'),
-  }
-}
-
-/** Certificates from files, for upstreams that are to be verified; undefined where Node's own are enough. */
-function trustedCertificates({ lua_ssl_trusted_certificate: files }: Settings): string | undefined {
-  const own = files.filter((file) => file !== 'system')
-  return own.length === 0 ? undefined : own.map((file) => readFileSync(file, 'utf8')).join('\n')
+  })
 }
 
 /** Counts that the main thread reads without asking. */
