@@ -76,6 +76,9 @@ export const invalidOption = (option: string, why: string): Answer => ({
 export const unsupported = (what: string): Answer =>
   coded(405, 12, 'operation unsupported', `${what} when not using a database`)
 
+/** A removal of what others still name. */
+export const referencedByOthers = (text: string): Answer => coded(400, 19, 'referenced by others', text)
+
 /** References by name that name nobody: `errors` holds the texts by foreign field and the name's field. */
 export function unresolved(errors: Readonly<Record<string, Readonly<Record<string, string>>>>): Answer {
   const texts = Object.entries(errors).flatMap(([foreign, tree]) =>

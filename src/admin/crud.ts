@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { checkInsert, checkUpdate, checkUpsert } from '../schema/check.ts'
 import type { Schema } from '../schema/field.ts'
-import type { Operation, Stored, StoreError } from '../store/store.ts'
+import type { Operation, Page, PageRequest, Stored, StoreError } from '../store/store.ts'
 import {
   absent,
   created,
@@ -15,6 +15,7 @@ import {
   unsupported,
   type Answer,
 } from './answers.ts'
+import { beforeRemoval, besideWrite, type Beside } from './customs.ts'
 import { find, foreignFields, isUuid, nameOf, referenceId, resolveNames, type Foreign, type Named } from './entities.ts'
 import { inferForm } from './form.ts'
 import { encodeOffset, pageArguments } from './query.ts'
@@ -147,17 +148,33 @@ export function linked(
 export function list(context: Context, schema: Schema, request: AdminRequest, link?: Link, nested?: string): Answer {
   const page = pageArguments(request.query, isUuid)
   if ('refusal' in page) return refusedPage(context, page.refusal)
-  const { entities, offset } = context.store.reader.page(schema.name, { ...page.request, ...(link && { link }) })
+  const { entities, offset } = pageOf(context, schema, page.request, link)
   if (offset === undefined) return ok({ data: entities, next: null })
   const encoded = encodeOffset(offset)
   const next = `${nested ?? collectionPath(schema)}?offset=${encoded}${nested === undefined ? pageQuery(request.query) : ''}`
   return ok({ data: entities, offset: encoded, next })
 }
 
-/** Without a database Kong takes any offset, and finds nothing behind those that it does not know. */
+/**
+ * Nested collections take no notice of tags, as in Kong. Without a database Kong cuts the pages first and then leaves out
+ * what does not have the tags, so that clients see pages with fewer entities than they asked for, and `next` behind them.
+ */
+function pageOf({ store, writable }: Context, { name }: Schema, { tags, ...request }: PageRequest, link?: Link): Page {
+  if (link) return store.reader.page(name, { ...request, link })
+  if (writable || !tags) return store.reader.page(name, { ...request, ...(tags && { tags }) })
+  const page = store.reader.page(name, request)
+  return { ...page, entities: page.entities.filter((entity) => hasTags(entity['tags'], tags)) }
+}
+
+function hasTags(borne: unknown, { names, match }: NonNullable<PageRequest['tags']>): boolean {
+  if (!Array.isArray(borne)) return false
+  return match === 'all' ? names.every((name) => borne.includes(name)) : names.some((name) => borne.includes(name))
+}
+
+/** Without a database Kong takes any offset that is base64, and finds nothing behind those that it does not know. */
 export function refusedPage({ writable }: Context, refusal: Answer): Answer {
-  const { code } = refusal.body as { code?: number }
-  return code === 7 && !writable ? ok({ data: [], next: null }) : refusal
+  const { code, message: text } = refusal.body as { code?: number; message?: string }
+  return code === 7 && !writable && !text?.endsWith('base64 encoding') ? ok({ data: [], next: null }) : refusal
 }
 
 /** The arguments that a top-level `next` repeats, in Kong's order. */
@@ -178,16 +195,25 @@ export function read(context: Context, schema: Schema, name: Named, link?: Link)
 export async function insert(context: Context, schema: Schema, request: AdminRequest, link?: Link): Promise<Answer> {
   const input = inputOf(context, schema, request, undefined, link)
   if ('refusal' in input) return input.refusal
+  const beside = besideWrite(context, schema.name, input.input)
+  if ('refusal' in beside) return beside.refusal
   const checked = checkInsert(schema, input.input)
   if (!checked.ok) return schemaViolation(checked.errors)
   if (!context.writable) return unsupported(`cannot create '${schema.name}' entities`)
   const entity = checked.value as Stored
-  const written = await context.store.write([{ do: 'insert', kind: schema.name, entity }])
-  return written.ok ? created(entity) : storeRefusal(written.error)
+  const { operations, shown } = beside(entity)
+  const written = await context.store.write([{ do: 'insert', kind: schema.name, entity }, ...operations])
+  return written.ok ? created(shown) : storeRefusal(written.error)
 }
 
 /** PUT: replaces the entity of this name or creates it; the name in the path wins over the body's. */
-function upsert(context: Context, schema: Schema, request: AdminRequest, name: Named, link?: Link): Promise<Answer> {
+export function upsert(
+  context: Context,
+  schema: Schema,
+  request: AdminRequest,
+  name: Named,
+  link?: Link,
+): Promise<Answer> {
   return retrying(
     context,
     async () => {
@@ -199,13 +225,16 @@ function upsert(context: Context, schema: Schema, request: AdminRequest, name: N
       )
       const input = inputOf(context, schema, request, existing, link)
       if ('refusal' in input) return input
+      const beside = besideWrite(context, schema.name, input.input, existing?.id)
+      if ('refusal' in beside) return beside
       const id = existing?.id ?? (name.field === 'id' ? name.value : randomUUID())
       const fixed = { ...(name.field !== 'id' && { [name.field]: name.value }), id }
       const checked = checkUpsert(schema, fixed, keepCreation(existing, input.input))
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
       if (!context.writable)
         return { refusal: unsupported(`cannot create or update '${schema.name}' entities${byField(name)}`) }
-      return { entity: checked.value as Stored, operation: 'upsert', claims: name }
+      const entity = checked.value as Stored
+      return { entity, ...beside(entity), operation: 'upsert', claims: name }
     },
     schema,
   )
@@ -229,10 +258,13 @@ export function patch(
       if (!existing) return { refusal: link || schema.name === 'plugins' ? notFound : absent(name.field, name.value) }
       const input = inputOf(context, schema, request, existing)
       if ('refusal' in input) return input
+      const beside = besideWrite(context, schema.name, input.input, existing.id)
+      if ('refusal' in beside) return beside
       const checked = checkUpdate(schema, existing, { ...input.input, id: existing.id })
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
       if (!context.writable) return { refusal: unsupported(`cannot update '${schema.name}' entities${byField(name)}`) }
-      return { entity: checked.value as Stored, operation: 'update', expected: existing }
+      const entity = checked.value as Stored
+      return { entity, ...beside(entity), operation: 'update', expected: existing }
     },
     schema,
   )
@@ -241,9 +273,12 @@ export function patch(
 /** DELETE: at the top level what is not there counts as deleted; below a parent it is a 404. */
 export async function remove(context: Context, schema: Schema, name: Named, link?: Link): Promise<Answer> {
   const found = find(context, schema, name, link)
-  if (!found) return link ? notFound : noContent
+  if (!found && (link || name.field !== 'id')) return link ? notFound : noContent
+  const before = beforeRemoval(context, schema.name, found?.id ?? name.value)
+  if ('refusal' in before) return before.refusal
+  if (!found) return noContent
   if (!context.writable) return unsupported(`cannot remove '${schema.name}' entities${byField(name, schema)}`)
-  const written = await context.store.write([{ do: 'delete', kind: schema.name, id: found.id }])
+  const written = await context.store.write([...before.operations, { do: 'delete', kind: schema.name, id: found.id }])
   if (written.ok) return noContent
   if (written.error.code === 'absent') return link ? notFound : noContent
   return storeRefusal(written.error)
@@ -288,17 +323,17 @@ async function insertParent(
 
 type Attempt =
   | { readonly refusal: Answer }
-  | { readonly entity: Stored; readonly operation: 'update'; readonly expected: Stored }
+  | (Beside & { readonly entity: Stored; readonly operation: 'update'; readonly expected: Stored })
   /** `claims`: the unique name that the entity is written under, which another writer may take first. */
-  | { readonly entity: Stored; readonly operation: 'upsert'; readonly claims: Named }
+  | (Beside & { readonly entity: Stored; readonly operation: 'upsert'; readonly claims: Named })
 
 /** Reads, decides and writes, and begins again where another writer came between. */
 async function retrying({ store }: Context, attempt: () => Promise<Attempt>, schema: Schema): Promise<Answer> {
   for (let triesLeft = MAX_TRIES; ; triesLeft--) {
     const change = await attempt()
     if ('refusal' in change) return change.refusal
-    const written = await store.write([operationOf(schema.name, change)])
-    if (written.ok) return ok(change.entity)
+    const written = await store.write([operationOf(schema.name, change), ...change.operations])
+    if (written.ok) return ok(change.shown)
     if (triesLeft <= 1 || !isOvertaken(written.error, change)) return storeRefusal(written.error)
     store.reader.renew()
   }

@@ -1,5 +1,6 @@
 import { ok } from './answers.ts'
 import { crudEndpoints } from './crud.ts'
+import { certificateEndpoints } from './routes/certificates.ts'
 import { configEndpoints } from './routes/config.ts'
 import { consumerEndpoints } from './routes/consumers.ts'
 import { nodeEndpoints, type NodeOptions } from './routes/node.ts'
@@ -17,6 +18,7 @@ export function allEndpoints(context: Context, options: NodeOptions): Endpoint[]
     ...nodeEndpoints(context, options),
     ...schemaEndpoints(context),
     ...tagEndpoints(context),
+    ...certificateEndpoints(context),
     ...consumerEndpoints(context),
     ...upstreamEndpoints(context, options.node),
     ...configEndpoints(context),

@@ -41,7 +41,7 @@ function sizeOf(query: URLSearchParams): number | Answer {
 function offsetOf(query: URLSearchParams, isOffset: (text: string) => boolean): string | Answer | undefined {
   const text = query.get('offset')
   if (text === null) return undefined
-  if (!/^[A-Za-z0-9_-]*={0,2}$/.test(text) || text.replaceAll('=', '').length % 4 === 1) {
+  if (!/^[A-Za-z0-9_+/-]*={0,2}$/.test(text) || text.replaceAll('=', '').length % 4 === 1) {
     return invalidOffset(text, 'bad base64 encoding')
   }
   const [offset, ...rest] = parsedOffset(text)

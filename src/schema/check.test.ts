@@ -240,7 +240,7 @@ test("a PATCH of a plugin's name checks the old config by the new schema", () =>
   )
   assert.equal(
     messageOf(checked),
-    '7 schema violations (config.cookie_names: unknown field; config.header_names: unknown field; config.key_claim_name: unknown field; config.maximum_expiration: unknown field; config.run_on_preflight: unknown field; config.secret_is_base64: unknown field; config.uri_param_names: unknown field)',
+    '9 schema violations (config.anonymous: unknown field; config.claims_to_verify: unknown field; config.cookie_names: unknown field; config.header_names: unknown field; config.key_claim_name: unknown field; config.maximum_expiration: unknown field; config.run_on_preflight: unknown field; config.secret_is_base64: unknown field; config.uri_param_names: unknown field)',
   )
 })
 

@@ -88,12 +88,12 @@ function update(schema: Schema, existing: Table, sent: Table, context: CheckCont
   const errors: ErrorTree = {}
   const changes = fill(schema, sent, 'update', context, errors)
   if (!isEmpty(errors)) return { ok: false, errors }
-  const merged = merge(schema, withoutNulls(schema, existing), changes)
+  const merged = merge(schema, existing, changes)
   const wrong = {
     ...immutable(schema, existing, changes),
     ...validate(schema, merged, { context, full: false, updating: true }),
   }
-  return isEmpty(wrong) ? accepted(schema, withNulls(schema, existing, merged), context) : { ok: false, errors: wrong }
+  return isEmpty(wrong) ? accepted(schema, merged, context) : { ok: false, errors: wrong }
 }
 
 function immutable(schema: Schema, existing: Table, changes: Table): ErrorTree {
@@ -108,37 +108,6 @@ function immutable(schema: Schema, existing: Table, changes: Table): ErrorTree {
 }
 
 const recordsOf = (shape: Shape, value: Table): ReadonlyMap<string, Field> => fieldsOf(shape, subschemaOf(shape, value))
-
-/** Kong's checks of an update look at fields that have a value. */
-function withoutNulls(shape: Shape, value: Table): Table {
-  const fields = recordsOf(shape, value)
-  const entries = Object.entries(value).filter(([, member]) => member !== null)
-  return Object.fromEntries(
-    entries.map(([name, member]) => {
-      const field = fields.get(name)
-      return [
-        name,
-        field?.type === 'record' && !field.abstract && isObject(member)
-          ? withoutNulls(recordOf(field), member)
-          : member,
-      ]
-    }),
-  )
-}
-
-/** Puts back the nulls of fields that the update left alone, lest defaults come in their place. */
-function withNulls(shape: Shape, existing: Table, value: Table): Table {
-  const out = { ...value }
-  for (const [name, field] of recordsOf(shape, value)) {
-    const before = own(existing, name)
-    const after = own(value, name)
-    if (before === null && after === undefined) define(out, name, null)
-    else if (field.type === 'record' && !field.abstract && isObject(before) && isObject(after)) {
-      define(out, name, withNulls(recordOf(field), before, after))
-    }
-  }
-  return out
-}
 
 /** The kind is that of the entity as it stands: a plugin's config merges by the old plugin's fields. */
 function merge(shape: Shape, existing: Table, changes: Table): Table {
@@ -165,9 +134,14 @@ function accepted(schema: Schema, checked: Table, context: CheckContext): Checke
   const out: Table = {}
   for (const [name, field] of recordsOf(schema, value)) {
     const member = own(value, name)
-    define(out, name, field.type === 'foreign' && isObject(member) ? keyOf(field, member) : (member ?? null))
+    define(out, name, kept(field, member))
   }
   return { ok: true, value: out }
+}
+
+function kept(field: Field, value: unknown): unknown {
+  if (value === undefined || field.transient) return null
+  return field.type === 'foreign' && isObject(value) ? keyOf(field, value) : value
 }
 
 function keyOf(field: Field, value: Table): Table {

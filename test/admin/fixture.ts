@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { kinds } from '../../src/config/kinds.ts'
 import { settingsOf, type Listener, type Settings } from '../../src/config/settings.ts'
 import { type Level, levels, type Log, type LogMethod } from '../../src/observe/log.ts'
+import { bundledPlugins } from '../../src/plugins/index.ts'
 import { indexesOf } from '../../src/store/kinds.ts'
 import { openStore } from '../../src/store/sqlite/open.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -55,7 +56,7 @@ export async function startTestAdmin(settings: Partial<Settings> = {}): Promise<
   }
 }
 
-/** Sends one request; an object is sent as JSON, a text as it is. */
+/** Sends one request; an object is sent as JSON, a text or bytes as they are. */
 export function sendTo(
   port: number,
   method: string,
@@ -63,8 +64,9 @@ export function sendTo(
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<TestAnswer> {
-  const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
-  const type = typeof body === 'object' ? { 'Content-Type': 'application/json' } : {}
+  const isJson = typeof body === 'object' && !Buffer.isBuffer(body)
+  const text = isJson ? JSON.stringify(body) : (body as string | Buffer | undefined)
+  const type = isJson ? { 'Content-Type': 'application/json' } : {}
   const length = { 'Content-Length': String(Buffer.byteLength(text ?? '')) }
   return new Promise((resolve, reject) => {
     const request = httpRequest(
@@ -111,7 +113,7 @@ const node: NodeFacts = {
   id: '4f4b15db-2183-42f1-9c8c-6a5fadc9d645',
   hostname: 'test',
   version: '0.1.0',
-  plugins: new Map([['jwt', { version: '3.10.0', priority: 1450 }]]),
+  plugins: new Map(bundledPlugins.map(({ name, handler: { version, priority } }) => [name, { version, priority }])),
   workers: () => ({ pids: [process.pid], count: 1 }),
   counters: () => ({
     connections_accepted: 0,

@@ -43,6 +43,12 @@ export function withVars<T>(value: T, vars: Readonly<Record<string, unknown>>): 
   ) as T
 }
 
+/** The captured values that a step uses but no step before it has brought. */
+export const missingVars = (step: Step, vars: Readonly<Record<string, unknown>>): readonly string[] =>
+  [...JSON.stringify(step).matchAll(/\{\{([a-zA-Z_]\w*)\}\}/g)]
+    .map(([, name = '']) => name)
+    .filter((name) => !Object.hasOwn(vars, name))
+
 /** How an answer differs from the recorded one; empty where it does not. */
 export function differences({ expect, unordered = [] }: Step, answer: TestAnswer): string[] {
   const found: string[] = []

@@ -1,10 +1,11 @@
-import { loadedHash } from '../../config/declarative.ts'
 import { maskedSettings, type Listener, type Settings } from '../../config/settings.ts'
 import type { Store } from '../../store/store.ts'
-import { message, methodNotAllowed, noContent, notFound, ok, type Answer } from '../answers.ts'
-import { type Level, levels, type Log } from '../../observe/log.ts'
+import { message, methodNotAllowed, noContent, notFound, ok } from '../answers.ts'
+import type { Log } from '../../observe/log.ts'
 import type { NodeFacts } from '../node.ts'
-import type { AdminRequest, Context, Endpoint } from '../types.ts'
+import type { Context, Endpoint } from '../types.ts'
+import { logLevelEndpoints } from './log-level.ts'
+import { statusEndpoint } from './status.ts'
 
 /** The version of Kong whose Admin API this is; clients choose their behaviour by it. */
 const KONG_VERSION = '3.10.0'
@@ -22,10 +23,10 @@ export function nodeEndpoints(context: Context, { settings, node, log }: NodeOpt
   const enabled = pluginsInUse(store)
   return [
     { path: '/', methods: { GET: () => ok(nodeDocument(context, settings, node, enabled())) } },
-    { path: '/status', methods: { GET: () => ok(statusDocument(store, settings, node)) } },
+    statusEndpoint(store, settings, node),
     { path: '/status/dns', methods: { GET: () => message(501, 'not implemented with the legacy DNS client') } },
     { path: '/timers', methods: { GET: () => ok(timersDocument(node)) } },
-    ...logLevelEndpoints(log),
+    ...logLevelEndpoints(context, log),
     ...absentFeatures,
   ]
 }
@@ -36,7 +37,6 @@ function nodeDocument(
   node: NodeFacts,
   enabledInCluster: readonly string[],
 ): unknown {
-  const { pids, count } = node.workers()
   return {
     version: KONG_VERSION,
     edition: 'community',
@@ -44,19 +44,13 @@ function nodeDocument(
     hostname: node.hostname,
     node_id: node.id,
     lua_version: `none (Node.js ${process.versions.node})`,
-    pids: { master: process.pid, workers: pids },
+    pids: { master: process.pid, workers: node.workers().pids },
     timers: { running: 0, pending: 0 },
-    configuration: configurationDocument(context, settings),
+    configuration: configurationDocument(context, settings, node),
     plugins: {
       available_on_server: Object.fromEntries(node.plugins),
       enabled_in_cluster: enabledInCluster,
       disabled_on_server: {},
-    },
-    gibbon: {
-      version: node.version,
-      database: settings.database,
-      revision: context.store.reader.revision,
-      workers: count,
     },
   }
 }
@@ -64,7 +58,7 @@ function nodeDocument(
 /** Clients know two words for the database, and read both as what may be written: `postgres` entity by entity, `off` not. */
 const databaseWord = ({ database }: Settings): 'off' | 'postgres' => (database === 'off' ? 'off' : 'postgres')
 
-function configurationDocument({ pluginSchemas }: Context, settings: Settings): unknown {
+function configurationDocument({ pluginSchemas, store }: Context, settings: Settings, node: NodeFacts): unknown {
   return {
     ...maskedSettings(settings),
     database: databaseWord(settings),
@@ -76,6 +70,12 @@ function configurationDocument({ pluginSchemas }: Context, settings: Settings): 
     proxy_listeners: settings.proxy_listen.map(listenerDocument),
     admin_listeners: settings.admin_listen.map(listenerDocument),
     stream_listeners: {},
+    gibbon: {
+      version: node.version,
+      database: settings.database,
+      revision: store.reader.revision,
+      workers: node.workers().count,
+    },
   }
 }
 
@@ -83,19 +83,6 @@ const listenerDocument = ({ backlog, ...listener }: Listener): unknown => ({
   ...listener,
   'backlog=%d+': backlog !== undefined,
 })
-
-function statusDocument(store: Store, settings: Settings, node: NodeFacts): unknown {
-  const source =
-    settings.database === 'off' ? { configuration_hash: loadedHash(store.reader) } : { database: { reachable: true } }
-  return { ...source, server: node.counters(), memory: memoryDocument() }
-}
-
-/** There is no Lua here: the heap of this process stands where dashboards look for the workers' memory. */
-function memoryDocument(): unknown {
-  const { heapUsed } = process.memoryUsage()
-  const mebibytes = `${(heapUsed / 1024 / 1024).toFixed(2)} MiB`
-  return { workers_lua_vms: [{ pid: process.pid, http_allocated_gc: mebibytes }], lua_shared_dicts: {} }
-}
 
 const timersDocument = (node: NodeFacts): unknown => ({
   worker: { id: 0, count: node.workers().count },
@@ -113,23 +100,6 @@ function pluginsInUse({ reader }: Store): () => readonly string[] {
     return names
   }
 }
-
-function logLevelEndpoints(log: Log): Endpoint[] {
-  const set = ({ params }: AdminRequest): Answer => {
-    const level = params['log_level'] ?? ''
-    if (!isLevel(level)) return message(400, `unknown log level: ${level}`)
-    if (level === log.level()) return message(200, `log level is already ${level}`)
-    log.setLevel(level)
-    return message(200, `log level changed to ${level}`)
-  }
-  return [
-    { path: '/debug/node/log-level', methods: { GET: () => message(200, `log level: ${log.level()}`) } },
-    { path: '/debug/node/log-level/{log_level}', methods: { PUT: set } },
-    { path: '/debug/cluster/log-level/{log_level}', methods: { PUT: set } },
-  ]
-}
-
-const isLevel = (text: string): text is Level => levels.some((level) => level === text)
 
 const onlyControlPlane = message(
   400,

@@ -1,0 +1,56 @@
+/** What writing and removing entities of some kinds means beside what follows from their schemas. */
+import type { Operation, Stored } from '../store/store.ts'
+import type { Answer } from './answers.ts'
+import { caCertificateCustom } from './customs/ca-certificates.ts'
+import { certificateCustom } from './customs/certificates.ts'
+import type { Context } from './types.ts'
+
+/** What goes with the write of one entity. */
+export interface Beside {
+  /** Further operations of the same transaction. */
+  readonly operations: readonly Operation[]
+  /** The entity as the answer shows it. */
+  readonly shown: Stored
+}
+
+export type Refused = { readonly refusal: Answer }
+
+export interface Custom {
+  /**
+   * Looks at a body before the schema's checks do; `id` is that of the entity to be changed, where there may be one.
+   * What it returns is asked for what goes with the entity once that has passed its checks.
+   */
+  readonly write?: (
+    context: Context,
+    input: Readonly<Record<string, unknown>>,
+    id: string | undefined,
+  ) => ((entity: Stored) => Beside) | Refused
+  /** What has to go before an entity does, or why it must stay. */
+  readonly removal?: (context: Context, id: string) => { readonly operations: readonly Operation[] } | Refused
+}
+
+const customs: Readonly<Record<string, Custom>> = {
+  certificates: certificateCustom,
+  ca_certificates: caCertificateCustom,
+}
+
+const alone = (entity: Stored): Beside => ({ operations: [], shown: entity })
+
+/** What a write of this kind brings along; mostly nothing. */
+export function besideWrite(
+  context: Context,
+  kind: string,
+  input: Readonly<Record<string, unknown>>,
+  id?: string,
+): ((entity: Stored) => Beside) | Refused {
+  return customs[kind]?.write?.(context, input, id) ?? alone
+}
+
+/** What a removal of this kind needs; mostly nothing. */
+export function beforeRemoval(
+  context: Context,
+  kind: string,
+  id: string,
+): { readonly operations: readonly Operation[] } | Refused {
+  return customs[kind]?.removal?.(context, id) ?? { operations: [] }
+}
