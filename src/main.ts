@@ -7,10 +7,10 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { startAdmin, type RunningAdmin } from './admin/server.ts'
+import { type AdminOptions, startAdmin, type RunningAdmin } from './admin/server.ts'
 import { loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
-import { kinds } from './config/kinds.ts'
-import type { Listener, Settings } from './config/settings.ts'
+import { storeKinds } from './config/kinds.ts'
+import { adminSocket, type Listener, type Settings } from './config/settings.ts'
 import { createLog, openLogFile, type Log } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
 import { indexesOf } from './store/kinds.ts'
@@ -61,7 +61,7 @@ async function start(
 
   const store = await openStore({
     file: storeFile(settings),
-    kinds: indexesOf(kinds),
+    kinds: indexesOf(storeKinds),
     report: (error) => log.error(error.message),
   }).catch((error: Error) => {
     throw new StartError(error.message, { cause: error })
@@ -157,16 +157,14 @@ async function freePort({ ip, port, listener }: Listener): Promise<number> {
 }
 
 async function openAdmin(settings: Settings, store: Store, workers: Workers, log: Log): Promise<RunningAdmin> {
-  const certificate = settings.admin_listen.some(({ ssl }) => ssl) ? await certificateOf(settings) : undefined
-  for (const { ip, listener } of settings.admin_listen) {
-    if (isLoopback(ip)) continue
-    log.warn(`the Admin API listens beyond this machine, on ${listener}: whoever reaches it controls the gateway`)
-  }
+  const tls = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
+  for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, log)
   return startAdmin({
     settings,
     store,
     log,
-    ...(certificate ? { tls: certificate } : {}),
+    ...(tls ? { tls } : {}),
+    socket: adminSocket(settings.prefix),
     node: {
       id: settings.node_id ?? randomUUID(),
       hostname: hostname(),
@@ -182,4 +180,23 @@ async function openAdmin(settings: Settings, store: Store, workers: Workers, log
   })
 }
 
-const isLoopback = (ip: string): boolean => ip === '::1' || ip.startsWith('127.') || ip === 'localhost'
+async function adminTls(settings: Settings): Promise<NonNullable<AdminOptions['tls']>> {
+  const { adminCertificate, adminClientAuthorities } = await import('./config/self-signed.ts')
+  return asStartError(() => {
+    const clientCa = adminClientAuthorities(settings)
+    return { ...adminCertificate(settings), ...(clientCa.length > 0 ? { clientCa } : {}) }
+  })
+}
+
+function warnOfOpenDoor({ ip, ssl, listener }: Listener, settings: Settings, log: Log): void {
+  if (isLoopback(ip)) return
+  const asksForTokens = settings.admin_tokens === 'required'
+  if (!asksForTokens && !(ssl && settings.admin_ssl_client_ca.length > 0)) {
+    log.warn(
+      `THE ADMIN API IS OPEN on ${listener}, beyond this machine: whoever reaches it controls the gateway and reads its ` +
+        'secrets. Ask for tokens (admin_tokens = required) or client certificates (admin_ssl_client_ca)',
+    )
+  } else if (!ssl) log.warn(`the Admin API takes tokens in clear on ${listener}, beyond this machine: add ssl to it`)
+}
+
+const isLoopback = (ip: string): boolean => ip === '[::1]' || ip.startsWith('127.') || ip === 'localhost'

@@ -1,6 +1,6 @@
 /** A proxy worker's thread: its own reader of the store, its own snapshot, its own listeners. Wires the proxy, as `main.ts` the rest. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { kinds } from './config/kinds.ts'
+import { storeKinds } from './config/kinds.ts'
 import type { Settings } from './config/settings.ts'
 import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
@@ -23,7 +23,7 @@ import { counter, type FromWorker, type ToWorker, type WorkerData } from './work
 const { settings, storeFile, listeners, counters } = workerData as WorkerData
 const say = (message: FromWorker) => parentPort?.postMessage(message)
 
-const indexes = indexesOf(kinds)
+const indexes = indexesOf(storeKinds)
 const reader = openReader(storeFile, indexes)
 const entities = localEntities(reader, {
   kinds: indexes,

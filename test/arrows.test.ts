@@ -17,7 +17,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'plugins/handler': ['pdk', 'schema', 'plugins/schema'],
   plugins: ['pdk', 'schema', 'plugins/schema', 'plugins/handler'],
   config: ['schema', 'entities', 'plugins', 'vaults', 'store'],
-  store: ['schema', 'pdk', 'config'],
+  store: ['schema', 'entities', 'pdk', 'config'],
   proxy: ['pdk', 'config', 'schema'],
   admin: ['schema', 'config', 'store', 'plugins'],
   // `gibbon jwt` signs and explains with the plugin's own code.

@@ -4,11 +4,13 @@ import type { Settings } from '../config/settings.ts'
 import type { Log } from '../observe/log.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Store } from '../store/store.ts'
+import { type Caller, doorkeeper, forbidden, owner, TOKEN_HEADER } from './access.ts'
 import { methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
 import { allEndpoints } from './endpoints.ts'
 import { OPEN_TO_PROGRAMS, visitorOf, type Visitor } from './guard.ts'
 import type { NodeFacts } from './node.ts'
 import { bodyOf, type Reading } from './reading.ts'
+import { adminTokenEndpoints } from './routes/admin-tokens.ts'
 import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
 import { send, type AnswerToPath } from './sending.ts'
 import type { AdminRequest, Context, Endpoint, Method } from './types.ts'
@@ -18,8 +20,14 @@ export interface AdminOptions {
   readonly store: Store
   readonly node: NodeFacts
   readonly log: Log
-  /** The certificate of listeners with `ssl`. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  /** The certificate of listeners with `ssl`; with `clientCa`, clients must show one of these authorities. */
+  readonly tls?: {
+    readonly cert: string | Buffer
+    readonly key: string | Buffer
+    readonly clientCa?: readonly string[]
+  }
+  /** Where the node's own programs reach the Admin API, and what it has for them alone: a socket only its owner can open. */
+  readonly socket?: string
   /** Told of each request answered: the endpoint's pattern rather than the path, which may hold a credential's key. */
   readonly onAnswer?: (entry: AnsweredRequest) => void
   readonly kinds?: ReadonlyMap<string, Schema>
@@ -35,17 +43,33 @@ interface AnsweredRequest {
   readonly client: string
 }
 
+type Respond = (request: IncomingMessage, response: ServerResponse) => void
+
 export interface Handling {
-  readonly respond: (request: IncomingMessage, response: ServerResponse) => void
+  readonly respond: Respond
+  /** For requests of the prefix's owner. */
+  readonly respondToOwner: Respond
   /** The answer to a request whose method node's parser does not know. */
   readonly unknownMethod: AnswerToPath
+}
+
+/** Where requests come in: which endpoints there are, and who may use them. */
+interface Door {
+  readonly match: (path: string) => Match | undefined
+  readonly admit: (request: IncomingMessage) => Caller | { readonly refusal: Answer }
 }
 
 /** The whole way of a request: who sends it, which endpoint, its body, the answer. */
 export function requestHandler(options: AdminOptions): Handling {
   const { settings, node, log } = options
   const context = contextOf(options)
-  const match = compileEndpoints(allEndpoints(context, options))
+  const endpoints = allEndpoints(context, options)
+  const match = compileEndpoints(endpoints)
+  const outside: Door = { match, admit: doorkeeper({ settings, reader: options.store.reader, log }) }
+  const inside: Door = {
+    match: compileEndpoints([...endpoints, ...adminTokenEndpoints(context)]),
+    admit: () => owner,
+  }
   const guarded = { hosts: settings.admin_hosts, origins: settings.admin_origins }
   const reading: Reading = { bytes: 0, longest: settings.admin_body_bytes }
   const server = `gibbon/${node.version}`
@@ -53,25 +77,29 @@ export function requestHandler(options: AdminOptions): Handling {
   async function answer(
     request: IncomingMessage,
     visitor: Visitor,
+    caller: ReturnType<Door['admit']>,
     found: Match | undefined,
     query: URLSearchParams,
   ): Promise<Answer> {
     if (visitor.refusal) return visitor.refusal
+    if ('refusal' in caller) return caller.refusal
+    const refusal = forbidden(caller, request.method ?? '', found?.endpoint)
+    if (refusal) return refusal
     if (!found) return notFound
-    if (request.method === 'OPTIONS') return optionsAnswer(found.endpoint, visitor)
+    if (request.method === 'OPTIONS') return optionsAnswer(found.endpoint, visitor, settings)
     const parsed = await bodyOf(request, found.endpoint, reading)
     if ('refusal' in parsed) return parsed.refusal
     context.store.reader.renew()
     return call(found, request.method ?? '', query, parsed.body)
   }
 
-  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function respond(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const begun = performance.now()
     const { method = '' } = request
     const visitor = visitorOf(method, request.headers, guarded)
     const { path, query } = targetOf(request.url ?? '/')
-    const found = match(path)
-    const given = await answer(request, visitor, found, query).catch((error: unknown) => {
+    const found = door.match(path)
+    const given = await answer(request, visitor, door.admit(request), found, query).catch((error: unknown) => {
       log.error('the Admin API failed to answer', { method, endpoint: found?.endpoint.path, error: textOf(error) })
       return unexpected
     })
@@ -82,13 +110,17 @@ export function requestHandler(options: AdminOptions): Handling {
     options.onAnswer?.({ method, endpoint: found?.endpoint.path, status: given.status, durationMs, client })
   }
 
-  return {
-    respond: (request, response) => {
-      respond(request, response).catch((error: unknown) => {
+  const through =
+    (door: Door): Respond =>
+    (request, response) => {
+      respond(door, request, response).catch((error: unknown) => {
         log.error('the Admin API failed to send an answer', { error: textOf(error) })
         response.destroy()
       })
-    },
+    }
+  return {
+    respond: through(outside),
+    respondToOwner: through(inside),
     unknownMethod: (path) => ({
       answer: match(targetOf(path).path) ? methodNotAllowed : notFound,
       headers: { ...OPEN_TO_PROGRAMS, 'X-Kong-Admin-Latency': '0', Server: server },
@@ -114,10 +146,11 @@ function call(
   return handler ? handler({ method: name, params, query, body }) : methodNotAllowed
 }
 
-function optionsAnswer(endpoint: Endpoint, { cors }: Visitor): Answer {
+function optionsAnswer(endpoint: Endpoint, { cors }: Visitor, { admin_tokens }: Settings): Answer {
   const methods = allowedMethods(endpoint)
   if (!('Access-Control-Allow-Origin' in cors)) return { status: 204, headers: { Allow: methods } }
-  const headers = { 'Access-Control-Allow-Methods': methods, 'Access-Control-Allow-Headers': 'Content-Type' }
+  const allowed = admin_tokens === 'off' ? 'Content-Type' : `Content-Type, ${TOKEN_HEADER}`
+  const headers = { 'Access-Control-Allow-Methods': methods, 'Access-Control-Allow-Headers': allowed }
   return { status: 204, headers: { Allow: methods, ...headers } }
 }
 

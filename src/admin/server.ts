@@ -1,9 +1,12 @@
+import { rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import type { Listener } from '../config/settings.ts'
 import { type AdminOptions, type Handling, requestHandler } from './handling.ts'
-import { refuse, type Unreadable } from './sending.ts'
+import type { Log } from '../observe/log.ts'
+import { type AnswerToPath, refuse, type Unreadable } from './sending.ts'
 
 export type { AdminOptions } from './handling.ts'
 
@@ -22,6 +25,7 @@ const LIMITS = {
   keepAliveTimeout: 75_000,
   connectionsCheckingInterval: 5_000,
 }
+const HANDSHAKE_TIMEOUT_MS = 15_000
 const CLOSE_AFTER_MS = 5_000
 
 /** Starts the Admin API on every listener of the settings. Rejects where one cannot be listened on. */
@@ -29,16 +33,52 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const listeners = options.settings.admin_listen
   const handling = requestHandler(options)
   const servers = listeners.map((listener) => newServer(listener, options, handling))
+  const socket = await ownersSocket(options, handling)
+  const everyServer = socket ? [...servers, socket] : servers
   try {
     await Promise.all(servers.map((server, index) => listening(server, listeners[index])))
   } catch (error) {
-    for (const server of servers) server.close()
+    for (const server of everyServer) server.close()
     throw error
   }
   return {
     ports: servers.map((server) => (server.address() as AddressInfo).port),
-    close: async () => void (await Promise.all(servers.map(closed))),
+    close: async () => void (await Promise.all(everyServer.map(closed))),
   }
+}
+
+/** A listener that only the owner of its folder reaches. Without one the Admin API goes on: a path may be too long for it. */
+async function ownersSocket(
+  { socket: path, log }: AdminOptions,
+  { respondToOwner, unknownMethod }: Handling,
+): Promise<Server | undefined> {
+  if (path === undefined) return undefined
+  const server = serving(createServer(LIMITS, respondToOwner), path, log, unknownMethod)
+  try {
+    // One that is left of a process that was killed: the prefix is locked, so that nobody listens there now.
+    rmSync(path, { force: true })
+    await listeningPrivately(server, path)
+    return server
+  } catch (error) {
+    log.warn('gibbon admin-token and the like cannot reach this gateway: its socket cannot be opened', {
+      socket: path,
+      error: (error as Error).message,
+    })
+    return undefined
+  }
+}
+
+/** With a socket file that is its owner's alone from the first moment. */
+function listeningPrivately(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const usual = process.umask(0o177)
+    server.once('error', reject)
+    server.listen(path, () => {
+      server.off('error', reject)
+      resolve()
+    })
+    process.umask(usual)
+  })
 }
 
 function newServer(
@@ -47,7 +87,16 @@ function newServer(
   { respond, unknownMethod }: Handling,
 ): Server {
   if (ssl && !tls) throw new Error(`the Admin API has no certificate to listen with on ${listener}`)
-  const server = ssl ? createTlsServer({ ...LIMITS, ...tls }, respond) : createServer(LIMITS, respond)
+  const server = ssl ? createTlsServer({ ...LIMITS, ...tlsOptions(tls!) }, respond) : createServer(LIMITS, respond)
+  return serving(server, listener, log, unknownMethod)
+}
+
+function tlsOptions({ cert, key, clientCa }: NonNullable<AdminOptions['tls']>): TlsOptions {
+  const verifying = clientCa && { ca: [...clientCa], requestCert: true, rejectUnauthorized: true }
+  return { cert, key, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ...verifying }
+}
+
+function serving(server: Server, listener: string, log: Log, unknownMethod: AnswerToPath): Server {
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', (error: Unreadable, socket) => refuse(error, socket, unknownMethod))
   // Such as running out of file descriptors: what is connected goes on.

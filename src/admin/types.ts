@@ -29,6 +29,8 @@ export interface Endpoint {
   readonly methods: { readonly [M in Method]?: Handler }
   /** Media types taken beside JSON and forms. */
   readonly accepts?: readonly string[]
+  /** Nothing is changed, whatever the method. */
+  readonly onlyReads?: true
 }
 
 /** What the endpoints work with. */

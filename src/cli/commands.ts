@@ -12,6 +12,7 @@ export const commands: { readonly [name: string]: Loader } = {
   config: () => import('./config.ts'),
   'jwt sign': () => import('./jwt-sign.ts'),
   'jwt explain': () => import('./jwt-explain.ts'),
+  'admin-token': () => import('./admin-token.ts'),
   backup: () => import('./backup.ts'),
   echo: () => import('./echo.ts'),
   demo: () => import('./demo.ts'),

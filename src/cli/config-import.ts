@@ -9,12 +9,10 @@ import {
   type Refusal,
 } from '../config/declarative.ts'
 import { kinds } from '../config/kinds.ts'
-import { type Settings, storeFile } from '../config/settings.ts'
-import { indexesOf } from '../store/kinds.ts'
-import { lockPrefix } from '../store/lock.ts'
-import { openStore } from '../store/sqlite/open.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Store, StoreError } from '../store/store.ts'
 import { runningGateway } from './running.ts'
+import { withStore } from './with-store.ts'
 
 /** How many entities were written, or why none were: the file's mistakes, or something else in words. */
 export type Imported = { readonly entities: number } | { readonly refusal: Refusal } | { readonly problem: string }
@@ -34,23 +32,9 @@ export async function importInto(settings: Settings, text: string, format: TextF
     }
   }
   try {
-    const lock = lockPrefix(settings.prefix)
-    try {
-      return await withStore(storeFile(settings), (store) => merge(store, text, format))
-    } finally {
-      lock.release()
-    }
+    return await withStore(settings, (store) => merge(store, text, format))
   } catch (error) {
     return { problem: (error as Error).message }
-  }
-}
-
-async function withStore(file: string, use: (store: Store) => Promise<Imported>): Promise<Imported> {
-  const store = await openStore({ file, kinds: indexesOf(kinds) })
-  try {
-    return await use(store)
-  } finally {
-    await store.close()
   }
 }
 
@@ -72,25 +56,33 @@ function storeProblem(error: StoreError, loaded: Loaded | undefined): string {
   return `${which}another one in the store already has ${fields}: give this one its id; nothing was imported`
 }
 
+/** An Admin API, and what every request to it carries. */
+interface Target {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
 /** Writes entity after entity through an Admin API, referenced ones first; one without a database takes the file as a whole. */
-export async function importThrough(admin: string, text: string, format: TextFormat): Promise<Imported> {
+export async function importThrough(admin: Target, text: string, format: TextFormat): Promise<Imported> {
   const parsed = parseDeclarative(text, { format })
   if (!parsed.ok) return { refusal: parsed }
-  const base = admin.replace(/\/+$/, '')
+  const base = { ...admin, url: admin.url.replace(/\/+$/, '') }
   try {
-    const root = await ask(`${base}/`, 'GET')
+    const root = await ask(base, '/', 'GET')
+    if (root.status === 401) return { problem: `${admin.url}: ${String(root.body['message'])}` }
     const database = (root.body['configuration'] as { readonly database?: unknown } | undefined)?.database
-    if (root.status !== 200 || typeof root.body['version'] !== 'string') return { problem: `${admin} is no Admin API` }
+    if (root.status !== 200 || typeof root.body['version'] !== 'string')
+      return { problem: `${admin.url} is no Admin API` }
     if (database === 'off')
-      return { problem: `the gateway at ${admin} has no database: POST the file to ${base}/config` }
+      return { problem: `the gateway at ${admin.url} has no database: POST the file to ${base.url}/config` }
     return await putAll(base, parsed)
   } catch (error) {
     const { cause, message } = error as Error
-    return { problem: `${admin}: ${cause instanceof Error ? cause.message : message}` }
+    return { problem: `${admin.url}: ${cause instanceof Error ? cause.message : message}` }
   }
 }
 
-async function putAll(base: string, { entities }: Declaration): Promise<Imported> {
+async function putAll(base: Target, { entities }: Declaration): Promise<Imported> {
   let done = 0
   for (const loaded of entities) {
     const answer = await put(base, loaded)
@@ -106,12 +98,12 @@ async function putAll(base: string, { entities }: Declaration): Promise<Imported
 }
 
 /** Targets can be reached below their upstream only, and there a PUT changes but does not make them. */
-async function put(base: string, { kind, entity }: Loaded): Promise<Answer> {
-  if (kind !== 'targets') return ask(`${base}/${kinds.get(kind)?.admin_api_name ?? kind}/${entity.id}`, 'PUT', entity)
+async function put(base: Target, { kind, entity }: Loaded): Promise<Answer> {
+  if (kind !== 'targets') return ask(base, `/${kinds.get(kind)?.admin_api_name ?? kind}/${entity.id}`, 'PUT', entity)
   const upstream = (entity['upstream'] as { readonly id: string }).id
-  const collection = `${base}/upstreams/${upstream}/targets`
-  const changed = await ask(`${collection}/${entity.id}`, 'PUT', entity)
-  return changed.status === 404 ? ask(collection, 'POST', entity) : changed
+  const collection = `/upstreams/${upstream}/targets`
+  const changed = await ask(base, `${collection}/${entity.id}`, 'PUT', entity)
+  return changed.status === 404 ? ask(base, collection, 'POST', entity) : changed
 }
 
 interface Answer {
@@ -121,10 +113,10 @@ interface Answer {
 
 const timeoutMs = 30_000
 
-async function ask(url: string, method: 'GET' | 'PUT' | 'POST', body?: unknown): Promise<Answer> {
-  const response = await fetch(url, {
+async function ask({ url, headers }: Target, path: string, method: string, body?: unknown): Promise<Answer> {
+  const response = await fetch(url + path, {
     method,
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     signal: AbortSignal.timeout(timeoutMs),
     redirect: 'error',
     ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { configFormat, type PlacedMistake, parseDeclarative, type Refusal } from '../config/declarative.ts'
 import { didYouMean } from '../config/nearest.ts'
 import { storeFile } from '../config/settings.ts'
+import { adminHeaders, adminTokenOption } from './admin-client.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
 import { styled } from './terminal.ts'
 import { readSettings, settingsOptions } from './with-settings.ts'
@@ -23,6 +24,7 @@ export const command: Command = {
     ...settingsOptions,
     out: { type: 'string', short: 'o', value: 'FILE', help: 'export to a file that only you can read' },
     admin: { type: 'string', value: 'URL', help: 'import through the Admin API of a running gateway' },
+    ...adminTokenOption,
   },
   async run(context) {
     const [name = '', ...args] = context.args
@@ -126,10 +128,10 @@ async function exportStore(context: CommandContext, args: readonly string[]): Pr
 
 async function exported(file: string, json: boolean): Promise<string> {
   const { exportData, exportDeclarative } = await import('../config/declarative-export.ts')
-  const { kinds } = await import('../config/kinds.ts')
+  const { storeKinds } = await import('../config/kinds.ts')
   const { indexesOf } = await import('../store/kinds.ts')
   const { openReader } = await import('../store/sqlite/reader.ts')
-  const reader = openReader(file, indexesOf(kinds))
+  const reader = openReader(file, indexesOf(storeKinds))
   try {
     return json ? `${JSON.stringify(exportData(reader), undefined, 2)}\n` : exportDeclarative(reader)
   } finally {
@@ -171,7 +173,7 @@ async function importFile(context: CommandContext, args: readonly string[]): Pro
   const format = configFormat(file)
   const outcome = loaded
     ? await importInto(loaded.settings, text, format)
-    : await importThrough(String(admin), text, format)
+    : await importThrough({ url: String(admin), headers: adminHeaders(context) }, text, format)
   if ('refusal' in outcome) {
     stderr.write(refusalText(file, outcome.refusal, isTerminal))
     return exitStatus.failed

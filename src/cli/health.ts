@@ -1,8 +1,8 @@
-import { get as getHttp } from 'node:http'
-import { get as getHttps } from 'node:https'
+import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
-import type { Listener, Settings } from '../config/settings.ts'
+import { adminSocket, type Listener, type Settings } from '../config/settings.ts'
 import { type Command, exitStatus } from './command.ts'
+import { askLocally } from './local-admin.ts'
 import { runningGateway } from './running.ts'
 import { styled } from './terminal.ts'
 import { readSettings, settingsOptions } from './with-settings.ts'
@@ -32,10 +32,9 @@ export const command: Command = {
 }
 
 /** What is wrong with a running gateway, as its own listeners show. A port that was left to the system cannot be asked. */
-async function problemOf({ admin_listen, proxy_listen }: Settings): Promise<string | undefined> {
-  const admin = admin_listen.find(({ port }) => port !== 0)
-  const problem = admin && (await statusProblem(admin))
-  if (problem) return `the Admin API on ${admin.listener}: ${problem}`
+async function problemOf({ prefix, proxy_listen }: Settings): Promise<string | undefined> {
+  const problem = await statusProblem(prefix)
+  if (problem) return `the Admin API on ${adminSocket(prefix)}: ${problem}`
   for (const listener of proxy_listen.filter(({ port }) => port !== 0)) {
     const refused = await connectProblem(listener)
     if (refused) return `the proxy on ${listener.listener}: ${refused}`
@@ -50,25 +49,15 @@ function reachable(ip: string): string {
   return /^[0:]+$/.test(host) ? '::1' : host
 }
 
-function statusProblem({ ip, port, ssl }: Listener): Promise<string | undefined> {
-  const get = ssl ? getHttps : getHttp
-  return new Promise((resolve) => {
-    // The certificate is our own, and the connection does not leave this machine.
-    const options = {
-      host: reachable(ip),
-      port,
-      path: '/status',
-      timeout: timeoutMs,
-      agent: false,
-      rejectUnauthorized: false,
-    }
-    const request = get(options, (response) => {
-      response.resume()
-      resolve(response.statusCode === 200 ? undefined : `answers ${response.statusCode}`)
-    })
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)))
-    request.on('error', (error) => resolve(error.message))
-  })
+/** By the socket, which asks for no token and no certificate. A gateway whose socket could not be opened is judged by its proxy. */
+async function statusProblem(prefix: string): Promise<string | undefined> {
+  if (!existsSync(adminSocket(prefix))) return undefined
+  try {
+    const { status } = await askLocally(prefix, 'GET', '/status', { timeoutMs })
+    return status === 200 ? undefined : `answers ${status}`
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
 function connectProblem({ ip, port }: Listener): Promise<string | undefined> {

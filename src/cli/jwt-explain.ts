@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { bearerToken } from '../plugins/jwt/locations.ts'
 import { decodeToken, parsePart } from '../plugins/jwt/token.ts'
 import { credentialKey } from '../plugins/jwt/verification.ts'
+import { adminHeaders, adminTokenOption } from './admin-client.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
 import { explainToken, type Explanation, type ExplainedStep } from './jwt-explanation.ts'
 import {
@@ -27,6 +28,7 @@ Asks a running gateway for its jwt plugins and the token's credential, or reads 
 The exit status is 0 where every plugin shown lets the token in, 1 where one does not.`,
   options: {
     admin: { type: 'string', help: `the gateway's Admin API (default ${defaultAdmin})`, value: 'URL' },
+    ...adminTokenOption,
     file: { type: 'string', help: 'a declarative file, YAML or JSON, in place of a gateway', value: 'FILE' },
     on: {
       type: 'string',
@@ -84,8 +86,14 @@ async function tokenOf({ args, values }: CommandContext): Promise<string | Unrea
   }
 }
 
-async function sourceOf({ file, admin = defaultAdmin }: CommandContext['values']): Promise<Source | Unreadable> {
-  return file === undefined ? sourceFromGateway(String(admin)) : sourceFromFile(String(file))
+async function sourceOf(values: CommandContext['values']): Promise<Source | Unreadable> {
+  const { file, admin = defaultAdmin } = values
+  if (file !== undefined) return sourceFromFile(String(file))
+  try {
+    return await sourceFromGateway(String(admin), adminHeaders({ values }))
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
 }
 
 /** The plugins asked for; where there is no jwt plugin at all, one as it would be with nothing set. */

@@ -54,9 +54,12 @@ export async function sourceFromFile(path: string): Promise<Source | Unreadable>
   }
 }
 
-/** Reads a running gateway. */
-export async function sourceFromGateway(adminUrl: string): Promise<Source | Unreadable> {
-  const admin = adminOf(adminUrl)
+/** Reads a running gateway; `headers` go with each request, as a token of the Admin API does. */
+export async function sourceFromGateway(
+  adminUrl: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Source | Unreadable> {
+  const admin = adminOf(adminUrl, headers)
   try {
     const { body, date } = await admin.get('/')
     if (typeof body?.['version'] !== 'string') return { problem: `${adminUrl} does not answer like an Admin API` }
@@ -154,10 +157,10 @@ interface Admin {
 const timeoutMs = 5000
 const mostPages = 100
 
-function adminOf(adminUrl: string): Admin {
+function adminOf(adminUrl: string, headers: Readonly<Record<string, string>>): Admin {
   const base = adminUrl.replace(/\/+$/, '')
   const get: Admin['get'] = async (path) => {
-    const response = await fetch(base + path, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' })
+    const response = await fetch(base + path, { headers, signal: AbortSignal.timeout(timeoutMs), redirect: 'error' })
     const date = response.headers.get('date') ?? ''
     if (response.status === 404) return { body: undefined, date }
     if (!response.ok) throw new Error(`${path} answers ${response.status}`)

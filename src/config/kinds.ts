@@ -1,4 +1,5 @@
 /** Every kind of entity, with the plugins' and vaults' settings put in their places and references between kinds tied. */
+import { admin_tokens } from '../entities/admin_tokens.ts'
 import { ca_certificates } from '../entities/ca_certificates.ts'
 import { certificates } from '../entities/certificates.ts'
 import { clustering_data_planes } from '../entities/clustering_data_planes.ts'
@@ -51,6 +52,9 @@ const declared: readonly Schema[] = [
 
 /** Every kind by Kong's name for it, such as `services` or `jwt_secrets`. */
 export const kinds: ReadonlyMap<string, Schema> = new Map(declared.map((schema) => [schema.name, tied(schema)]))
+
+/** What the store keeps: every kind, and those of our own that neither the Admin API nor declarative files know. */
+export const storeKinds: ReadonlyMap<string, Schema> = new Map([...kinds, [admin_tokens.name, admin_tokens]])
 
 /** Foreign fields learn the schema that they refer to, so that references can be checked. */
 function tied(schema: Schema): Schema {

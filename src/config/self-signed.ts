@@ -16,18 +16,44 @@ const dayMs = 86_400_000
 const validDays = 825
 const renewDays = 30
 
+/** Where a listener's certificate stands: the files of two settings, or under the prefix. */
+export type CertificateSettings = Pick<Settings, 'prefix' | 'ssl_cert' | 'ssl_cert_key'>
+
 /** Reads `ssl_cert` and `ssl_cert_key`, or else the own certificate, made where there is none or its time is nearly over. Throws where one cannot be read. */
 export function serverCertificate(
-  settings: Pick<Settings, 'prefix' | 'ssl_cert' | 'ssl_cert_key'>,
+  settings: CertificateSettings,
   now = Date.now(),
+  names: { readonly cert: string; readonly key: string } = { cert: 'ssl_cert', key: 'ssl_cert_key' },
 ): CertificateAndKey {
   const [cert] = settings.ssl_cert
   const [key] = settings.ssl_cert_key
   if (cert === undefined || key === undefined) return ownCertificate(join(settings.prefix, 'ssl'), now)
-  const pair = { cert: pemOf('ssl_cert', cert), key: pemOf('ssl_cert_key', key) }
+  const pair = { cert: pemOf(names.cert, cert), key: pemOf(names.key, key) }
   const error = mismatch(pair)
-  if (error) throw new Error(`ssl_cert, ssl_cert_key: ${error}`)
+  if (error) throw new Error(`${names.cert}, ${names.key}: ${error}`)
   return pair
+}
+
+/** The same for the Admin API's listeners. */
+export const adminCertificate = (settings: Settings): CertificateAndKey =>
+  serverCertificate(
+    { prefix: settings.prefix, ssl_cert: settings.admin_ssl_cert, ssl_cert_key: settings.admin_ssl_cert_key },
+    Date.now(),
+    { cert: 'admin_ssl_cert', key: 'admin_ssl_cert_key' },
+  )
+
+/** The authorities that may vouch for clients of the Admin API, in PEM. Throws where one cannot be read. */
+export function adminClientAuthorities({ admin_ssl_client_ca }: Settings): string[] {
+  return admin_ssl_client_ca.map((value) => {
+    const pem = pemOf('admin_ssl_client_ca', value)
+    try {
+      const { ca, subject } = new X509Certificate(pem)
+      if (!ca) throw new Error(`${subject} is no authority`)
+    } catch (error) {
+      throw new Error(`admin_ssl_client_ca: not a usable certificate (${(error as Error).message})`, { cause: error })
+    }
+    return pem
+  })
 }
 
 // As Kong does, so that a certificate can come in a variable: a file's path, the PEM itself, or that in base64.

@@ -111,6 +111,42 @@ export const declared = {
     $own: true,
     description: 'Origins, such as https://manager.example, whose web pages may use the Admin API.',
   },
+  admin_tokens: {
+    type: 'string',
+    default: 'off',
+    one_of: ['off', 'required'],
+    $own: true,
+    description: 'Whether the Admin API asks for a token, made by gibbon admin-token, in the header Kong-Admin-Token.',
+  },
+  admin_token: {
+    type: 'string',
+    len_min: 32,
+    encrypted: true,
+    $own: true,
+    description:
+      'A token of your own with the role admin, of 32 characters or more, for this node, besides those made.',
+  },
+  admin_ssl_cert: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    description: 'Certificate files (PEM) of admin_listen with ssl; a self-signed one is made when not given.',
+  },
+  admin_ssl_cert_key: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    encrypted: true,
+    description: 'The keys (PEM files) of admin_ssl_cert, in the same order.',
+  },
+  admin_ssl_client_ca: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    $own: true,
+    description:
+      'Authorities (PEM files) one of which must have signed the certificate of whoever uses admin_listen with ssl.',
+  },
   ssl_cert: {
     type: 'array',
     elements: { type: 'string' },

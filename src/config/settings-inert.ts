@@ -81,7 +81,7 @@ const groups: readonly Inert[] = [
   },
   {
     why: 'TLS of its own on this interface is not available yet',
-    names: 'admin_ssl_cert admin_ssl_cert_key status_ssl_cert status_ssl_cert_key debug_ssl_cert debug_ssl_cert_key',
+    names: 'status_ssl_cert status_ssl_cert_key debug_ssl_cert debug_ssl_cert_key',
   },
   {
     why: 'proxying TCP and UDP is not available yet',

@@ -89,6 +89,9 @@ export function storeFile({ prefix, database }: Pick<Settings, 'prefix' | 'datab
   return join(prefix, database === 'off' ? 'declared.db' : 'gibbon.db')
 }
 
+/** The socket by which the prefix's owner reaches a running gateway. */
+export const adminSocket = (prefix: string): string => join(prefix, 'admin.sock')
+
 /** A setting's default as it would be written in a file; undefined where there is none. */
 export function defaultText({ default: value }: Setting): string | undefined {
   return value === undefined ? undefined : String(value)
@@ -223,17 +226,28 @@ function logTarget(text: string, prefix: string): string {
 }
 
 function wrongTogether(settings: Settings): string[] {
-  const { ssl_cert, ssl_cert_key, request_line_bytes, request_head_bytes } = settings
-  const errors: string[] = []
-  if (ssl_cert.length !== ssl_cert_key.length) {
-    errors.push(
-      `ssl_cert names ${ssl_cert.length} certificates, ssl_cert_key ${ssl_cert_key.length} keys: each needs the other`,
-    )
-  }
+  const { request_line_bytes, request_head_bytes } = settings
+  const errors = [...unpaired(settings, 'ssl_cert'), ...unpaired(settings, 'admin_ssl_cert'), ...wrongAccess(settings)]
   if (request_line_bytes > request_head_bytes)
     errors.push('request_line_bytes is more than request_head_bytes, which it is a part of')
   for (const name of ['proxy_listen', 'admin_listen'] as const)
     errors.push(...settings[name].flatMap((listener) => cannotListen(name, listener)))
+  return errors
+}
+
+function unpaired(settings: Settings, name: 'ssl_cert' | 'admin_ssl_cert'): string[] {
+  const [certificates, keys] = [settings[name].length, settings[`${name}_key`].length]
+  if (certificates === keys) return []
+  return [`${name} names ${certificates} certificates, ${name}_key ${keys} keys: each needs the other`]
+}
+
+/** What would leave the Admin API open where somebody believes that it is not. */
+function wrongAccess({ admin_token, admin_tokens, admin_ssl_client_ca, admin_listen }: Settings): string[] {
+  const errors: string[] = []
+  if (admin_token !== undefined && admin_tokens === 'off')
+    errors.push('admin_token is given, but admin_tokens is off: nobody would be asked for it')
+  if (admin_ssl_client_ca.length > 0 && !admin_listen.some(({ ssl }) => ssl))
+    errors.push('admin_ssl_client_ca is given, but admin_listen has no ssl: nobody would be asked for a certificate')
   return errors
 }
 

@@ -10,6 +10,8 @@ export interface KindIndex {
   readonly foreign: readonly ForeignIndex[]
   /** Whether entities die `ttl` seconds after they were written. */
   readonly ttl: boolean
+  /** Declarative configurations do not speak of the kind, and leave it as it is. */
+  readonly undeclared?: true
 }
 
 /** A field that holds `{ id }` of an entity of another kind, and what happens to its bearer when that one is deleted. */
@@ -29,6 +31,7 @@ export function indexesOf(kinds: ReadonlyMap<string, Schema>): KindIndex[] {
       together: schema.cache_key ? [[...schema.cache_key]] : [],
       foreign: fields.filter(([, field]) => field.type === 'foreign').map(([name, field]) => foreignIndex(name, field)),
       ttl: fields.some(([name]) => name === 'ttl'),
+      ...(schema.db_export === false && { undeclared: true }),
     }
   })
 }

@@ -74,7 +74,7 @@ export type Operation =
   | { readonly do: 'upsert'; readonly kind: Kind; readonly entity: Stored }
   | { readonly do: 'delete'; readonly kind: Kind; readonly id: string }
   /**
-   * Makes `entities`, in any order, the whole content: what is not named goes, what is equal stays untouched and leaves no
+   * Makes `entities`, in any order, the whole content of all declared kinds: what is not named goes, what is equal stays untouched and leaves no
    * change in the log. An entity that differs only in `created_at` or `updated_at` counts as equal and keeps its old times.
    */
   | { readonly do: 'replace-all'; readonly entities: readonly { readonly kind: Kind; readonly entity: Stored }[] }

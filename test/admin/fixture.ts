@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { kinds } from '../../src/config/kinds.ts'
+import { storeKinds } from '../../src/config/kinds.ts'
 import { settingsOf, type Listener, type Settings } from '../../src/config/settings.ts'
 import { type Level, levels, type Log, type LogMethod } from '../../src/observe/log.ts'
 import { bundledPlugins } from '../../src/plugins/index.ts'
@@ -11,7 +11,7 @@ import { indexesOf } from '../../src/store/kinds.ts'
 import { openStore } from '../../src/store/sqlite/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { NodeFacts } from '../../src/admin/node.ts'
-import { startAdmin } from '../../src/admin/server.ts'
+import { type AdminOptions, startAdmin } from '../../src/admin/server.ts'
 
 export interface TestAnswer {
   readonly status: number
@@ -31,16 +31,20 @@ export interface TestAdmin {
   stop(): Promise<void>
 }
 
-/** Starts an Admin API on 127.0.0.1 with an empty store. */
-export async function startTestAdmin(settings: Partial<Settings> = {}): Promise<TestAdmin> {
+/** Starts an Admin API on 127.0.0.1 with an empty store; with `ssl`, that is how it listens. */
+export async function startTestAdmin(
+  settings: Partial<Settings> = {},
+  { ssl = false, ...options }: Partial<AdminOptions> & { readonly ssl?: boolean } = {},
+): Promise<TestAdmin> {
   const folder = mkdtempSync(join(tmpdir(), 'gibbon-admin-'))
-  const store = await openStore({ file: join(folder, 'store.db'), kinds: indexesOf(kinds) })
+  const store = await openStore({ file: join(folder, 'store.db'), kinds: indexesOf(storeKinds) })
   const errors: string[] = []
   const admin = await startAdmin({
-    settings: settingsOf({ admin_listen: [anyPort], ...settings }),
+    settings: settingsOf({ admin_listen: [{ ...anyPort, ssl }], ...settings }),
     store,
     node,
     log: testLog(errors),
+    ...options,
   })
   const [port = 0] = admin.ports
   return {
@@ -94,7 +98,8 @@ function parsed(text: string): unknown {
   }
 }
 
-const anyPort: Listener = {
+/** A listener on any free port of 127.0.0.1. */
+export const anyPort: Listener = {
   ip: '127.0.0.1',
   port: 0,
   ssl: false,

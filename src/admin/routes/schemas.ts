@@ -20,17 +20,26 @@ export function schemaEndpoints(context: Context): Endpoint[] {
     {
       path: '/schemas/{db_entity_name}/validate',
       methods: { POST: (request) => validate(request.params['db_entity_name'] ?? '', request) },
+      onlyReads: true,
     },
     {
       path: '/schemas/plugins/{name}',
       methods: { GET: ({ params }) => served(pluginSchemas, params['name'], 'plugin', serveSubschema) },
     },
-    { path: '/schemas/plugins/validate', methods: { POST: (request) => validate('plugins', request) } },
+    {
+      path: '/schemas/plugins/validate',
+      methods: { POST: (request) => validate('plugins', request) },
+      onlyReads: true,
+    },
     {
       path: '/schemas/vaults/{name}',
       methods: { GET: ({ params }) => served(vaultsOf(kinds), params['name'], 'vault', serveSubschema) },
     },
-    { path: '/schemas/vaults/validate', methods: { POST: (request) => validate('vaults', request) } },
+    {
+      path: '/schemas/vaults/validate',
+      methods: { POST: (request) => validate('vaults', request) },
+      onlyReads: true,
+    },
     { path: '/plugins/enabled', methods: { GET: () => ok({ enabled_plugins: [...pluginSchemas.keys()] }) } },
     {
       path: '/plugins/schema/{name}',

@@ -63,6 +63,7 @@ function takeAway(context: Context, content: Content): [Kind, Stored][] {
   const { tables, record } = context
   const changed: [Kind, Stored][] = []
   for (const kind of tables.kinds()) {
+    if (context.kinds.get(kind)?.undeclared) continue
     const wanted = content.get(kind)
     if (!wanted) {
       for (const { id } of tables.bodies(kind)) record(kind, id, 'delete')

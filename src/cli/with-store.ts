@@ -1,0 +1,24 @@
+/** The store of a gateway that does not run, for commands that write to it. */
+import { mkdirSync } from 'node:fs'
+import { storeKinds } from '../config/kinds.ts'
+import { type Settings, storeFile } from '../config/settings.ts'
+import { indexesOf } from '../store/kinds.ts'
+import { lockPrefix } from '../store/lock.ts'
+import { openStore } from '../store/sqlite/open.ts'
+import type { Store } from '../store/store.ts'
+
+/** Opens it, holding the prefix's lock, for as long as `use` takes. Rejects where another process holds that, or it cannot be opened. */
+export async function withStore<T>(settings: Settings, use: (store: Store) => Promise<T>): Promise<T> {
+  mkdirSync(settings.prefix, { recursive: true, mode: 0o700 })
+  const lock = lockPrefix(settings.prefix)
+  try {
+    const store = await openStore({ file: storeFile(settings), kinds: indexesOf(storeKinds) })
+    try {
+      return await use(store)
+    } finally {
+      await store.close()
+    }
+  } finally {
+    lock.release()
+  }
+}

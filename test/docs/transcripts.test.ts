@@ -1,0 +1,92 @@
+/** The documentation's transcripts, run: what stands behind `$` is typed into a shell, and what stands below must come out. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+const root = join(import.meta.dirname, '../..')
+
+/** Pages in which every block marked `console` is run, one after another, in one shell. */
+const pages = ['docs/admin-access.md']
+
+interface Step {
+  readonly command: string
+  /** What must be printed; `…` stands for anything to the end of the line. Empty where it does not matter. */
+  readonly output: string
+}
+
+function stepsOf(text: string): Step[] {
+  const blocks = [...text.matchAll(/^```console\n(.*?)^```$/gms)].map(([, block = '']) => block)
+  return blocks.flatMap((block) =>
+    block
+      .split(/^\$ /m)
+      .slice(1)
+      .map((step) => {
+        const [command = '', ...output] = step.trimEnd().split('\n')
+        return { command, output: output.join('\n') }
+      }),
+  )
+}
+
+function asPattern(output: string): RegExp {
+  const escaped = output.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
+  return new RegExp(`^${escaped.replaceAll('…', '[^\\n]*')}$`)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** A shell's script for the steps: what is started in the background is waited for, and stopped at the end. */
+function scriptOf(steps: readonly Step[]): string {
+  const lines = steps.map(({ command }, index) =>
+    [
+      `printf '\\n=== step ${index}\\n'`,
+      command,
+      ...(command.startsWith('gibbon start') ? ['until gibbon health >/dev/null 2>&1; do sleep 0.1; done'] : []),
+    ].join('\n'),
+  )
+  return [
+    `gibbon() { ${JSON.stringify(process.execPath)} ${JSON.stringify(join(root, 'src/cli/gibbon.ts'))} "$@"; }`,
+    "trap 'gibbon stop >/dev/null 2>&1' EXIT",
+    ...lines,
+  ].join('\n')
+}
+
+for (const page of pages) {
+  test(`${page}: what it says to type gives what it says`, { timeout: 120_000 }, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'gibbon-docs-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const [adminPort, proxyPort] = [await freePort(), await freePort()]
+    const text = readFileSync(join(root, page), 'utf8').replaceAll(':8001', `:${adminPort}`)
+    const steps = stepsOf(text.replaceAll(':8000', `:${proxyPort}`))
+    assert.ok(steps.length > 0)
+    writeFileSync(join(folder, 'script'), scriptOf(steps))
+    const env = {
+      PATH: process.env['PATH'],
+      HOME: folder,
+      KONG_PREFIX: join(folder, 'prefix'),
+      KONG_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+      KONG_PROXY_LISTEN: `127.0.0.1:${proxyPort}`,
+      KONG_PROXY_ACCESS_LOG: 'off',
+      KONG_NGINX_WORKER_PROCESSES: '1',
+    }
+    const printed = await new Promise<string>((resolve, reject) => {
+      execFile('bash', ['script'], { cwd: folder, env }, (error, stdout, stderr) =>
+        error && stdout === '' ? reject(new Error(stderr, { cause: error })) : resolve(stdout),
+      )
+    })
+    const outputs = printed.split(/\n=== step \d+\n/).slice(1)
+    for (const [index, { command, output }] of steps.entries()) {
+      const actual = (outputs[index] ?? '').trimEnd()
+      if (output !== '') assert.match(actual, asPattern(output), command)
+    }
+  })
+}
