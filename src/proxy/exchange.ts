@@ -7,12 +7,13 @@ import type { Identity } from '../pdk/identity.ts'
 import type { Answer, Kong } from '../pdk/kong.ts'
 import { errorAnswer, type GatewayError } from './answers.ts'
 import type { Peer } from './balancer/peer.ts'
+import type { Chain } from './chains.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById, type RequestHead, type ResponseHead } from './http1/head.ts'
 import { allValues, type HeaderChanges } from './http1/lines.ts'
 import { createKong } from './kong.ts'
 import { hostPort } from './host.ts'
-import type { Chain, Compiled, RoutePlan } from './plan.ts'
+import type { Compiled, RoutePlan } from './plan.ts'
 import { clientAddress } from './real-ip.ts'
 import { respond } from './respond.ts'
 import type { Match, RoutingRequest } from './router/router.ts'
@@ -97,7 +98,7 @@ export class Exchange implements RoutingRequest {
   hasQuery = false
   /** The path that is routed: normalised. */
   path = ''
-  match: Match<RoutePlan> | undefined
+  match: Match<number> | undefined
   identity: Identity | undefined
   requestChanges: HeaderChanges | undefined
   redirection: Redirection | undefined
@@ -131,12 +132,12 @@ export class Exchange implements RoutingRequest {
   }
 
   get plan(): RoutePlan | undefined {
-    return this.match?.target
+    return this.match === undefined ? undefined : this.config.plans[this.match.target]
   }
 
   /** The plugins that take part: the route's, or the global ones while no route is known. */
   get chain(): Chain {
-    return this.match?.target.chain ?? this.config.chain
+    return this.plan?.chain ?? this.config.chain
   }
 
   get consumer(): Entity | undefined {

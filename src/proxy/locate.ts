@@ -2,6 +2,7 @@
 import { errors, redirectAnswer } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
+import type { RoutePlan } from './plan.ts'
 import { normalisePath } from './router/path.ts'
 import type { Step } from './step.ts'
 
@@ -37,7 +38,7 @@ export function locate(exchange: Exchange): Step {
   const match = exchange.config.router.match(exchange)
   if (match === undefined) return errors.noRoute
   exchange.match = match
-  const { route } = match.target
+  const { route } = exchange.plan as RoutePlan
   if (exchange.scheme === 'https' || route.protocols.includes('http')) return undefined
   if (route.protocols.includes('grpc')) return route.protocols.includes('https') ? httpsOnly(exchange) : undefined
   return httpsOnly(exchange)

@@ -2,7 +2,7 @@
 import type { Answer } from '../pdk/kong.ts'
 import type { Outcome } from '../pdk/plugin.ts'
 import type { Exchange } from './exchange.ts'
-import { pick, type Call } from './plan.ts'
+import { pick, type Call } from './chains.ts'
 
 type Step = Answer | undefined | Promise<Answer | undefined>
 

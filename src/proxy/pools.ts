@@ -5,7 +5,7 @@ import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
 import { connectPlain, watch } from './http1/socket.ts'
 import { UpstreamConnection } from './http1/upstream-connection.ts'
-import type { UpstreamTls } from './plan.ts'
+import type { UpstreamTls } from './service-plan.ts'
 
 export interface PoolSettings {
   /** Idle connections kept for one peer. */

@@ -8,7 +8,8 @@ import { hostName } from './host.ts'
 import { drop, idOf, requestDrop } from './http1/fields.ts'
 import { firstById } from './http1/head.ts'
 import { allValues, isFraming, keptLines, nominatedNames } from './http1/lines.ts'
-import type { RoutePlan, ServicePlan } from './plan.ts'
+import type { RoutePlan } from './plan.ts'
+import type { ServicePlan } from './service-plan.ts'
 import { forwardedPrefix, upstreamPath } from './router/path.ts'
 
 const via = idOf('via')

@@ -2,6 +2,7 @@
  * Which route a request takes. Hosts and path prefixes are looked up, not tried one after the other: what a request costs
  * depends on its own length and on the rules that its host and path meet, not on how many routes there are.
  */
+import { emptyMap, type MapEdit, type PersistentMap } from '../../config/persistent-map.ts'
 import { matchesHeaders, matchesSni } from './conditions.ts'
 import { emptyTree, type PathNode, withoutRule, withRule } from './path-tree.ts'
 import {
@@ -52,21 +53,9 @@ export interface Router<T> {
   readonly problems: readonly RouteProblem[]
 }
 
-/** Compiles routes. With a `previous` router, only those that are other objects than before, or have another target, cost work. */
-export function compileRouter<T>(routes: Iterable<RouteTarget<T>>, previous?: Router<T>): Router<T> {
-  const before = previous instanceof Tables ? (previous as Tables<T>) : undefined
-  const all = Array.from(routes)
-  const added: RouteTarget<T>[] = []
-  const kept = new Set<RouteInput>()
-  for (const entry of all) {
-    if (before?.routes.get(entry.route)?.target === entry.target && before.routes.has(entry.route))
-      kept.add(entry.route)
-    else added.push(entry)
-  }
-  if (!before || kept.size < added.length) return compileAll(all)
-  const removed = kept.size === before.routes.size ? [] : before.routes.keys().filter((route) => !kept.has(route))
-  return changeRouter(before, removed, added)
-}
+/** Compiles routes. */
+export const compileRouter = <T>(routes: Iterable<RouteTarget<T>>): Router<T> =>
+  changeRouter<T>(new Tables<T>(), [], routes)
 
 /** The same router with some routes taken out and others put in; the cost follows the number of changes. */
 export function changeRouter<T>(
@@ -81,24 +70,24 @@ export function changeRouter<T>(
   return build.tables()
 }
 
-function compileAll<T>(routes: Iterable<RouteTarget<T>>): Router<T> {
-  const build = new Build<T>(new Tables<T>())
-  for (const { route, target } of routes) build.add(route, target)
-  return build.tables()
+type Hosts<T> = PersistentMap<PathNode<T>>
+
+const noLengths: ReadonlyMap<number, number> = new Map()
+
+interface Placed<T> {
+  readonly route: RouteInput
+  readonly compiled: CompiledRoute<T>
 }
-
-type Hosts<T> = ReadonlyMap<string, PathNode<T>>
-
-const noLengths: readonly number[] = []
 
 /** The tables, and the search in them. */
 class Tables<T> implements Router<T> {
-  routes: ReadonlyMap<RouteInput, CompiledRoute<T>> = new Map()
-  exact: Hosts<T> = new Map()
-  suffix: Hosts<T> = new Map()
-  prefix: Hosts<T> = new Map()
+  /** By id. */
+  routes: PersistentMap<Placed<T>> = emptyMap()
+  exact: Hosts<T> = emptyMap()
+  suffix: Hosts<T> = emptyMap()
+  prefix: Hosts<T> = emptyMap()
   any: PathNode<T> = emptyTree()
-  /** Which lengths patterns have: a host name is cut only there, lest a long Host header cost a lookup for each dot. */
+  /** How many patterns have each length: a host name is cut only there, lest a long Host header cost a lookup for each dot. */
   suffixLengths = noLengths
   prefixLengths = noLengths
   /** How many routes have path rules: with any, a path that is not UTF-8 matches nothing. */
@@ -106,7 +95,7 @@ class Tables<T> implements Router<T> {
 
   get problems(): readonly RouteProblem[] {
     const problems: RouteProblem[] = []
-    for (const [route, compiled] of this.routes) {
+    for (const { route, compiled } of this.routes.values()) {
       if ('problem' in compiled) problems.push({ routeId: route.id, message: compiled.problem })
     }
     return problems
@@ -130,7 +119,7 @@ class Tables<T> implements Router<T> {
   }
 
   searchSuffixes(host: string, request: RoutingRequest, port: number): void {
-    for (const length of this.suffixLengths) {
+    for (const length of this.suffixLengths.keys()) {
       const dot = host.length - length
       if (dot < 0 || host.charCodeAt(dot) !== fullStop) continue
       const tree = this.suffix.get(host.slice(dot))
@@ -139,7 +128,7 @@ class Tables<T> implements Router<T> {
   }
 
   searchPrefixes(host: string, request: RoutingRequest, port: number): void {
-    for (const length of this.prefixLengths) {
+    for (const length of this.prefixLengths.keys()) {
       if (length > host.length || host.charCodeAt(length - 1) !== fullStop) continue
       const tree = this.prefix.get(host.slice(0, length))
       if (tree) search(tree, request.path, request, port)
@@ -240,44 +229,45 @@ function capturesOf(
   return captures
 }
 
-/** A change under way: the tables that it touches are copied once, and the nodes that it makes are its own. */
+type HostKind = Exclude<Placement<unknown>['kind'], 'any'>
+
+/** A change under way: the tables that it touches are edited, and the nodes that it makes are its own. */
 class Build<T> {
   readonly owner = {}
   readonly before: Tables<T>
-  readonly after = new Tables<T>()
-  readonly routes: Map<RouteInput, CompiledRoute<T>>
-  readonly copies: {
-    exact?: Map<string, PathNode<T>>
-    suffix?: Map<string, PathNode<T>>
-    prefix?: Map<string, PathNode<T>>
-  } = {}
+  readonly routes: MapEdit<Placed<T>>
+  readonly hosts: Readonly<Record<HostKind, MapEdit<PathNode<T>>>>
+  /** Copied by the first change of each. */
+  lengths: { suffix?: Map<number, number>; prefix?: Map<number, number> } = {}
+  any: PathNode<T>
+  pathRoutes: number
 
   constructor(before: Tables<T>) {
     this.before = before
-    this.routes = new Map(before.routes)
-    this.after.exact = before.exact
-    this.after.suffix = before.suffix
-    this.after.prefix = before.prefix
-    this.after.any = before.any
-    this.after.pathRoutes = before.pathRoutes
+    this.routes = before.routes.edit()
+    this.hosts = { exact: before.exact.edit(), suffix: before.suffix.edit(), prefix: before.prefix.edit() }
+    this.any = before.any
+    this.pathRoutes = before.pathRoutes
   }
 
   add(route: RouteInput, target: T): void {
     this.remove(route)
     const compiled = compileRoute(route, target)
-    this.routes.set(route, compiled)
-    if (route.paths?.length && compiled.placements.length > 0) this.after.pathRoutes++
+    this.routes.set(route.id, { route, compiled })
+    if (route.paths?.length && compiled.placements.length > 0) this.pathRoutes++
     for (const placement of compiled.placements) {
       const tree = this.treeOf(placement) ?? emptyTree<T>(this.owner)
       this.setTree(placement, withRule(tree, placement.prefix, placement.rule, this.owner))
     }
   }
 
-  remove(route: RouteInput): void {
-    const compiled = this.routes.get(route)
-    if (!compiled) return
-    this.routes.delete(route)
-    if (route.paths?.length && compiled.placements.length > 0) this.after.pathRoutes--
+  /** Takes out the route with this one's id. */
+  remove({ id }: RouteInput): void {
+    const placed = this.routes.get(id)
+    if (!placed) return
+    const { route, compiled } = placed
+    this.routes.delete(id)
+    if (route.paths?.length && compiled.placements.length > 0) this.pathRoutes--
     for (const placement of compiled.placements) {
       const tree = this.treeOf(placement)
       if (tree) this.setTree(placement, withoutRule(tree, placement.prefix, placement.rule, this.owner))
@@ -285,30 +275,38 @@ class Build<T> {
   }
 
   tables(): Tables<T> {
-    this.after.routes = this.routes
-    this.after.suffixLengths = this.copies.suffix ? lengths(this.copies.suffix) : this.before.suffixLengths
-    this.after.prefixLengths = this.copies.prefix ? lengths(this.copies.prefix) : this.before.prefixLengths
-    return this.after
+    const after = new Tables<T>()
+    after.routes = this.routes.done()
+    after.exact = this.hosts.exact.done()
+    after.suffix = this.hosts.suffix.done()
+    after.prefix = this.hosts.prefix.done()
+    after.any = this.any
+    after.suffixLengths = this.lengths.suffix ?? this.before.suffixLengths
+    after.prefixLengths = this.lengths.prefix ?? this.before.prefixLengths
+    after.pathRoutes = this.pathRoutes
+    return after
   }
 
   treeOf({ kind, host }: Placement<T>): PathNode<T> | undefined {
-    return kind === 'any' ? this.after.any : this.after[kind].get(host)
+    return kind === 'any' ? this.any : this.hosts[kind].get(host)
   }
 
   setTree({ kind, host }: Placement<T>, tree: PathNode<T> | undefined): void {
     if (kind === 'any') {
-      this.after.any = tree ?? emptyTree()
+      this.any = tree ?? emptyTree()
       return
     }
-    const hosts = (this.copies[kind] ??= new Map(this.before[kind]))
-    this.after[kind] = hosts
+    const hosts = this.hosts[kind]
+    const wasThere = hosts.get(host) !== undefined
+    if (kind !== 'exact' && wasThere !== (tree !== undefined)) this.count(kind, host.length, tree ? 1 : -1)
     if (tree) hosts.set(host, tree)
     else hosts.delete(host)
   }
-}
 
-function lengths(hosts: ReadonlyMap<string, unknown>): readonly number[] {
-  const found = new Set<number>()
-  for (const host of hosts.keys()) found.add(host.length)
-  return [...found]
+  count(kind: 'suffix' | 'prefix', length: number, difference: 1 | -1): void {
+    const lengths = (this.lengths[kind] ??= new Map(this.before[`${kind}Lengths`]))
+    const count = (lengths.get(length) ?? 0) + difference
+    if (count > 0) lengths.set(length, count)
+    else lengths.delete(length)
+  }
 }

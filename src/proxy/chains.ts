@@ -1,0 +1,289 @@
+/**
+ * Which plugins take part in a request, in which order and with which config: worked out for each scope when a configuration
+ * is put in force. A change of a plugin touches its own scope and what lies within it, nothing else.
+ */
+import { emptyMap, type MapEdit, type PersistentMap } from '../config/persistent-map.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import type { Entity } from '../pdk/entities.ts'
+import type { Plugin } from '../pdk/plugin.ts'
+
+/** A plugin as it takes part in a route's requests. */
+export interface Call {
+  readonly name: string
+  readonly plugin: Plugin<unknown, unknown>
+  /** What `prepare` made of the config that holds where no consumer's own does; undefined where only consumers' own do. */
+  readonly ready: unknown
+  /** The configs of single consumers, by consumer id, in the order in which they are looked through. */
+  readonly consumers: readonly Pick<PersistentMap<unknown>, 'get'>[] | undefined
+  /** How many of `consumers` come before `ready`. */
+  readonly before: number
+}
+
+/** Every plugin that may take part, highest priority first, and which of them have something to do in each phase. */
+export interface Chain {
+  readonly calls: readonly Call[]
+  readonly rewrite: readonly number[]
+  readonly access: readonly number[]
+  readonly headerFilter: readonly number[]
+  readonly bodyFilter: readonly number[]
+  readonly log: readonly number[]
+  /** Whether a consumer has a config of its own for one of them. */
+  readonly byConsumer: boolean
+}
+
+export interface ChainTools {
+  readonly plugins: ReadonlyMap<string, Plugin<never, unknown>>
+  /** Gives a config's `{vault://...}` references their values; the config itself where it has none. */
+  readonly resolveReferences: (
+    config: Readonly<Record<string, unknown>>,
+    vaults: Snapshot['vaults'],
+  ) => Readonly<Record<string, unknown>>
+}
+
+/** The plugins of a snapshot, and the chains of all scopes that routes share. */
+export interface Chains {
+  /** By plugin id. */
+  readonly instances: PersistentMap<Instance>
+  /** By scope, then by the plugin's name. */
+  readonly scopes: PersistentMap<ReadonlyMap<string, Configs>>
+  /** In how many of these scopes a route stands, by its id. */
+  readonly ownScopes: PersistentMap<number>
+  /** The chain of requests that no plugin of a route or a service has to do with. */
+  readonly everywhere: Chain
+  /** The chains of services that have plugins of their own, by service id. */
+  readonly services: PersistentMap<Chain>
+}
+
+interface PluginFields {
+  readonly id: string
+  readonly name: string
+  readonly enabled: boolean
+  readonly protocols: readonly string[] | null
+  readonly config: Readonly<Record<string, unknown>>
+  readonly route: { readonly id: string } | null
+  readonly service: { readonly id: string } | null
+  readonly consumer: { readonly id: string } | null
+}
+
+/** A plugin entity that takes part, and what `prepare` made of its config. */
+interface Instance {
+  readonly name: string
+  readonly scope: string
+  readonly consumer: string | undefined
+  readonly ready: unknown
+  /** Whether the config refers to secrets in vaults, and so has to be prepared anew when those change. */
+  readonly refers: boolean
+}
+
+/** The configs of one plugin in one scope: for everyone, and for single consumers by their ids. */
+interface Configs {
+  readonly anyone: Instance | undefined
+  readonly consumers: PersistentMap<unknown>
+}
+
+/** A scope as a key: ids of a route and of a service, empty where it is not limited to one. */
+const scopeKey = (route: string | undefined, service: string | undefined): string => `${route ?? ''}|${service ?? ''}`
+const everyScope = scopeKey(undefined, undefined)
+
+const httpProtocols = new Set(['http', 'https', 'grpc', 'grpcs'])
+
+/** The ids of a route and of a service that a scope's key was made of. */
+export function partsOfScope(key: string): { readonly route: string; readonly service: string } {
+  const bar = key.indexOf('|')
+  return { route: key.slice(0, bar), service: key.slice(bar + 1) }
+}
+
+const noChains: Chains = {
+  instances: emptyMap(),
+  scopes: emptyMap(),
+  ownScopes: emptyMap(),
+  everywhere: chainOf([]),
+  services: emptyMap(),
+}
+
+/** The chains of a snapshot, and the keys of the scopes in which something is another than in `previous`. */
+export function compileChains(
+  tools: ChainTools,
+  snapshot: Snapshot,
+  previous?: { readonly snapshot: Snapshot; readonly chains: Chains },
+): { readonly chains: Chains; readonly changed: ReadonlySet<string> } {
+  const before = previous?.chains ?? noChains
+  const { instances, scopes, changed } = changeInstances(tools, snapshot, previous?.snapshot, before)
+  if (changed.size === 0) return { chains: before, changed }
+  const everywhere = changed.has(everyScope) ? chainIn(tools, scopes, undefined, undefined) : before.everywhere
+  const services = before.services.edit()
+  for (const key of changed.has(everyScope) ? [...scopes.keys(), ...changed] : changed) {
+    const { route, service } = partsOfScope(key)
+    if (route !== '' || service === '') continue
+    if (scopes.has(key)) services.set(service, chainIn(tools, scopes, undefined, service))
+    else services.delete(service)
+  }
+  const ownScopes = countedScopes(before, scopes, changed)
+  return { chains: { instances, scopes, ownScopes, everywhere, services: services.done() }, changed }
+}
+
+/** A route's chain; undefined where it is the one that holds everywhere. */
+export function chainOfRoute(
+  tools: ChainTools,
+  { scopes, ownScopes, services }: Chains,
+  route: string,
+  service: string | undefined,
+): Chain | undefined {
+  if (ownScopes.has(route)) return chainIn(tools, scopes, route, service)
+  return service === undefined ? undefined : services.get(service)
+}
+
+function countedScopes(before: Chains, scopes: Chains['scopes'], changed: ReadonlySet<string>): PersistentMap<number> {
+  const counts = before.ownScopes.edit()
+  for (const key of changed) {
+    const { route } = partsOfScope(key)
+    const difference = Number(scopes.has(key)) - Number(before.scopes.has(key))
+    if (route === '' || difference === 0) continue
+    const count = (counts.get(route) ?? 0) + difference
+    if (count > 0) counts.set(route, count)
+    else counts.delete(route)
+  }
+  return counts.done()
+}
+
+/** Takes out what has gone or changed before anything new is put in its place. */
+function changeInstances(
+  tools: ChainTools,
+  snapshot: Snapshot,
+  last: Snapshot | undefined,
+  before: Chains,
+): Pick<Chains, 'instances' | 'scopes'> & { readonly changed: ReadonlySet<string> } {
+  const instances = before.instances.edit()
+  const scopes = before.scopes.edit()
+  const ids = changedPlugins(snapshot, last, before)
+  const gone = ids.flatMap((id) => instances.get(id) ?? [])
+  const come: Instance[] = []
+  for (const id of ids) {
+    const instance = instanceOf(tools, snapshot, snapshot.plugins.get(id))
+    if (instance) {
+      instances.set(id, instance)
+      come.push(instance)
+    } else instances.delete(id)
+  }
+  for (const instance of gone) put(scopes, instance, undefined)
+  for (const instance of come) put(scopes, instance, instance)
+  const changed = new Set([...gone, ...come].map(({ scope }) => scope))
+  return { instances: instances.done(), scopes: scopes.done(), changed }
+}
+
+function changedPlugins(snapshot: Snapshot, last: Snapshot | undefined, { instances }: Chains): string[] {
+  const ids = new Set(snapshot.plugins.changedSince(last?.plugins ?? emptyMap()))
+  if (last && snapshot.vaults !== last.vaults) {
+    for (const [id, { refers }] of instances.entries()) if (refers) ids.add(id)
+  }
+  return [...ids]
+}
+
+function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | undefined): Instance | undefined {
+  if (!entity) return undefined
+  const { id, name, enabled, protocols, config, route, service, consumer } = entity as unknown as PluginFields
+  const plugin = tools.plugins.get(name)
+  if (!plugin || !enabled || !protocols?.some((protocol) => httpProtocols.has(protocol))) return undefined
+  const resolved = tools.resolveReferences(config, snapshot.vaults)
+  return {
+    name,
+    scope: scopeKey(route?.id, service?.id),
+    consumer: consumer?.id,
+    ready: plugin.prepare(resolved as never, { id, name }),
+    refers: resolved !== config,
+  }
+}
+
+/** Puts an instance in the place of the one with its scope, name and consumer, or nothing. */
+function put(scopes: MapEdit<ReadonlyMap<string, Configs>>, place: Instance, instance: Instance | undefined): void {
+  const { name, scope, consumer } = place
+  const configs = new Map(scopes.get(scope))
+  const { anyone, consumers } = configs.get(name) ?? { anyone: undefined, consumers: emptyMap() }
+  const changed =
+    consumer === undefined
+      ? { anyone: instance, consumers }
+      : { anyone, consumers: withOne(consumers, consumer, instance?.ready) }
+  if (changed.anyone || changed.consumers.size > 0) configs.set(name, changed)
+  else configs.delete(name)
+  if (configs.size > 0) scopes.set(scope, configs)
+  else scopes.delete(scope)
+}
+
+function withOne(consumers: PersistentMap<unknown>, id: string, ready: unknown): PersistentMap<unknown> {
+  const edit = consumers.edit()
+  if (ready === undefined) edit.delete(id)
+  else edit.set(id, ready)
+  return edit.done()
+}
+
+/** The chain of a scope: the calls of every plugin that has a config in it or around it. */
+function chainIn(
+  { plugins }: ChainTools,
+  scopes: Chains['scopes'],
+  route: string | undefined,
+  service: string | undefined,
+): Chain {
+  const both = scopeKey(route, service)
+  const keys = [...new Set([both, scopeKey(route, undefined), scopeKey(undefined, service), everyScope])]
+  const around = keys.map((key) => scopes.get(key))
+  const names = new Set(around.flatMap((configs) => (configs ? [...configs.keys()] : [])))
+  const calls = [...names].map((name) =>
+    callOf(
+      name,
+      plugins.get(name) as Plugin<never, unknown>,
+      around.map((configs) => configs?.get(name)),
+      route !== undefined && service !== undefined,
+    ),
+  )
+  return chainOf(
+    calls.toSorted((one, other) => other.plugin.priority - one.plugin.priority || (one.name < other.name ? 1 : -1)),
+  )
+}
+
+/**
+ * Which of a plugin's configs holds: `around` has those of the scope itself first, of all scopes last. Source: Kong's docs, "Plugin
+ * precedence", and the recorded answers: a consumer's own config beats a route's, but not one for this very route and service.
+ */
+function callOf(
+  name: string,
+  plugin: Plugin<never, unknown>,
+  around: readonly (Configs | undefined)[],
+  isOfBoth: boolean,
+): Call {
+  const consumers = around.flatMap((configs) => (configs && configs.consumers.size > 0 ? [configs.consumers] : []))
+  const holding = around.find((configs) => configs?.anyone)
+  const forBoth = isOfBoth && holding !== undefined && holding === around[0]
+  const everywhere = around.at(-1)?.consumers.size ? 1 : 0
+  return {
+    name,
+    plugin,
+    ready: holding?.anyone?.ready,
+    consumers: consumers.length > 0 ? consumers : undefined,
+    before: forBoth ? consumers.length - everywhere : consumers.length,
+  }
+}
+
+function chainOf(calls: readonly Call[]): Chain {
+  const having = (phase: keyof Plugin<unknown>) => calls.flatMap((call, at) => (call.plugin[phase] ? [at] : []))
+  return {
+    calls,
+    rewrite: having('rewrite'),
+    access: having('access'),
+    headerFilter: having('header_filter'),
+    bodyFilter: having('body_filter'),
+    log: having('log'),
+    byConsumer: calls.some((call) => call.consumers !== undefined),
+  }
+}
+
+/** The config of a call for a consumer: its own where it has one, else the one for everyone. */
+export function pick(call: Call, consumerId: string | undefined): unknown {
+  const { consumers } = call
+  if (consumers === undefined || consumerId === undefined) return call.ready
+  for (let at = 0; at < consumers.length; at++) {
+    if (at === call.before && call.ready !== undefined) return call.ready
+    const own = consumers[at]?.get(consumerId)
+    if (own !== undefined) return own
+  }
+  return call.ready
+}

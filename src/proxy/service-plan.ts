@@ -1,0 +1,144 @@
+/** What a service means for requests: where they go, and how long they may take. */
+import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import type { Entity } from '../pdk/entities.ts'
+import {
+  compileHost,
+  compileTargets,
+  type Balancer,
+  type BalancerTools,
+  type TargetFields,
+  type UpstreamFields,
+} from './balancer/balancer.ts'
+
+export interface ServicePlan {
+  readonly entity: Entity
+  readonly scheme: 'http' | 'https'
+  readonly path: string | undefined
+  readonly balancer: Balancer
+  readonly retries: number
+  readonly connectTimeoutMs: number
+  readonly writeTimeoutMs: number
+  readonly readTimeoutMs: number
+  readonly tls: UpstreamTls | undefined
+}
+
+/** How a service's certificate is looked at; undefined fields follow the gateway's settings. */
+export interface UpstreamTls {
+  readonly verify: boolean | undefined
+  readonly ca: readonly string[] | undefined
+  readonly certificate: { readonly cert: string; readonly key: string } | undefined
+}
+
+export type ServicePlans = PersistentMap<ServicePlan>
+
+interface ServiceFields {
+  readonly id: string
+  readonly protocol: string
+  readonly host: string
+  readonly port: number
+  readonly path: string | null
+  readonly retries: number | null
+  readonly connect_timeout: number | null
+  readonly write_timeout: number | null
+  readonly read_timeout: number | null
+  readonly enabled: boolean
+  readonly tls_verify: boolean | null
+  readonly ca_certificates: readonly string[] | null
+  readonly client_certificate: { readonly id: string } | null
+}
+
+const httpProtocols = new Set(['http', 'https', 'grpc', 'grpcs'])
+const maxRetries = 32767
+
+/** The plans of all enabled services, those that nothing has changed for being the ones of `previous`. */
+export function compileServices(
+  tools: BalancerTools,
+  snapshot: Snapshot,
+  previous?: { readonly snapshot: Snapshot; readonly services: ServicePlans },
+): ServicePlans {
+  const plans = (previous?.services ?? emptyMap<ServicePlan>()).edit()
+  for (const id of concerned(snapshot, previous?.snapshot)) {
+    const plan = planOf(tools, snapshot, snapshot.services.get(id), plans.get(id))
+    if (plan) plans.set(id, plan)
+    else plans.delete(id)
+  }
+  return plans.done()
+}
+
+/** The services that have changed, or of which something has that they lead to. */
+function concerned(snapshot: Snapshot, last: Snapshot | undefined): ReadonlySet<string> {
+  const services = new Set(snapshot.services.changedSince(last?.services ?? emptyMap()))
+  if (!last) return services
+  for (const host of changedHosts(snapshot, last)) addKeys(services, snapshot.by.servicesOfHost.get(host))
+  for (const kind of ['certificates', 'ca_certificates'] as const) {
+    for (const id of snapshot[kind].changedSince(last[kind]))
+      addKeys(services, snapshot.by.servicesOfCertificate.get(id))
+  }
+  return services
+}
+
+/** The names of upstreams that have changed, or of which a target has. */
+function changedHosts(snapshot: Snapshot, last: Snapshot): ReadonlySet<string> {
+  const upstreams = new Set(snapshot.upstreams.changedSince(last.upstreams))
+  for (const id of snapshot.by.targetsOfUpstream.changedSince(last.by.targetsOfUpstream)) upstreams.add(id)
+  const names = [...upstreams].flatMap((id) => [snapshot.upstreams.get(id), last.upstreams.get(id)])
+  return new Set(names.flatMap((upstream) => (upstream ? [String(upstream['name'])] : [])))
+}
+
+function addKeys(set: Set<string>, map: PersistentMap<unknown> | undefined): void {
+  for (const key of map?.keys() ?? []) set.add(key)
+}
+
+function planOf(
+  tools: BalancerTools,
+  snapshot: Snapshot,
+  entity: Entity | undefined,
+  before: ServicePlan | undefined,
+): ServicePlan | undefined {
+  const service = entity as unknown as ServiceFields | undefined
+  if (!entity || !service?.enabled || !httpProtocols.has(service.protocol)) return undefined
+  const scheme = service.protocol === 'https' || service.protocol === 'grpcs' ? 'https' : 'http'
+  return {
+    entity,
+    scheme,
+    balancer: balancerOf(tools, snapshot, service, scheme, before?.balancer),
+    path: service.path ?? undefined,
+    retries: Math.min(service.retries ?? 5, maxRetries),
+    connectTimeoutMs: service.connect_timeout ?? 60_000,
+    writeTimeoutMs: service.write_timeout ?? 60_000,
+    readTimeoutMs: service.read_timeout ?? 60_000,
+    tls: scheme === 'https' ? upstreamTls(service, snapshot) : undefined,
+  }
+}
+
+function balancerOf(
+  tools: BalancerTools,
+  { by }: Snapshot,
+  service: ServiceFields,
+  scheme: 'http' | 'https',
+  before: Balancer | undefined,
+): Balancer {
+  const [upstream] = by.upstreamsOfName.get(service.host)?.values() ?? []
+  if (!upstream) return compileHost(tools, scheme, service.host, service.port, before)
+  const targets = [...(by.targetsOfUpstream.get(upstream.id)?.values() ?? [])]
+  return compileTargets(
+    tools,
+    scheme,
+    upstream as unknown as UpstreamFields,
+    targets as unknown as readonly TargetFields[],
+    before,
+  )
+}
+
+function upstreamTls(service: ServiceFields, snapshot: Snapshot): UpstreamTls {
+  const certificate = service.client_certificate ? snapshot.certificates.get(service.client_certificate.id) : undefined
+  return {
+    verify: service.tls_verify ?? undefined,
+    ca: service.ca_certificates?.flatMap((id) => {
+      const found = snapshot.ca_certificates.get(id)
+      return found ? [String(found['cert'])] : []
+    }),
+    certificate: certificate && { cert: String(certificate['cert']), key: String(certificate['key']) },
+  }
+}
