@@ -11,8 +11,10 @@ import { type AdminOptions, startAdmin, type RunningAdmin } from './admin/server
 import { loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
 import { storeKinds } from './config/kinds.ts'
 import { adminSocket, type Listener, type Settings } from './config/settings.ts'
+import { type AuditLog, openAuditLog } from './observe/audit.ts'
 import { createLog, openLogFile, type Log } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
+import { type Audit, audited } from './store/audit.ts'
 import { indexesOf } from './store/kinds.ts'
 import { lockPrefix } from './store/lock.ts'
 import { openStore } from './store/sqlite/open.ts'
@@ -74,7 +76,9 @@ async function start(
   started.push(() => workers.stop())
   store.onCommit((revision) => workers.adopt(revision))
 
-  const admin = await openAdmin(settings, store, workers, log)
+  const audit = openAudit(settings, store, log)
+  if (audit) started.push(() => audit.log.file.close())
+  const admin = await openAdmin(settings, { store, workers, log, audit: audit?.audit })
   started.push(() => admin.close())
   return {
     proxyPorts: listeners.map(({ port }) => port),
@@ -82,8 +86,16 @@ async function start(
     stop: undo,
     reload: async () => {
       file.reopen()
+      audit?.log.file.reopen()
       workers.reopenLogs()
-      if (settings.database === 'off') await loadFile(store, settings)
+      if (settings.database !== 'off') return
+      if (audit)
+        await audit.audit.follow(
+          { by: 'reload' },
+          () => loadFile(audit.audit.store, settings),
+          () => ({}),
+        )
+      else await loadFile(store, settings)
     },
   }
 }
@@ -156,13 +168,37 @@ async function freePort({ ip, port, listener }: Listener): Promise<number> {
   }
 }
 
-async function openAdmin(settings: Settings, store: Store, workers: Workers, log: Log): Promise<RunningAdmin> {
+/** Follows what is written from now on, where the settings ask for it. */
+function openAudit(
+  settings: Settings,
+  store: Store,
+  log: Log,
+): { readonly audit: Audit; readonly log: AuditLog } | undefined {
+  if (settings.admin_audit_log === 'off') return undefined
+  const auditLog = asStartError(() =>
+    openAuditLog(settings.admin_audit_log, {
+      maxQueuedBytes: settings.log_queue_bytes,
+      onTrouble: (message) => log.error(message),
+    }),
+  )
+  return { log: auditLog, audit: audited(store, auditLog, storeKinds) }
+}
+
+interface AdminParts {
+  readonly store: Store
+  readonly workers: Workers
+  readonly log: Log
+  readonly audit: Audit | undefined
+}
+
+async function openAdmin(settings: Settings, { store, workers, log, audit }: AdminParts): Promise<RunningAdmin> {
   const tls = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
   for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, log)
   return startAdmin({
     settings,
-    store,
+    store: audit?.store ?? store,
     log,
+    ...(audit ? { audit } : {}),
     ...(tls ? { tls } : {}),
     socket: adminSocket(settings.prefix),
     node: {

@@ -31,7 +31,8 @@ const noToken: Answer = {
 const wrongToken: Answer = { ...message(401, 'the token is not valid'), headers: challenge }
 const mayOnlyRead = message(403, 'the token allows only to read')
 
-const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** Methods that change nothing. */
+export const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 const TELL_EVERY_MS = 10_000
 
 /** The socket's bearer: the owner of the prefix. */

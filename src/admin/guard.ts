@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
+import { READS } from './access.ts'
 import { message, type Answer } from './answers.ts'
 
 /** Who may speak to the Admin API from a browser, and by which names it may be called. */
@@ -19,8 +20,6 @@ export interface Visitor {
 
 /** Kong's CORS headers, on answers that no page can have asked for. */
 export const OPEN_TO_PROGRAMS = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Credentials': 'true' }
-
-const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
  * Judges where a request comes from. A page that the user visits can make the browser send requests to an Admin API on

@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { kinds as everyKind, pluginSchemas as everyPluginSchema } from '../config/kinds.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Log } from '../observe/log.ts'
 import type { Schema } from '../schema/field.ts'
+import type { Audit } from '../store/audit.ts'
 import type { Store } from '../store/store.ts'
-import { type Caller, doorkeeper, forbidden, owner, TOKEN_HEADER } from './access.ts'
+import { type Caller, doorkeeper, forbidden, owner, READS, TOKEN_HEADER } from './access.ts'
 import { methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
 import { allEndpoints } from './endpoints.ts'
 import { OPEN_TO_PROGRAMS, visitorOf, type Visitor } from './guard.ts'
@@ -28,6 +30,8 @@ export interface AdminOptions {
   }
   /** Where the node's own programs reach the Admin API, and what it has for them alone: a socket only its owner can open. */
   readonly socket?: string
+  /** Follows what is changed, and by whom; its `store` is then the one given. */
+  readonly audit?: Audit
   /** Told of each request answered: the endpoint's pattern rather than the path, which may hold a credential's key. */
   readonly onAnswer?: (entry: AnsweredRequest) => void
   readonly kinds?: ReadonlyMap<string, Schema>
@@ -61,7 +65,7 @@ interface Door {
 
 /** The whole way of a request: who sends it, which endpoint, its body, the answer. */
 export function requestHandler(options: AdminOptions): Handling {
-  const { settings, node, log } = options
+  const { settings, node, log, audit } = options
   const context = contextOf(options)
   const endpoints = allEndpoints(context, options)
   const match = compileEndpoints(endpoints)
@@ -76,6 +80,7 @@ export function requestHandler(options: AdminOptions): Handling {
 
   async function answer(
     request: IncomingMessage,
+    id: string,
     visitor: Visitor,
     caller: ReturnType<Door['admit']>,
     found: Match | undefined,
@@ -90,7 +95,14 @@ export function requestHandler(options: AdminOptions): Handling {
     const parsed = await bodyOf(request, found.endpoint, reading)
     if ('refusal' in parsed) return parsed.refusal
     context.store.reader.renew()
-    return call(found, request.method ?? '', query, parsed.body)
+    const answered = () => call(found, request.method ?? '', query, parsed.body)
+    if (!audit || !writes(request, found.endpoint)) return answered()
+    const facts = { ...factsOf(request, id, found.endpoint), by: caller.by, name: caller.name, role: caller.role }
+    return audit.follow(
+      facts,
+      async () => answered(),
+      ({ status }) => ({ status }),
+    )
   }
 
   async function respond(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -99,12 +111,18 @@ export function requestHandler(options: AdminOptions): Handling {
     const visitor = visitorOf(method, request.headers, guarded)
     const { path, query } = targetOf(request.url ?? '/')
     const found = door.match(path)
-    const given = await answer(request, visitor, door.admit(request), found, query).catch((error: unknown) => {
+    const id = randomUUID().replaceAll('-', '')
+    const given = await answer(request, id, visitor, door.admit(request), found, query).catch((error: unknown) => {
       log.error('the Admin API failed to answer', { method, endpoint: found?.endpoint.path, error: textOf(error) })
       return unexpected
     })
     const durationMs = performance.now() - begun
-    const headers = { ...visitor.cors, 'X-Kong-Admin-Latency': String(Math.floor(durationMs)), Server: server }
+    const headers = {
+      ...visitor.cors,
+      'X-Kong-Admin-Latency': String(Math.floor(durationMs)),
+      Server: server,
+      ...(audit && { 'X-Kong-Admin-Request-ID': id }),
+    }
     send(request, response, given, headers)
     const client = request.socket.remoteAddress ?? ''
     options.onAnswer?.({ method, endpoint: found?.endpoint.path, status: given.status, durationMs, client })
@@ -131,6 +149,17 @@ export function requestHandler(options: AdminOptions): Handling {
 function contextOf({ settings, store, kinds = everyKind, pluginSchemas = everyPluginSchema }: AdminOptions): Context {
   return { store, kinds, pluginSchemas, writable: settings.database !== 'off' }
 }
+
+const writes = ({ method = '' }: IncomingMessage, endpoint: Endpoint): boolean =>
+  !READS.has(method) && !endpoint.onlyReads
+
+/** The endpoint's pattern rather than the path, which may hold a credential's key. */
+const factsOf = ({ method, socket }: IncomingMessage, id: string, { path }: Endpoint) => ({
+  request_id: id,
+  client: socket.remoteAddress ?? null,
+  method,
+  endpoint: path,
+})
 
 /** Where an error came from; its message is ours or node's, never a request's content. */
 const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))

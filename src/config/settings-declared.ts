@@ -219,6 +219,12 @@ export const declared = {
     default: 'logs/admin_access.log',
     description: 'Where a line per Admin API request goes.',
   },
+  admin_audit_log: {
+    type: 'string',
+    default: 'off',
+    $own: true,
+    description: 'Where a JSON line per write through the Admin API goes: who changed what, secrets masked.',
+  },
   admin_error_log: { type: 'string', default: '/dev/stderr', description: 'Where the Admin API reports what happens.' },
   log_queue_bytes: {
     ...bytes,

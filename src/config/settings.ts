@@ -215,6 +215,7 @@ function finished(values: Settings): Settings {
     proxy_access_log: logTarget(values.proxy_access_log, prefix),
     proxy_error_log: logTarget(values.proxy_error_log, prefix),
     admin_access_log: logTarget(values.admin_access_log, prefix),
+    admin_audit_log: logTarget(values.admin_audit_log, prefix),
     admin_error_log: logTarget(values.admin_error_log, prefix),
   }
 }

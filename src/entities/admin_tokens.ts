@@ -30,7 +30,14 @@ export const admin_tokens = {
         description: 'What it allows: everything, or only to read.',
       },
     },
-    { hash: { type: 'string', required: true, description: 'SHA-256 of the token, in hexadecimal digits.' } },
+    {
+      hash: {
+        type: 'string',
+        required: true,
+        $secret: true,
+        description: 'SHA-256 of the token, in hexadecimal digits.',
+      },
+    },
     {
       ttl: {
         type: 'integer',

@@ -34,10 +34,17 @@ export const jwt_secrets = {
       secret: {
         type: 'string',
         auto: true,
+        $secret: true,
         description: 'The key of HS256, HS384 and HS512; made when none is given.',
       },
     },
-    { rsa_public_key: { type: 'string', description: 'The public key of the other algorithms, in PEM.' } },
+    {
+      rsa_public_key: {
+        type: 'string',
+        $secret: isPrivateKey,
+        description: 'The public key of the other algorithms, in PEM.',
+      },
+    },
     {
       algorithm: {
         type: 'string',
@@ -75,6 +82,10 @@ export const jwt_secrets = {
     },
   ],
 } as const satisfies Schema
+
+function isPrivateKey(value: unknown): boolean {
+  return typeof value === 'string' && value.includes('PRIVATE KEY-----')
+}
 
 /** Any key in PEM is taken, a private one too, whose public half then counts; a certificate is not. */
 function keyError(pem: string): string | undefined {
