@@ -16,7 +16,9 @@ import { createLog, openLogFile, type Log } from './observe/log.ts'
 import { bundledPlugins } from './plugins/index.ts'
 import { type Audit, audited } from './store/audit.ts'
 import { indexesOf } from './store/kinds.ts'
+import { readKeyring } from './store/keyring.ts'
 import { lockPrefix } from './store/lock.ts'
+import { type SealedStore, sealStore } from './store/sealed.ts'
 import { openStore } from './store/sqlite/open.ts'
 import type { Store } from './store/store.ts'
 import { version } from './version.ts'
@@ -61,18 +63,18 @@ async function start(
   started.push(() => file.close())
   const log = createLog(file, { level: settings.log_level, format: settings.log_format })
 
-  const store = await openStore({
+  const keyring = asStartError(() => readKeyring(settings))
+  const opened = await openStore({
     file: storeFile(settings),
     kinds: indexesOf(storeKinds),
     report: (error) => log.error(error.message),
-  }).catch((error: Error) => {
-    throw new StartError(error.message, { cause: error })
-  })
-  started.push(() => store.close())
+  }).catch(failStart)
+  started.push(() => opened.close())
+  const store = await sealStore(opened, { keyring, kinds: storeKinds }).catch(failStart)
   if (settings.database === 'off') await loadFile(store, settings)
 
   const listeners = await proxyListeners(settings)
-  const workers = await startWorkers({ settings, storeFile: storeFile(settings), listeners, log })
+  const workers = await startWorkers({ settings, storeFile: storeFile(settings), keyring, listeners, log })
   started.push(() => workers.stop())
   store.onCommit((revision) => workers.adopt(revision))
 
@@ -103,6 +105,10 @@ async function start(
 /** Where a gateway with these settings keeps its store. */
 export const storeFile = (settings: Pick<Settings, 'prefix' | 'database'>): string =>
   join(settings.prefix, settings.database === 'off' ? 'declared.db' : 'gibbon.db')
+
+function failStart(error: Error): never {
+  throw new StartError(error.message, { cause: error })
+}
 
 function asStartError<T>(run: () => T): T {
   try {
@@ -185,7 +191,7 @@ function openAudit(
 }
 
 interface AdminParts {
-  readonly store: Store
+  readonly store: SealedStore
   readonly workers: Workers
   readonly log: Log
   readonly audit: Audit | undefined
@@ -197,6 +203,7 @@ async function openAdmin(settings: Settings, { store, workers, log, audit }: Adm
   return startAdmin({
     settings,
     store: audit?.store ?? store,
+    sealing: store,
     log,
     ...(audit ? { audit } : {}),
     ...(tls ? { tls } : {}),

@@ -13,6 +13,7 @@ import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
 import type { Runtime, Stats } from './proxy/runtime.ts'
 import { indexesOf } from './store/kinds.ts'
 import { localEntities, type LocalEntities } from './store/local.ts'
+import { openSealed } from './store/sealed.ts'
 import { openReader } from './store/sqlite/reader.ts'
 import type { Reader } from './store/store.ts'
 import type { NamedVault } from './vaults/env.ts'
@@ -20,11 +21,11 @@ import { resolveReferences } from './vaults/references.ts'
 import { version } from './version.ts'
 import { counter, type FromWorker, type ToWorker, type WorkerData } from './workers.ts'
 
-const { settings, storeFile, listeners, counters } = workerData as WorkerData
+const { settings, storeFile, keyring, listeners, counters } = workerData as WorkerData
 const say = (message: FromWorker) => parentPort?.postMessage(message)
 
 const indexes = indexesOf(storeKinds)
-const reader = openReader(storeFile, indexes)
+const reader = openSealed(openReader(storeFile, indexes), { keyring, kinds: storeKinds })
 const entities = localEntities(reader, {
   kinds: indexes,
   bytes: settings.mem_cache_size / settings.nginx_worker_processes,

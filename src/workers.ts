@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { Settings } from './config/settings.ts'
 import type { Log } from './observe/log.ts'
+import type { Keyring } from './store/keyring.ts'
 import type { ServerCounters } from './admin/node.ts'
 
 export interface ProxyListener {
@@ -19,6 +20,8 @@ export interface ProxyListener {
 export interface WorkerData {
   readonly settings: Settings
   readonly storeFile: string
+  /** The keys that secrets in the store are sealed with. */
+  readonly keyring: Keyring | undefined
   readonly listeners: readonly ProxyListener[]
   /** The worker's counters: see `counter`. */
   readonly counters: Int32Array<SharedArrayBuffer>
@@ -43,6 +46,8 @@ export type FromWorker =
 export interface WorkersOptions {
   readonly settings: Settings
   readonly storeFile: string
+  /** The keys that secrets in the store are sealed with. */
+  readonly keyring: Keyring | undefined
   readonly listeners: readonly ProxyListener[]
   readonly log: Log
 }
@@ -119,8 +124,8 @@ class Slot {
   }
 
   start(): Promise<void> {
-    const { settings, storeFile, listeners } = this.#options
-    const data: WorkerData = { settings, storeFile, listeners, counters: this.counters }
+    const { settings, storeFile, keyring, listeners } = this.#options
+    const data: WorkerData = { settings, storeFile, keyring, listeners, counters: this.counters }
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker
     this.counters[counter.active] = 0

@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts'
 import type { Log } from '../observe/log.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Audit } from '../store/audit.ts'
+import type { SealedStore } from '../store/sealed.ts'
 import type { Store } from '../store/store.ts'
 import { type Caller, doorkeeper, forbidden, owner, READS, TOKEN_HEADER } from './access.ts'
 import { methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
@@ -13,6 +14,7 @@ import { OPEN_TO_PROGRAMS, visitorOf, type Visitor } from './guard.ts'
 import type { NodeFacts } from './node.ts'
 import { bodyOf, type Reading } from './reading.ts'
 import { adminTokenEndpoints } from './routes/admin-tokens.ts'
+import { keyringEndpoints } from './routes/keyring.ts'
 import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
 import { send, type AnswerToPath } from './sending.ts'
 import type { AdminRequest, Context, Endpoint, Method } from './types.ts'
@@ -30,6 +32,8 @@ export interface AdminOptions {
   }
   /** Where the node's own programs reach the Admin API, and what it has for them alone: a socket only its owner can open. */
   readonly socket?: string
+  /** How the store is sealed, for `gibbon keyring`. */
+  readonly sealing?: Pick<SealedStore, 'sealing' | 'rotate'>
   /** Follows what is changed, and by whom; its `store` is then the one given. */
   readonly audit?: Audit
   /** Told of each request answered: the endpoint's pattern rather than the path, which may hold a credential's key. */
@@ -71,7 +75,7 @@ export function requestHandler(options: AdminOptions): Handling {
   const match = compileEndpoints(endpoints)
   const outside: Door = { match, admit: doorkeeper({ settings, reader: options.store.reader, log }) }
   const inside: Door = {
-    match: compileEndpoints([...endpoints, ...adminTokenEndpoints(context)]),
+    match: compileEndpoints([...endpoints, ...adminTokenEndpoints(context), ...keyringEndpoints(options)]),
     admit: () => owner,
   }
   const guarded = { hosts: settings.admin_hosts, origins: settings.admin_origins }

@@ -1,14 +1,11 @@
 /** `gibbon admin-token`: tokens of the Admin API made, listed and taken back, while a gateway runs or not. */
 import { didYouMean } from '../config/nearest.ts'
-import type { Settings } from '../config/settings.ts'
-import type { ShownToken, TokenOutcome } from '../store/admin-tokens.ts'
-import type { Store } from '../store/store.ts'
+import type { ShownToken } from '../store/admin-tokens.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
 import { momentForms, momentOf } from './jwt-time.ts'
-import { askLocally, type LocalAnswer } from './local-admin.ts'
-import { runningGateway } from './running.ts'
+import { onPrefix } from './on-prefix.ts'
 import { columns } from './terminal.ts'
-import { readSettings, settingsOptions } from './with-settings.ts'
+import { settingsOptions } from './with-settings.ts'
 
 export const command: Command = {
   name: 'admin-token',
@@ -51,7 +48,7 @@ async function create(context: CommandContext, [name, ...more]: readonly string[
   const ttl = typeof expires === 'string' ? secondsUntil(expires) : undefined
   if (ttl !== undefined && !(ttl > 0)) return misused(context, `--expires wants a time to come: ${momentForms}`)
   const body = { name, ...(role !== undefined && { role }), ...(ttl !== undefined && { ttl }) }
-  return within(
+  return onPrefix(
     context,
     {
       running: (ask) => ask('POST', '/admin-tokens', body),
@@ -72,7 +69,7 @@ const secondsUntil = (text: string): number => {
 
 function list(context: CommandContext, args: readonly string[]): number | Promise<number> {
   if (args.length > 0) return misused(context, 'list takes no arguments')
-  return within(
+  return onPrefix(
     context,
     {
       running: (ask) => ask('GET', '/admin-tokens'),
@@ -93,7 +90,7 @@ const endOf = ({ ttl }: ShownToken): string => (ttl === null ? 'never' : dateOf(
 
 function revoke(context: CommandContext, [name, ...more]: readonly string[]): number | Promise<number> {
   if (name === undefined || more.length > 0) return misused(context, 'revoke: give one name or id')
-  return within(
+  return onPrefix(
     context,
     {
       running: (ask) => ask('DELETE', `/admin-tokens/${encodeURIComponent(name)}`),
@@ -104,46 +101,4 @@ function revoke(context: CommandContext, [name, ...more]: readonly string[]): nu
       stdout.write(json ? `${JSON.stringify({ revoked })}\n` : `gibbon: revoked ${revoked.name}\n`)
     },
   )
-}
-
-interface Ways<T> {
-  readonly running: (ask: Ask) => Promise<LocalAnswer>
-  readonly stopped: (store: Store) => Promise<TokenOutcome<T>>
-}
-
-type Ask = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) => Promise<LocalAnswer>
-
-/** Does something through the gateway that runs on the prefix, or else with the store itself, and tells what came of it. */
-async function within<T extends object>(
-  context: CommandContext,
-  { running, stopped }: Ways<T>,
-  tell: (outcome: T, settings: Settings) => void,
-): Promise<number> {
-  const loaded = readSettings(context)
-  if (!loaded) return exitStatus.usage
-  const { settings } = loaded
-  const outcome = await outcomeOf(settings, running, stopped).catch((error: Error) => ({ problem: error.message }))
-  if ('problem' in outcome) {
-    context.stderr.write(`gibbon: ${outcome.problem}\n`)
-    return exitStatus.failed
-  }
-  tell(outcome, settings)
-  return exitStatus.done
-}
-
-async function outcomeOf<T extends object>(
-  settings: Settings,
-  running: Ways<T>['running'],
-  stopped: Ways<T>['stopped'],
-): Promise<T | { readonly problem: string }> {
-  if (runningGateway(settings.prefix) === undefined) {
-    const { withStore } = await import('./with-store.ts')
-    return withStore(settings, stopped)
-  }
-  const { status, body } = await running((method, path, sent) =>
-    askLocally(settings.prefix, method, path, sent === undefined ? {} : { body: sent }),
-  )
-  if (status < 300) return body as T
-  const { message } = body
-  return { problem: typeof message === 'string' ? message : `the gateway answers ${status}` }
 }

@@ -13,6 +13,7 @@ export const commands: { readonly [name: string]: Loader } = {
   'jwt sign': () => import('./jwt-sign.ts'),
   'jwt explain': () => import('./jwt-explain.ts'),
   'admin-token': () => import('./admin-token.ts'),
+  keyring: () => import('./keyring.ts'),
   backup: () => import('./backup.ts'),
   echo: () => import('./echo.ts'),
   demo: () => import('./demo.ts'),

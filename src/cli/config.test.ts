@@ -73,20 +73,32 @@ test('what is imported is exported again, and importing it twice changes nothing
   const prefix = join(folder, 'prefix')
   const imported = await gibbon('import', howTo, '--prefix', prefix)
   assert.deepEqual(imported, { status: 0, stdout: `gibbon: imported 6 entities from ${howTo}\n`, stderr: '' })
-  const first = await gibbon('export', '--prefix', prefix)
+  const first = await gibbon('export', '--prefix', prefix, '--with-secrets')
   assert.match(first.stdout, /^_format_version: "3\.0"\n_transform: false\nconsumers:\n- id: /)
   await gibbon('import', howTo, '--prefix', prefix)
-  assert.equal((await gibbon('export', '--prefix', prefix)).stdout, first.stdout)
+  assert.equal((await gibbon('export', '--prefix', prefix, '--with-secrets')).stdout, first.stdout)
 
   const file = join(folder, 'exported.yaml')
-  assert.equal((await gibbon('export', '-p', prefix, '-o', file)).status, 0)
+  assert.equal((await gibbon('export', '-p', prefix, '--with-secrets', '-o', file)).status, 0)
   assert.equal(readFileSync(file, 'utf8'), first.stdout)
   assert.equal(statSync(file).mode & 0o777, 0o600)
   const other = join(folder, 'other')
   assert.equal((await gibbon('import', file, '-p', other)).status, 0)
-  const again = await gibbon('export', '-p', other, '--json')
+  const again = await gibbon('export', '-p', other, '--with-secrets', '--json')
   const data = JSON.parse(again.stdout) as { jwt_secrets: { secret: string }[] }
   assert.ok(data.jwt_secrets.some(({ secret }) => secret === 'C50k0bcahDhLNhLKSUBSR1OMiFGzNZ7X'))
+})
+
+test('an export has no secret unless it is asked for, and one without secrets is not read again', async () => {
+  const prefix = join(folder, 'masked')
+  assert.equal((await gibbon('import', howTo, '-p', prefix)).status, 0)
+  const { stdout } = await gibbon('export', '-p', prefix)
+  assert.doesNotMatch(stdout, /C50k0bcahDhLNhLKSUBSR1OMiFGzNZ7X/)
+  assert.match(stdout, /secret: "\*{6}"/)
+  const file = fileOf('masked.yaml', stdout)
+  const imported = await gibbon('import', file, '-p', join(folder, 'elsewhere'))
+  assert.equal(imported.status, 1)
+  assert.match(imported.stderr, /jwt_secrets\[0\].*'secret' was left out of the export: write it here, or export with/)
 })
 
 test('a prefix in use is left alone', async () => {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { configFormat, type PlacedMistake, parseDeclarative, type Refusal } from '../config/declarative.ts'
 import { didYouMean } from '../config/nearest.ts'
-import { storeFile } from '../config/settings.ts'
+import { type Settings, storeFile } from '../config/settings.ts'
 import { adminHeaders, adminTokenOption } from './admin-client.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
 import { styled } from './terminal.ts'
@@ -12,17 +12,19 @@ export const command: Command = {
   name: 'config',
   summary: 'Check, export or import a declarative configuration',
   usage: `config validate FILE...
-       gibbon config export [-o FILE] [--json]
+       gibbon config export [-o FILE] [--json] [--with-secrets]
        gibbon config import FILE [--admin URL]
 
   FILE is in Kong's declarative format, YAML or JSON; - is standard input.
   validate tells every mistake with its line and column; exit status 0: all are good, 1: one is not.
-  export writes what the store under the prefix holds, secrets included. A gateway may run meanwhile.
+  export writes what the store under the prefix holds. A gateway may run meanwhile. Secrets stand in it as ******, and
+  such a file is not read again; with --with-secrets they stand there in clear, and it can be.
   import writes the file's entities into the store and leaves others as they are. While a gateway runs on the prefix,
   name its Admin API.`,
   options: {
     ...settingsOptions,
     out: { type: 'string', short: 'o', value: 'FILE', help: 'export to a file that only you can read' },
+    'with-secrets': { type: 'boolean', help: 'export secrets, too' },
     admin: { type: 'string', value: 'URL', help: 'import through the Admin API of a running gateway' },
     ...adminTokenOption,
   },
@@ -117,7 +119,11 @@ async function exportStore(context: CommandContext, args: readonly string[]): Pr
     stderr.write(`gibbon: there is no store at ${file}\n`)
     return exitStatus.failed
   }
-  const text = await exported(file, json)
+  const text = await exported(loaded.settings, values['with-secrets'] === true, json).catch((error: Error) => error)
+  if (text instanceof Error) {
+    stderr.write(`gibbon: ${text.message}\n`)
+    return exitStatus.failed
+  }
   const out = values['out']
   if (typeof out !== 'string') {
     stdout.write(text)
@@ -126,20 +132,25 @@ async function exportStore(context: CommandContext, args: readonly string[]): Pr
   return written(out, text, context)
 }
 
-async function exported(file: string, json: boolean): Promise<string> {
+async function exported(settings: Settings, withSecrets: boolean, json: boolean): Promise<string> {
   const { exportData, exportDeclarative } = await import('../config/declarative-export.ts')
   const { storeKinds } = await import('../config/kinds.ts')
+  const { readKeyring } = await import('../store/keyring.ts')
   const { indexesOf } = await import('../store/kinds.ts')
+  const { masking, openSealed } = await import('../store/sealed.ts')
   const { openReader } = await import('../store/sqlite/reader.ts')
-  const reader = openReader(file, indexesOf(storeKinds))
+  const file = openReader(storeFile(settings), indexesOf(storeKinds))
   try {
+    const reader = withSecrets
+      ? openSealed(file, { keyring: readKeyring(settings), kinds: storeKinds })
+      : masking(file, storeKinds)
     return json ? `${JSON.stringify(exportData(reader), undefined, 2)}\n` : exportDeclarative(reader)
   } finally {
-    reader.close()
+    file.close()
   }
 }
 
-/** Whole or not at all, and for its owner's eyes: there are secrets in it. */
+/** Whole or not at all, and for its owner's eyes: there may be secrets in it. */
 function written(out: string, text: string, { stdout, stderr }: CommandContext): number {
   const beside = `${out}.${process.pid}.new`
   try {

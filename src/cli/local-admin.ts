@@ -8,7 +8,8 @@ export interface LocalAnswer {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-const defaultTimeoutMs = 30_000
+// Sealing millions of entities anew takes minutes.
+const defaultTimeoutMs = 3_600_000
 
 /** Sends one request; rejects where nobody answers, within `timeoutMs`. */
 export function askLocally(

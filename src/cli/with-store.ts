@@ -3,18 +3,23 @@ import { mkdirSync } from 'node:fs'
 import { storeKinds } from '../config/kinds.ts'
 import { type Settings, storeFile } from '../config/settings.ts'
 import { indexesOf } from '../store/kinds.ts'
+import { readKeyring } from '../store/keyring.ts'
 import { lockPrefix } from '../store/lock.ts'
+import { type SealedStore, sealStore } from '../store/sealed.ts'
 import { openStore } from '../store/sqlite/open.ts'
-import type { Store } from '../store/store.ts'
 
-/** Opens it, holding the prefix's lock, for as long as `use` takes. Rejects where another process holds that, or it cannot be opened. */
-export async function withStore<T>(settings: Settings, use: (store: Store) => Promise<T>): Promise<T> {
+/**
+ * Opens it, holding the prefix's lock, for as long as `use` takes. Rejects where another
+ * process holds that, or it cannot be opened, or is sealed with keys that the settings do not name.
+ */
+export async function withStore<T>(settings: Settings, use: (store: SealedStore) => Promise<T>): Promise<T> {
+  const keyring = readKeyring(settings)
   mkdirSync(settings.prefix, { recursive: true, mode: 0o700 })
   const lock = lockPrefix(settings.prefix)
   try {
     const store = await openStore({ file: storeFile(settings), kinds: indexesOf(storeKinds) })
     try {
-      return await use(store)
+      return await use(await sealStore(store, { keyring, kinds: storeKinds }))
     } finally {
       await store.close()
     }

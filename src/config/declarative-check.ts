@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { checkInsert, type CheckContext } from '../schema/check.ts'
 import { fieldsOf } from '../schema/fill.ts'
+import { mapSecrets } from '../schema/secrets.ts'
 import { define, isTable } from '../schema/value.ts'
 import type { Stored } from '../store/store.ts'
 import type { DeclarativeKind } from './declarative-kinds.ts'
 import { type EntityNode, nameOf, type WrittenReference } from './declarative-nodes.ts'
+import { mask } from './settings.ts'
 
 /** What is in force while a file is loaded again: generated secrets and times are taken from it, so that they stay as they are. */
 export interface Previous {
@@ -94,6 +96,7 @@ function checked(node: EntityNode, directory: Directory, checking: Checking): Re
   const result = checkInsert(parent ? kind.nestedSchema : kind.schema, input, checking.context)
   if (!result.ok) node.errors = { ...result.errors, ...node.errors }
   for (const reference of unresolved) noteUnresolved(node, reference)
+  if (result.ok) noteMasked(node, result.value)
   if (!result.ok || node.errors || node.conflicts.length > 0) return undefined
   if (parent && parentField !== undefined) result.value[parentField] = { id: parent.id }
   return result.value
@@ -108,6 +111,17 @@ function noteUnresolved(node: EntityNode, { field, kind, written }: WrittenRefer
   const text = typeof written === 'string' ? written : JSON.stringify(written)
   const message = `invalid reference '${field}: ${text}' (no such entry in '${kind}')`
   node.conflicts.push({ field, message, where: 'name' })
+}
+
+/** An export without its secrets, read again, would give everyone the same one, which is known to all. */
+function noteMasked(node: EntityNode, value: Record<string, unknown>): void {
+  mapSecrets(node.kind.schema, value, (secret, path) => {
+    if (secret === mask) {
+      const message = `'${path}' was left out of the export: write it here, or export with --with-secrets`
+      node.conflicts.push({ field: path.split('.')[0], message, where: 'index' })
+    }
+    return secret
+  })
 }
 
 function noteUniques(node: EntityNode, value: Readonly<Record<string, unknown>>, seen: Map<string, EntityNode>): void {

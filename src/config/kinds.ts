@@ -6,6 +6,7 @@ import { clustering_data_planes } from '../entities/clustering_data_planes.ts'
 import { consumers } from '../entities/consumers.ts'
 import { filter_chains } from '../entities/filter_chains.ts'
 import { key_sets } from '../entities/key_sets.ts'
+import { keyrings } from '../entities/keyrings.ts'
 import { keys } from '../entities/keys.ts'
 import { parameters } from '../entities/parameters.ts'
 import { plugins } from '../entities/plugins.ts'
@@ -54,7 +55,11 @@ const declared: readonly Schema[] = [
 export const kinds: ReadonlyMap<string, Schema> = new Map(declared.map((schema) => [schema.name, tied(schema)]))
 
 /** What the store keeps: every kind, and those of our own that neither the Admin API nor declarative files know. */
-export const storeKinds: ReadonlyMap<string, Schema> = new Map([...kinds, [admin_tokens.name, admin_tokens]])
+export const storeKinds: ReadonlyMap<string, Schema> = new Map([
+  ...kinds,
+  [admin_tokens.name, admin_tokens],
+  [keyrings.name, keyrings],
+])
 
 /** Foreign fields learn the schema that they refer to, so that references can be checked. */
 function tied(schema: Schema): Schema {

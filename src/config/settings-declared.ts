@@ -63,6 +63,17 @@ export const declared = {
     encrypted: true,
     description: 'With database = off, the whole configuration itself, as YAML or JSON.',
   },
+  keyring_file: {
+    type: 'string',
+    $own: true,
+    description: 'A file with the keys that secrets in the store are sealed with, a line each; the first one seals.',
+  },
+  keyring: {
+    type: 'string',
+    encrypted: true,
+    $own: true,
+    description: 'The keys themselves, separated by commas, in place of keyring_file.',
+  },
   node_id: { type: 'string', uuid: true, description: 'The id of this node; made at the first start when not given.' },
 
   proxy_listen: {

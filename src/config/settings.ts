@@ -212,6 +212,7 @@ function finished(values: Settings): Settings {
     ...withAll,
     prefix,
     declarative_config: values.declarative_config === undefined ? undefined : resolve(values.declarative_config),
+    keyring_file: values.keyring_file === undefined ? undefined : resolve(values.keyring_file),
     proxy_access_log: logTarget(values.proxy_access_log, prefix),
     proxy_error_log: logTarget(values.proxy_error_log, prefix),
     admin_access_log: logTarget(values.admin_access_log, prefix),
@@ -229,6 +230,8 @@ function logTarget(text: string, prefix: string): string {
 function wrongTogether(settings: Settings): string[] {
   const { request_line_bytes, request_head_bytes } = settings
   const errors = [...unpaired(settings, 'ssl_cert'), ...unpaired(settings, 'admin_ssl_cert'), ...wrongAccess(settings)]
+  if (settings.keyring !== undefined && settings.keyring_file !== undefined)
+    errors.push('keyring and keyring_file are both given: one of them is enough')
   if (request_line_bytes > request_head_bytes)
     errors.push('request_line_bytes is more than request_head_bytes, which it is a part of')
   for (const name of ['proxy_listen', 'admin_listen'] as const)

@@ -79,7 +79,7 @@ export interface Field {
   /** A check of our own, run after the attributes: returns what is wrong with the value. */
   readonly $check?: (value: never) => string | undefined
   /** A secret that Kong does not mark as `encrypted`: always, or where this says so of the value. See `secrets.ts`. */
-  readonly $secret?: true | ((value: unknown) => boolean)
+  readonly $secret?: true | ((value: string) => boolean)
   /** Of a foreign field: the schema that `reference` names, put here where the kinds are gathered. */
   readonly $foreign?: () => Schema
 }

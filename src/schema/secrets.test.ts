@@ -81,7 +81,7 @@ test('a field can be a secret by its value, and a unique one can be a secret', (
     name: 'credentials',
     fields: [
       { key: { type: 'string', unique: true, $secret: true } },
-      { pem: { type: 'string', $secret: (value) => String(value).includes('PRIVATE') } },
+      { pem: { type: 'string', $secret: (value) => value.includes('PRIVATE') } },
       { name: { type: 'string', unique: true } },
     ],
   }

@@ -7,7 +7,7 @@ import { isObject, isReference, own } from './value.ts'
 
 export type Entity = Readonly<Record<string, unknown>>
 
-/** Gets a secret and its place, such as `config.redis.password`; gives what is to stand there. */
+/** Gets a secret, clear or sealed, and its place, such as `config.redis.password`; gives what is to stand there. */
 export type Visit = (secret: unknown, path: string) => unknown
 
 type Walk = (value: unknown, path: string, visit: Visit) => unknown
@@ -84,8 +84,11 @@ function fieldWalk(field: Field): Walk | undefined {
 
 function secretWalk({ $secret }: Field): Walk {
   const isSecret = typeof $secret === 'function' ? $secret : () => true
-  return (value, path, visit) =>
-    value === null || value === undefined || isReference(value) || !isSecret(value) ? value : visit(value, path)
+  return (value, path, visit) => {
+    if (value === null || value === undefined) return value
+    // What is no text may be a secret that lies sealed in the store.
+    return typeof value === 'string' && (isReference(value) || !isSecret(value)) ? value : visit(value, path)
+  }
 }
 
 const listWalk =

@@ -10,7 +10,7 @@ import { test } from 'node:test'
 const root = join(import.meta.dirname, '../..')
 
 /** Pages in which every block marked `console` is run, one after another, in one shell. */
-const pages = ['docs/admin-access.md']
+const pages = ['docs/admin-access.md', 'docs/secrets-at-rest.md']
 
 interface Step {
   readonly command: string

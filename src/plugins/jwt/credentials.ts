@@ -83,8 +83,8 @@ export const jwt_secrets = {
   ],
 } as const satisfies Schema
 
-function isPrivateKey(value: unknown): boolean {
-  return typeof value === 'string' && value.includes('PRIVATE KEY-----')
+function isPrivateKey(pem: string): boolean {
+  return pem.includes('PRIVATE KEY-----')
 }
 
 /** Any key in PEM is taken, a private one too, whose public half then counts; a certificate is not. */

@@ -51,9 +51,11 @@ export function connectReadOnly(file: string): DatabaseSync {
   return db
 }
 
+// What is deleted is overwritten: a secret that was replaced, or sealed, is not to lie on in a free page, or in a backup.
 function tune(db: DatabaseSync): void {
   db.exec(
-    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536',
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536; ' +
+      'PRAGMA secure_delete = ON',
   )
 }
 
