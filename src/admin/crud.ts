@@ -115,7 +115,7 @@ function parentEndpoint(context: Context, schema: Schema, field: string, parent:
       PATCH: through((request, _, id) =>
         id === undefined ? notFound : patch(context, parent, request, { field: 'id', value: id }),
       ),
-      DELETE: () => methodNotAllowed,
+      DELETE: through((_, __, id) => (id === undefined ? notFound : methodNotAllowed)),
     },
   }
 }

@@ -1,9 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { startTestAdmin, type TestAdmin, type TestAnswer } from '../../test/admin/fixture.ts'
 
@@ -198,63 +194,3 @@ test('a gateway is synchronised, compared, dumped and reset by the requests that
   for (const list of [...needed, 'jwts']) assert.deepEqual((await send('GET', `/${list}`)).json.data, [], list)
   assert.deepEqual(admin.errors, [])
 })
-
-const file = `_format_version: "3.0"
-consumers:
-- username: alice
-  jwt_secrets:
-  - {key: k1, secret: s1, algorithm: HS256}
-services:
-- name: svc
-  url: http://127.0.0.1:9999/base
-  tags: [team]
-  routes:
-  - {name: r, paths: [/x]}
-  plugins:
-  - name: jwt
-    config: {claims_to_verify: [exp]}
-upstreams:
-- name: up
-  targets:
-  - {target: "127.0.0.1:9001", weight: 10}
-  - {target: "example.test:80", weight: 0}
-`
-
-const deck = process.env['GIBBON_DECK']
-
-test(
-  'the real decK pings, validates, syncs, finds no difference, dumps and resets',
-  { skip: deck === undefined && 'GIBBON_DECK names no decK' },
-  async (t) => {
-    const admin = await startTestAdmin()
-    const folder = mkdtempSync(join(tmpdir(), 'gibbon-deck-'))
-    t.after(async () => {
-      rmSync(folder, { recursive: true, force: true })
-      await admin.stop()
-    })
-    const path = join(folder, 'kong.yaml')
-    writeFileSync(path, file)
-    const run = (...args: string[]): Promise<{ code: number; out: string }> => runDeck(admin.port, args)
-    assert.match((await run('ping')).out, /Kong version: {2}3\.10\.0/)
-    assert.equal((await run('validate', path)).code, 0)
-    assert.match((await run('sync', path)).out, /Created: 8/)
-    assert.deepEqual((await run('diff', path, '--non-zero-exit-code')).code, 0)
-    assert.match((await run('dump', '-o', '-')).out, /key_claim_name: iss/)
-    assert.match((await run('reset', '--force')).out, /Deleted: 8/)
-    assert.deepEqual(admin.errors, [])
-  },
-)
-
-function runDeck(port: number, args: readonly string[]): Promise<{ code: number; out: string }> {
-  const [command = '', ...rest] = args
-  const environment = { ...process.env, DECK_ANALYTICS: 'off' }
-  return new Promise((resolve) => {
-    execFile(
-      deck ?? '',
-      ['gateway', command, '--kong-addr', `http://127.0.0.1:${port}`, ...rest],
-      { env: environment, timeout: 60_000 },
-      (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, out: stdout + stderr }),
-    )
-  })
-}

@@ -1,6 +1,7 @@
 import { ok } from './answers.ts'
 import { crudEndpoints } from './crud.ts'
 import { certificateEndpoints } from './routes/certificates.ts'
+import { closedEndpoints, unusedEndpoints } from './routes/closed.ts'
 import { configEndpoints } from './routes/config.ts'
 import { consumerEndpoints } from './routes/consumers.ts'
 import { nodeEndpoints, type NodeOptions } from './routes/node.ts'
@@ -8,9 +9,6 @@ import { schemaEndpoints } from './routes/schemas.ts'
 import { tagEndpoints } from './routes/tags.ts'
 import { upstreamEndpoints } from './routes/upstreams.ts'
 import type { Context, Endpoint } from './types.ts'
-
-/** Collections that follow from schemas but that Kong has switched off: they are reached through their parents only. */
-const SWITCHED_OFF = /^\/targets(\/|$)/
 
 /** Every endpoint of the Admin API. Those written by hand stand before those that follow from schemas. */
 export function allEndpoints(context: Context, options: NodeOptions): Endpoint[] {
@@ -22,10 +20,18 @@ export function allEndpoints(context: Context, options: NodeOptions): Endpoint[]
     ...consumerEndpoints(context),
     ...upstreamEndpoints(context, options.node),
     ...configEndpoints(context),
+    ...closedEndpoints(),
+    ...unusedEndpoints(),
   ]
   const taken = new Set(byHand.map(({ path }) => path))
-  const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path) && !SWITCHED_OFF.test(path))
+  const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path))
   const endpoints = [...byHand, ...generated]
-  const paths = [...endpoints.map(({ path }) => path), '/endpoints'].sort()
+  const paths = [...endpoints.map(({ path }) => path), '/endpoints'].sort(bySegment)
   return [...endpoints, { path: '/endpoints', methods: { GET: () => ok({ data: paths }) } }]
+}
+
+/** A path comes before those below it, and those before paths whose last segment is longer: `/a`, `/a/z`, `/ab`. */
+function bySegment(one: string, other: string): number {
+  const [a, b] = [one.replaceAll('/', '\0'), other.replaceAll('/', '\0')]
+  return a < b ? -1 : 1
 }

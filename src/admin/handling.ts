@@ -95,7 +95,7 @@ export function requestHandler(options: AdminOptions): Handling {
     const refusal = forbidden(caller, request.method ?? '', found?.endpoint)
     if (refusal) return refusal
     if (!found) return notFound
-    if (request.method === 'OPTIONS') return optionsAnswer(found.endpoint, visitor, settings)
+    if (request.method === 'OPTIONS') return found.endpoint.options ?? optionsAnswer(found.endpoint, visitor, settings)
     const parsed = await bodyOf(request, found.endpoint, reading)
     if ('refusal' in parsed) return parsed.refusal
     context.store.reader.renew()

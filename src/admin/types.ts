@@ -31,6 +31,8 @@ export interface Endpoint {
   readonly accepts?: readonly string[]
   /** Nothing is changed, whatever the method. */
   readonly onlyReads?: true
+  /** What OPTIONS is answered in place of the methods. */
+  readonly options?: Answer
 }
 
 /** What the endpoints work with. */

@@ -1,6 +1,6 @@
 import { maskedSettings, type Listener, type Settings } from '../../config/settings.ts'
 import type { Store } from '../../store/store.ts'
-import { message, methodNotAllowed, noContent, notFound, ok } from '../answers.ts'
+import { message, noContent, notFound, ok } from '../answers.ts'
 import type { Log } from '../../observe/log.ts'
 import type { NodeFacts } from '../node.ts'
 import type { Context, Endpoint } from '../types.ts'
@@ -105,18 +105,13 @@ const onlyControlPlane = message(
   400,
   'this endpoint is only available when Kong is configured to run as Control Plane for the cluster',
 )
-const onlyWasm = message(400, 'this endpoint is only available when wasm is enabled')
+const metricsElsewhere = message(404, 'metrics are served at /metrics of the status listener (status_listen)')
 
 /** Paths that exist in every Kong and tell that the feature behind them is not in use. */
 const absentFeatures: readonly Endpoint[] = [
   { path: '/clustering/data-planes', methods: { GET: () => onlyControlPlane } },
   { path: '/clustering/status', methods: { GET: () => onlyControlPlane } },
-  { path: '/filter-chains', methods: { GET: () => onlyWasm, POST: () => onlyWasm } },
   { path: '/cache', methods: { DELETE: () => noContent } },
   { path: '/cache/{key}', methods: { GET: () => notFound, DELETE: () => noContent } },
-  // An SNI's certificate holds a private key, which is not reached by a name that everyone knows.
-  {
-    path: '/snis/{snis}/certificate',
-    methods: { GET: () => notFound, PUT: () => notFound, PATCH: () => notFound, DELETE: () => methodNotAllowed },
-  },
+  { path: '/metrics', methods: { GET: () => metricsElsewhere } },
 ]

@@ -10,7 +10,15 @@ const readOnly = schemaViolation({ tags: 'does not support insert/upsert/update/
 export function tagEndpoints(context: Context): Endpoint[] {
   return [
     { path: '/tags', methods: { GET: (request) => listTags(context, request), POST: () => readOnly } },
-    { path: '/tags/{tags}', methods: { GET: (request) => oneTag(context, request) } },
+    {
+      path: '/tags/{tags}',
+      methods: {
+        GET: (request) => oneTag(context, request),
+        PUT: () => readOnly,
+        PATCH: () => readOnly,
+        DELETE: () => readOnly,
+      },
+    },
   ]
 }
 
@@ -39,6 +47,9 @@ function listTags(context: Context, request: AdminRequest, tag?: string): Answer
   const data = found.rows.map(({ tag, kind, id }) => ({ tag, entity_name: kind, entity_id: id }))
   if (found.offset === undefined) return ok({ data, next: null })
   const encoded = encodeOffset(found.offset)
-  const path = tag === undefined ? '/tags' : `/tags/${encodeURIComponent(tag)}`
-  return ok({ data, offset: encoded, next: `${path}?offset=${encoded}${pageQuery(request.query)}` })
+  const next =
+    tag === undefined
+      ? `/tags?offset=${encoded}${pageQuery(request.query)}`
+      : `/tags/${encodeURIComponent(tag)}?offset=${encoded}`
+  return ok({ data, offset: encoded, next })
 }
