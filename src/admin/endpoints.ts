@@ -1,6 +1,7 @@
-import { ok } from './answers.ts'
+import { ok, type Answer } from './answers.ts'
 import { crudEndpoints } from './crud.ts'
 import { certificateEndpoints } from './routes/certificates.ts'
+import { openApiDocument } from './openapi.ts'
 import { closedEndpoints, unusedEndpoints } from './routes/closed.ts'
 import { configEndpoints } from './routes/config.ts'
 import { consumerEndpoints } from './routes/consumers.ts'
@@ -27,11 +28,19 @@ export function allEndpoints(context: Context, options: NodeOptions): Endpoint[]
   const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path))
   const endpoints = [...byHand, ...generated]
   const paths = [...endpoints.map(({ path }) => path), '/endpoints'].sort(bySegment)
-  return [...endpoints, { path: '/endpoints', methods: { GET: () => ok({ data: paths }) } }]
+  const described = [...endpoints, { path: '/endpoints', methods: { GET: () => ok({ data: paths }) } }]
+  return [...described, openApiEndpoint(context, described, options.node.version)]
 }
 
 /** A path comes before those below it, and those before paths whose last segment is longer: `/a`, `/a/z`, `/ab`. */
 function bySegment(one: string, other: string): number {
   const [a, b] = [one.replaceAll('/', '\0'), other.replaceAll('/', '\0')]
   return a < b ? -1 : 1
+}
+
+/** The API's description of itself, made when it is first asked for; it is ours, and so not among Kong's paths. */
+function openApiEndpoint(context: Context, described: readonly Endpoint[], version: string): Endpoint {
+  let document: Answer | undefined
+  const describe = (): Answer => (document ??= ok(openApiDocument(context, described, version)))
+  return { path: '/openapi.json', methods: { GET: describe } }
 }
