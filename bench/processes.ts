@@ -75,8 +75,8 @@ export function start(
 }
 
 /** Starts a file of this folder in a process of its own that can be sent messages. */
-export function startWorker(core: string, file: string): ChildProcess {
-  return start(core, process.execPath, [new URL(file, import.meta.url).pathname], {
+export function startWorker(core: string, file: string, ...args: readonly string[]): ChildProcess {
+  return start(core, process.execPath, [new URL(file, import.meta.url).pathname, ...args], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
 }

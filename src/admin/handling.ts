@@ -98,7 +98,6 @@ export function requestHandler(options: AdminOptions): Handling {
     if (request.method === 'OPTIONS') return found.endpoint.options ?? optionsAnswer(found.endpoint, visitor, settings)
     const parsed = await bodyOf(request, found.endpoint, reading)
     if ('refusal' in parsed) return parsed.refusal
-    context.store.reader.renew()
     const answered = () => call(found, request.method ?? '', query, parsed.body)
     if (!audit || !writes(request, found.endpoint)) return answered()
     const facts = { ...factsOf(request, id, found.endpoint), by: caller.by, name: caller.name, role: caller.role }

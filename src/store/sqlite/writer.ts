@@ -3,6 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { Written } from '../store.ts'
 import { connect, lockWaitMs } from './file.ts'
+import { gathering } from './gathering.ts'
 import { groupCommit } from './group.ts'
 import type { FromWriter, ToWriter, WriterData } from './messages.ts'
 
@@ -31,17 +32,33 @@ const commit = groupCommit(db, kinds, { keep, now: Date.now })
 const checkpointAfter = checkpoints(db)
 const send = (message: FromWriter) => port.postMessage(message)
 
+let closing = false
+const gathered = gathering<Write>({
+  commit: write,
+  arrived: () => writesOf(waiting(port)),
+  wait: (flush, ms) =>
+    setTimeout(() => {
+      flush()
+      if (closing) close()
+    }, ms),
+})
+
 port.on('message', (first: ToWriter) => {
-  const messages = [first, ...waiting(port)]
-  const writes = messages.filter((message) => message.say === 'write')
-  if (writes.length > 0) write(writes)
-  if (messages.some((message) => message.say === 'close')) close()
+  gathered.add(writesOf([first, ...waiting(port)]))
+  if (closing) close()
 })
 const burial = kinds.some(({ ttl }) => ttl) ? setInterval(() => write([]), burialMs) : undefined
 send({ say: 'ready' })
 
 function* waiting(port: MessagePort): Iterable<ToWriter> {
   for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) yield next.message as ToWriter
+}
+
+function writesOf(messages: Iterable<ToWriter>): Write[] {
+  return [...messages].filter((message) => {
+    if (message.say === 'close') closing = true
+    return message.say === 'write'
+  })
 }
 
 function write(writes: readonly Write[]): void {
@@ -56,6 +73,7 @@ function write(writes: readonly Write[]): void {
 }
 
 function close(): void {
+  gathered.flush()
   clearInterval(burial)
   db.close()
   port?.close()
