@@ -12,7 +12,8 @@ import { keyOf, type Size } from './scale-content.ts'
 const indexes = indexesOf(kinds)
 const tools: PlanTools = {
   plugins: new Map(bundledPlugins.map(({ name, handler }) => [name, handler])),
-  resolveReferences: (config) => config,
+  withSecrets: (_kind, entity) => entity,
+  warn: () => undefined,
   resolver: { lookup: () => [] },
 }
 

@@ -2,18 +2,23 @@
  * Wires the parts of a gateway together: the store, the proxy workers, the Admin API. The only place that does.
  * The main thread is the control side; requests are proxied in worker threads (`worker.ts`).
  */
-import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import net from 'node:net'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
-import { type AdminOptions, startAdmin, type RunningAdmin } from './admin/server.ts'
-import { loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
-import { storeKinds } from './config/kinds.ts'
-import { adminSocket, type Listener, type Settings } from './config/settings.ts'
+import type { NodeFacts } from './admin/node.ts'
+import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
+import { startStatusApi } from './admin/status-api.ts'
+import { catalogueOf, enabledPlugins, storeKinds, type Catalogue } from './config/kinds.ts'
+import { adminSocket, storeFile, type Listener, type Settings } from './config/settings.ts'
+import { loadDeclared, watchDeclared } from './declared.ts'
+import { openLogs, type Logs } from './logs.ts'
+import { gatherMetrics } from './metrics.ts'
+import { nodeId } from './node-id.ts'
 import { type AuditLog, openAuditLog } from './observe/audit.ts'
-import { createLog, openLogFile, type Log } from './observe/log.ts'
-import { bundledPlugins } from './plugins/index.ts'
+import type { Level, Log } from './observe/log.ts'
+import type { BundledPlugin } from './plugins/index.ts'
+import { asStartError, StartError } from './start-error.ts'
+import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { type Audit, audited } from './store/audit.ts'
 import { indexesOf } from './store/kinds.ts'
 import { readKeyring } from './store/keyring.ts'
@@ -22,20 +27,18 @@ import { type SealedStore, sealStore } from './store/sealed.ts'
 import { openStore } from './store/sqlite/open.ts'
 import type { Store } from './store/store.ts'
 import { version } from './version.ts'
-import { startWorkers, type ProxyListener, type Workers } from './workers.ts'
+import { createWorkers, type ProxyListener, type Workers } from './workers.ts'
 
 export interface Gateway {
   /** The ports of `proxy_listen`, in its order. */
   readonly proxyPorts: readonly number[]
   readonly adminPorts: readonly number[]
+  readonly statusPorts: readonly number[]
   /** Takes no new work, lets requests in flight finish within `drain_timeout`, and resolves when everything is closed. */
   stop(): Promise<void>
-  /** Reads the declarative file again and opens the logs anew; rejects, with everything as before, where the file is wrong. */
+  /** Reads declarative file and certificates again, and opens the logs anew. What is wrong is logged, and everything is as before. */
   reload(): Promise<void>
 }
-
-/** Why a gateway does not start or reload: said to people, without a stack. */
-export class StartError extends Error {}
 
 /** Starts a gateway. Rejects with a `StartError` where the settings cannot be put into practice. */
 export async function startGateway(settings: Settings): Promise<Gateway> {
@@ -59,99 +62,133 @@ async function start(
   mkdirSync(settings.prefix, { recursive: true, mode: 0o700 })
   const lock = asStartError(() => lockPrefix(settings.prefix))
   started.push(() => lock.release())
-  const file = openLogFile(settings.proxy_error_log)
-  started.push(() => file.close())
-  const log = createLog(file, { level: settings.log_level, format: settings.log_format })
+  let workers: Workers | undefined
+  const logs = asStartError(() => openLogs(settings, () => workers?.flushLogs()))
+  started.push(() => logs.close())
 
   const keyring = asStartError(() => readKeyring(settings))
   const opened = await openStore({
     file: storeFile(settings),
     kinds: indexesOf(storeKinds),
-    report: (error) => log.error(error.message),
+    report: (error) => logs.log.error(error.message),
   }).catch(failStart)
   started.push(() => opened.close())
   const store = await sealStore(opened, { keyring, kinds: storeKinds }).catch(failStart)
-  if (settings.database === 'off') await loadFile(store, settings)
+  const plugins = enabledPlugins(settings.plugins)
+  const catalogue = catalogueOf(plugins)
+  if (settings.database === 'off') await loadDeclared(store, settings, catalogue)
+  refuseOthersInUse(store, plugins)
 
   const listeners = await proxyListeners(settings)
-  const workers = await startWorkers({ settings, storeFile: storeFile(settings), keyring, listeners, log })
-  started.push(() => workers.stop())
-  store.onCommit((revision) => workers.adopt(revision))
-
-  const audit = openAudit(settings, store, log)
+  // Only where a listener speaks TLS: making a certificate takes a while.
+  const tls = listeners.some(({ ssl }) => ssl) ? await keepTls(settings, (setup) => workers?.setTls(setup)) : undefined
+  started.push(() => tls?.stop())
+  workers = createWorkers({ settings, storeFile: storeFile(settings), keyring, listeners, tls: tls?.setup, ...logs })
+  const audit = openAudit(settings, store, logs)
   if (audit) started.push(() => audit.log.file.close())
-  const admin = await openAdmin(settings, { store, workers, log, audit: audit?.audit })
+  const node = nodeFacts(settings, plugins, workers)
+  const parts: Parts = { settings, store, audit, workers, logs, tls, node, catalogue }
+  // Before the workers, so that whoever asks whether the gateway is ready hears that it is not yet.
+  const status = await openStatus(parts)
+  started.push(() => status.close())
+  started.push(() => workers?.stop())
+  await workers.start()
+  store.onCommit((revision) => parts.workers.adopt(revision))
+
+  const admin = await openAdmin(parts)
   started.push(() => admin.close())
+  const reload = () => reloadAll(parts)
+  started.push(watchDeclared(settings, () => void reload()))
   return {
     proxyPorts: listeners.map(({ port }) => port),
     adminPorts: admin.ports,
+    statusPorts: status.ports,
     stop: undo,
-    reload: async () => {
-      file.reopen()
-      audit?.log.file.reopen()
-      workers.reopenLogs()
-      if (settings.database !== 'off') return
-      if (audit)
-        await audit.audit.follow(
-          { by: 'reload' },
-          () => loadFile(audit.audit.store, settings),
-          () => ({}),
-        )
-      else await loadFile(store, settings)
-    },
+    reload,
   }
 }
 
-/** Where a gateway with these settings keeps its store. */
-export const storeFile = (settings: Pick<Settings, 'prefix' | 'database'>): string =>
-  join(settings.prefix, settings.database === 'off' ? 'declared.db' : 'gibbon.db')
+/** What the control side is made of. */
+interface Parts {
+  readonly settings: Settings
+  readonly store: SealedStore
+  readonly audit: OpenAudit | undefined
+  readonly workers: Workers
+  readonly logs: Logs
+  readonly tls: TlsKeeper | undefined
+  readonly node: NodeFacts
+  readonly catalogue: Catalogue
+}
+
+interface OpenAudit {
+  readonly audit: Audit
+  readonly log: AuditLog
+}
+
+/** Follows what is written from now on, where the settings ask for it. */
+function openAudit(settings: Settings, store: Store, { trouble }: Logs): OpenAudit | undefined {
+  if (settings.admin_audit_log === 'off') return undefined
+  const log = asStartError(() =>
+    openAuditLog(settings.admin_audit_log, { maxQueuedBytes: settings.log_queue_bytes, onTrouble: trouble }),
+  )
+  return { log, audit: audited(store, log, storeKinds) }
+}
+
+async function reloadAll({ settings, store, audit, workers, logs, tls, catalogue }: Parts): Promise<void> {
+  logs.reopen()
+  audit?.log.file.reopen()
+  workers.reopenLogs()
+  await tellProblem(logs.log, 'the certificates are', () => tls?.reload())
+  if (settings.database !== 'off') return
+  await tellProblem(logs.log, 'the configuration is', async () => {
+    if (!audit) return loadDeclared(store, settings, catalogue)
+    const load = () => loadDeclared(audit.audit.store, settings, catalogue)
+    await audit.audit.follow({ by: 'reload' }, load, () => ({}))
+  })
+}
 
 function failStart(error: Error): never {
   throw new StartError(error.message, { cause: error })
 }
 
-function asStartError<T>(run: () => T): T {
+async function tellProblem(log: Log, what: string, reload: () => void | Promise<void>): Promise<void> {
   try {
-    return run()
+    await reload()
   } catch (error) {
-    throw new StartError((error as Error).message, { cause: error })
+    const reason = error instanceof StartError ? error.message : String((error as Error).stack)
+    log.error(`${what} not reloaded, and everything stays as it was:`)
+    for (const line of reason.split('\n')) log.error(line.trim())
   }
 }
 
-/** Makes the declarative configuration the content of the store; without one, the store is emptied. */
-async function loadFile(store: Store, settings: Settings): Promise<void> {
-  const { declarative_config: file, declarative_config_string: given } = settings
-  const name = file ?? 'declarative_config_string'
-  const text = given ?? (file === undefined ? '_format_version: "3.0"' : asStartError(() => readFileSync(file, 'utf8')))
-  const declaration = parseDeclarative(text, { previous: previousOf(store.reader) })
-  if (!declaration.ok) {
-    const places = declaration.places().map(({ line, column, path, message }) => {
-      const where = path.length > 0 ? `${path.join('.')}: ` : ''
-      return `  ${name}:${line}:${column}: ${where}${message}`
-    })
-    throw new StartError([`the declarative configuration ${name} is not valid:`, ...places].join('\n'))
+function nodeFacts(settings: Settings, plugins: readonly BundledPlugin[], workers: Workers): NodeFacts {
+  return {
+    id: nodeId(settings),
+    hostname: hostname(),
+    version,
+    plugins: new Map(
+      plugins.map(({ name, handler }) => [name, { version: handler.version, priority: handler.priority }]),
+    ),
+    workers: () => ({ pids: workers.ids(), count: workers.ids().length }),
+    counters: () => workers.counters(),
   }
-  const written = await loadDeclarative(store, declaration)
-  if (!written.ok) throw new StartError(`cannot load ${name}: ${JSON.stringify(written.error)}`)
 }
 
-/** Read or made only where a listener speaks TLS: making a certificate takes a while. */
-async function certificateOf(settings: Settings): Promise<{ cert: string; key: string }> {
-  const { serverCertificate } = await import('./config/self-signed.ts')
-  return serverCertificate(settings)
+/** A plugin that is in use and may not run would be missing where it refuses requests: rather nothing runs. */
+function refuseOthersInUse({ reader }: Store, plugins: readonly BundledPlugin[]): void {
+  const enabled = new Set(plugins.map(({ name }) => name))
+  for (const { id, name } of reader.all('plugins')) {
+    if (enabled.has(String(name))) continue
+    throw new StartError(`the plugin ${String(name)} is in use (${id}) but not enabled: add it to the setting plugins`)
+  }
 }
 
 /** The proxy's listeners with the ports that they are to have: workers share them, so that all must know. */
 async function proxyListeners(settings: Settings): Promise<ProxyListener[]> {
   const listeners: ProxyListener[] = []
   for (const listener of settings.proxy_listen) {
-    const tls = listener.ssl ? await certificateOf(settings) : undefined
-    listeners.push({
-      ip: listener.ip,
-      port: await freePort(listener),
-      backlog: listener.backlog ?? 511,
-      tls,
-    })
+    const { ip, ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
+    listeners.push({ ip, port: await freePort(listener), backlog, ssl, proxyProtocol })
   }
   return listeners
 }
@@ -174,56 +211,51 @@ async function freePort({ ip, port, listener }: Listener): Promise<number> {
   }
 }
 
-/** Follows what is written from now on, where the settings ask for it. */
-function openAudit(
-  settings: Settings,
-  store: Store,
-  log: Log,
-): { readonly audit: Audit; readonly log: AuditLog } | undefined {
-  if (settings.admin_audit_log === 'off') return undefined
-  const auditLog = asStartError(() =>
-    openAuditLog(settings.admin_audit_log, {
-      maxQueuedBytes: settings.log_queue_bytes,
-      onTrouble: (message) => log.error(message),
-    }),
-  )
-  return { log: auditLog, audit: audited(store, auditLog, storeKinds) }
+async function openStatus(parts: Parts): Promise<RunningAdmin> {
+  const { settings, store, node, workers, logs } = parts
+  const tls = settings.status_listen.some(({ ssl }) => ssl) ? await statusTls(settings) : undefined
+  return startStatusApi({
+    settings,
+    store,
+    node,
+    log: logs.admin,
+    ...(tls && { tls }),
+    readiness: () => workers.readiness(),
+    metrics: () => gatherMetrics({ ...parts, storeFile: storeFile(settings) }),
+  }).catch((error: NodeJS.ErrnoException) => {
+    throw new StartError(`cannot listen for the Status API (status_listen): ${error.message}`, { cause: error })
+  })
 }
 
-interface AdminParts {
-  readonly store: SealedStore
-  readonly workers: Workers
-  readonly log: Log
-  readonly audit: Audit | undefined
-}
-
-async function openAdmin(settings: Settings, { store, workers, log, audit }: AdminParts): Promise<RunningAdmin> {
+async function openAdmin({ settings, store, audit, workers, logs, node, catalogue }: Parts): Promise<RunningAdmin> {
   const tls = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
-  for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, log)
+  for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, logs.log)
+  const setLevel = (level: Level): void => {
+    logs.setLevel(level)
+    workers.setLogLevel(level)
+  }
   return startAdmin({
     settings,
-    store: audit?.store ?? store,
+    store: audit?.audit.store ?? store,
     sealing: store,
-    log,
-    ...(audit ? { audit } : {}),
-    ...(tls ? { tls } : {}),
+    ...(audit && { audit: audit.audit }),
+    ...catalogue,
+    log: { ...logs.admin, setLevel },
+    onAnswer: logs.answered,
+    ...(tls && { tls }),
     socket: adminSocket(settings.prefix),
-    node: {
-      id: settings.node_id ?? randomUUID(),
-      hostname: hostname(),
-      version,
-      plugins: new Map(
-        bundledPlugins.map(({ name, handler }) => [name, { version: handler.version, priority: handler.priority }]),
-      ),
-      workers: () => ({ pids: workers.ids(), count: workers.ids().length }),
-      counters: () => workers.counters(),
-    },
+    node,
   }).catch((error: NodeJS.ErrnoException) => {
     throw new StartError(`cannot listen for the Admin API (admin_listen): ${error.message}`, { cause: error })
   })
 }
 
-async function adminTls(settings: Settings): Promise<NonNullable<AdminOptions['tls']>> {
+async function statusTls(settings: Settings): Promise<ServerTls> {
+  const { statusCertificate } = await import('./config/self-signed.ts')
+  return asStartError(() => statusCertificate(settings))
+}
+
+async function adminTls(settings: Settings): Promise<ServerTls> {
   const { adminCertificate, adminClientAuthorities } = await import('./config/self-signed.ts')
   return asStartError(() => {
     const clientCa = adminClientAuthorities(settings)

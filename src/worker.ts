@@ -1,27 +1,28 @@
 /** A proxy worker's thread: its own reader of the store, its own snapshot, its own listeners. Wires the proxy, as `main.ts` the rest. */
+import { getHeapStatistics } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
-import { storeKinds } from './config/kinds.ts'
+import { enabledPlugins, storeKinds } from './config/kinds.ts'
+import { secretsOf } from './config/secrets.ts'
 import type { Settings } from './config/settings.ts'
 import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
+import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
-import { bundledPlugins } from './plugins/index.ts'
-import { configureTokenMemory } from './plugins/jwt/tokens.ts'
+import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
 import { createRuntime } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
 import { listen, type Listener } from './proxy/listener.ts'
 import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
 import type { Runtime, Stats } from './proxy/runtime.ts'
+import { tlsPolicy } from './proxy/tls/policy.ts'
 import { indexesOf } from './store/kinds.ts'
 import { localEntities, type LocalEntities } from './store/local.ts'
 import { openSealed } from './store/sealed.ts'
 import { openReader } from './store/sqlite/reader.ts'
 import type { Reader } from './store/store.ts'
-import type { NamedVault } from './vaults/env.ts'
-import { resolveReferences } from './vaults/references.ts'
 import { version } from './version.ts'
-import { counter, type FromWorker, type ToWorker, type WorkerData } from './workers.ts'
+import { counter, type FromWorker, type ToWorker, type WorkerData, type WorkerReport } from './workers.ts'
 
-const { settings, storeFile, keyring, listeners, counters } = workerData as WorkerData
+const { settings, storeFile, keyring, listeners, tls, isSpokesman, counters, flushed } = workerData as WorkerData
 const say = (message: FromWorker) => parentPort?.postMessage(message)
 
 const indexes = indexesOf(storeKinds)
@@ -32,20 +33,28 @@ const entities = localEntities(reader, {
 })
 configureTokenMemory({ bytes: settings.token_cache_bytes })
 
-const errorFile = openLogFile(settings.proxy_error_log)
-const accessFile = settings.proxy_access_log === 'off' ? undefined : openAccessLog(settings)
+const errorFile = openLog(settings.proxy_error_log)
+const accessFile = settings.proxy_access_log === 'off' ? undefined : openLog(settings.proxy_access_log)
+const logFiles = accessFile ? [errorFile, accessFile] : [errorFile]
+const log = createLog(errorFile, { level: settings.log_level, format: settings.log_format })
+// Of the error itself the main thread is told, which logs it.
+flushAtCrash(logFiles)
 const tools = planTools(settings)
 let snapshot: Snapshot = takeSnapshot(reader)
 /** The revision that the configuration in force is of. */
 let inForce = reader.revision
 const runtime = runtimeOf(settings, compile(tools, snapshot), entities)
+let problemsTold: ReadonlySet<string> = new Set()
+tellProblems(runtime.config)
 
 start().catch((error: Error) => say({ say: 'cannot start', message: error.message }))
 
 async function start(): Promise<void> {
   const open: Listener[] = []
   const reusePort = process.platform === 'linux'
-  for (const listener of listeners) open.push(await listen(runtime, { ...listener, reusePort }))
+  const secure = tls && { setup: tls, policy: tlsPolicy(settings), withSecrets: tools.withSecrets }
+  for (const { ssl, ...listener } of listeners)
+    open.push(await listen(runtime, { ...listener, reusePort, tls: ssl ? secure : undefined }))
   parentPort?.on('message', (message: ToWorker) => obey(message, open))
   // What was committed while this worker started has to be in force before it says that it is ready.
   adopt(reader, entities)
@@ -61,9 +70,41 @@ function obey(message: ToWorker, open: readonly Listener[]): void {
       void drain(open)
       return
     case 'reopen-logs':
-      errorFile.reopen()
-      accessFile?.reopen()
+      for (const file of logFiles) file.reopen()
       return
+    case 'log-level':
+      log.setLevel(message.level)
+      return
+    case 'flush-logs':
+      for (const file of logFiles) file.flushNow()
+      Atomics.store(flushed, 0, 1)
+      Atomics.notify(flushed, 0)
+      return
+    case 'tls':
+      for (const listener of open) listener.setTls(message.setup)
+      return
+    case 'report':
+      say({ say: 'report', number: message.number, report: report() })
+      return
+  }
+}
+
+function report(): WorkerReport {
+  const { used_heap_size: heapUsed, total_heap_size: heapTotal, external_memory: external } = getHeapStatistics()
+  const tokens = tokenMemory.use()
+  const held = entities.stats()
+  return {
+    revision: inForce,
+    heapUsed,
+    heapTotal,
+    external,
+    tokenBytes: tokens.bytes,
+    tokenHits: tokens.hits,
+    tokenMisses: tokens.misses,
+    entities: held.entities,
+    entityBytes: held.bytes,
+    entityReads: held.reads,
+    linesDropped: logFiles.reduce((sum, file) => sum + file.dropped, 0),
   }
 }
 
@@ -86,9 +127,22 @@ function adopt(reader: Reader, entities: LocalEntities): void {
   entities.adopt(reader.changesSince(before) ?? 'all')
   const changes = reader.changesSince(inForce)
   const next = changes === undefined ? takeSnapshot(reader) : renewSnapshot(snapshot, reader, changes)
-  if (next !== snapshot) runtime.config = compile(tools, next, runtime.config)
+  if (next !== snapshot) {
+    runtime.config = compile(tools, next, runtime.config)
+    tellProblems(runtime.config)
+  }
   snapshot = next
   inForce = reader.revision
+}
+
+/** Tells of routes that match nothing, those alone that were not told of before. */
+function tellProblems({ router }: Compiled): void {
+  if (!isSpokesman) return
+  const problems = new Set(
+    router.problems.map(({ routeId, message }) => `the route ${routeId} matches nothing: ${message}`),
+  )
+  for (const problem of problems.difference(problemsTold)) log.error(problem)
+  problemsTold = problems
 }
 
 async function drain(open: readonly Listener[]): Promise<void> {
@@ -96,14 +150,15 @@ async function drain(open: readonly Listener[]): Promise<void> {
   await Promise.all(open.map((listener) => listener.drain()))
   runtime.pools.close()
   runtime.deadlines.close()
-  await Promise.all([errorFile.close(), accessFile?.close()])
+  await Promise.all(logFiles.map((file) => file.close()))
   say({ say: 'drained' })
 }
 
-function openAccessLog({ proxy_access_log, log_format, log_queue_bytes }: Settings): LogFile {
-  return openLogFile(proxy_access_log, {
-    maxQueuedBytes: log_queue_bytes,
-    droppedLine: droppedLineMaker(log_format, false),
+function openLog(path: string): LogFile {
+  return openLogFile(path, {
+    maxQueuedBytes: settings.log_queue_bytes,
+    droppedLine: droppedLineMaker(settings.log_format, false),
+    onTrouble: (message) => say({ say: 'trouble', message }),
   })
 }
 
@@ -120,14 +175,10 @@ function planTools(settings: Settings): PlanTools {
   })
   return {
     resolver,
-    plugins: new Map(bundledPlugins.map(({ name, handler }) => [name, handler])),
-    resolveReferences: (config, vaults) => resolveReferences(config, process.env, byPrefix(vaults)),
+    plugins: new Map(enabledPlugins(settings.plugins).map(({ name, handler }) => [name, handler])),
+    warn: (message) => isSpokesman && log.warn(message),
+    withSecrets: secretsOf(storeKinds, process.env, settings.vault_env_prefix),
   }
-}
-
-/** The vaults as references name them. */
-function byPrefix(vaults: Snapshot['vaults']): ReadonlyMap<string, NamedVault> {
-  return new Map([...vaults.values()].map((vault) => [String(vault['prefix']), vault as unknown as NamedVault]))
 }
 
 function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities): Runtime {
@@ -135,21 +186,24 @@ function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities
   return createRuntime(settings, {
     config,
     entities,
-    log: createLog(errorFile, { level: settings.log_level, format: settings.log_format }),
+    log,
     accessLog: accessFile && line ? (entry) => accessFile.write(line(entry)) : undefined,
     product: `gibbon/${version}`,
     stats: sharedStats(),
   })
 }
 
-/** Counts that the main thread reads without asking. */
+/** Counts that the main thread reads without asking. Numbers with 53 bits, since a busy worker passes 2^31 requests within days. */
 function sharedStats(): Stats {
   const at = (index: number) => ({
     get: () => counters[index] ?? 0,
     set: (value: number) => void (counters[index] = value),
     enumerable: true,
   })
-  return Object.defineProperties({} as Stats, {
+  const answered = (status: number): void => {
+    counters[counter.answered + Math.floor(status / 100)]! += 1
+  }
+  return Object.defineProperties({ answered } as Stats, {
     accepted: at(counter.accepted),
     active: at(counter.active),
     requests: at(counter.requests),

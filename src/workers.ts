@@ -5,15 +5,17 @@
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { Settings } from './config/settings.ts'
-import type { Log } from './observe/log.ts'
+import type { Level, Log } from './observe/log.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { ServerCounters } from './admin/node.ts'
+import type { TlsSetup } from './proxy/tls/server.ts'
 
 export interface ProxyListener {
   readonly ip: string
   readonly port: number
   readonly backlog: number
-  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  readonly ssl: boolean
+  readonly proxyProtocol: boolean
 }
 
 /** What a worker is started with. */
@@ -23,24 +25,58 @@ export interface WorkerData {
   /** The keys that secrets in the store are sealed with. */
   readonly keyring: Keyring | undefined
   readonly listeners: readonly ProxyListener[]
+  /** What clients are shown; undefined where no listener speaks TLS. */
+  readonly tls: TlsSetup | undefined
+  /** Whether it tells what every worker finds alike, such as what is odd about a configuration. */
+  readonly isSpokesman: boolean
   /** The worker's counters: see `counter`. */
-  readonly counters: Int32Array<SharedArrayBuffer>
+  readonly counters: Float64Array<SharedArrayBuffer>
+  /** Its one element becomes 1 when the logs have been flushed. */
+  readonly flushed: Int32Array<SharedArrayBuffer>
 }
 
-/** Where each count stands in a worker's counters. */
-export const counter = { accepted: 0, active: 1, requests: 2, refused: 3 } as const
-const counterSize = Object.keys(counter).length
+/** Where each count stands in a worker's counters; from `answered` on, the answers by their status' first digit, 0 for none. */
+export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, answered: 4 } as const
+const statusClasses = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
+const counterSize = counter.answered + statusClasses.length
+
+/** What a worker tells of itself when it is asked. */
+export interface WorkerReport {
+  /** The revision of the store that is in force. */
+  readonly revision: number
+  /** Bytes, as V8 counts them for this thread alone. */
+  readonly heapUsed: number
+  readonly heapTotal: number
+  readonly external: number
+  /** Verified tokens that are remembered, in bytes, and how often one was. */
+  readonly tokenBytes: number
+  readonly tokenHits: number
+  readonly tokenMisses: number
+  /** Consumers, credentials and the like that are held, and how often the store was read for one. */
+  readonly entities: number
+  readonly entityBytes: number
+  readonly entityReads: number
+  readonly linesDropped: number
+}
 
 export type ToWorker =
   | { readonly do: 'adopt'; readonly number: number }
   | { readonly do: 'drain' }
   | { readonly do: 'reopen-logs' }
+  | { readonly do: 'log-level'; readonly level: Level }
+  /** Puts what the logs hold on the disk, at once, and says so in the counter `flushed`. */
+  | { readonly do: 'flush-logs' }
+  | { readonly do: 'report'; readonly number: number }
+  | { readonly do: 'tls'; readonly setup: TlsSetup }
 
 export type FromWorker =
   | { readonly say: 'ready' }
   | { readonly say: 'cannot start'; readonly message: string }
   /** The revision is in force, or could not be put in force, for which `problem` says why. */
   | { readonly say: 'adopted'; readonly number: number; readonly problem?: string }
+  /** A log cannot be written. */
+  | { readonly say: 'trouble'; readonly message: string }
+  | { readonly say: 'report'; readonly number: number; readonly report: WorkerReport }
   | { readonly say: 'drained' }
 
 export interface WorkersOptions {
@@ -49,14 +85,30 @@ export interface WorkersOptions {
   /** The keys that secrets in the store are sealed with. */
   readonly keyring: Keyring | undefined
   readonly listeners: readonly ProxyListener[]
+  readonly tls: TlsSetup | undefined
   readonly log: Log
+  /** Told of logs that a worker cannot write. */
+  readonly trouble: (message: string) => void
 }
 
 export interface Workers {
+  /** Starts them all; rejects where one cannot listen. */
+  start(): Promise<void>
   /** Resolves when every worker serves by the store's newest revision; one that does not answer is replaced, not waited for. */
   adopt(revision: number): Promise<void>
   reopenLogs(): void
+  /** Has the workers' logs written to the disk before it returns, as far as that takes no longer than `flushMs`: for a crash. */
+  flushLogs(): void
+  setLogLevel(level: Level): void
+  /** Changes what new TLS clients are shown, and how they resume. */
+  setTls(setup: TlsSetup): void
   counters(): ServerCounters
+  /** How many requests were answered, by the class of the status, such as `2xx`; `none` where the client left before. */
+  answered(): Readonly<Record<string, number>>
+  /** What each worker tells of itself; undefined for one that is silent. */
+  reports(): Promise<(WorkerReport | undefined)[]>
+  /** How many workers serve, and how many should. */
+  readiness(): { readonly ready: number; readonly wanted: number; readonly isDraining: boolean }
   ids(): number[]
   /** Drains all workers, for at most `drain_timeout`. */
   stop(): Promise<void>
@@ -64,22 +116,44 @@ export interface Workers {
 
 const silenceMs = 1000
 const restartPauseMs = 200
+const flushMs = 200
+const silent = Symbol('silent')
 
-/** Starts the workers; rejects where one cannot listen. */
-export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+/** Makes the places of the workers; `start` starts them. */
+export function createWorkers(options: WorkersOptions): Workers {
   const { settings, log } = options
   // Only Linux spreads connections over listeners of one port.
   const count = process.platform === 'linux' ? settings.nginx_worker_processes : 1
-  const slots: Slot[] = Array.from({ length: count }, () => new Slot(options))
-  await Promise.all(slots.map((slot) => slot.start()))
+  const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0))
+  let isDraining = false
+  const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
   return {
+    start: async () => void (await Promise.all(slots.map((slot) => slot.start()))),
     adopt: async () => void (await Promise.all(slots.map((slot) => slot.adopt()))),
-    reopenLogs: () => {
-      for (const slot of slots) slot.send({ do: 'reopen-logs' })
+    reopenLogs: () => sendAll({ do: 'reopen-logs' }),
+    flushLogs: () => {
+      for (const { flushed } of slots) flushed[0] = 0
+      sendAll({ do: 'flush-logs' })
+      const end = performance.now() + flushMs
+      for (const { id, flushed } of slots) {
+        if (id !== undefined) Atomics.wait(flushed, 0, 0, Math.max(0, end - performance.now()))
+      }
+    },
+    setLogLevel: (level) => {
+      for (const slot of slots) slot.logLevel = level
+      sendAll({ do: 'log-level', level })
+    },
+    setTls: (setup) => {
+      for (const slot of slots) slot.tls = setup
+      sendAll({ do: 'tls', setup })
     },
     counters: () => sum(slots),
+    answered: () => answeredBy(slots),
+    reports: () => Promise.all(slots.map((slot) => slot.report())),
+    readiness: () => ({ ready: slots.filter(({ isReady }) => isReady).length, wanted: count, isDraining }),
     ids: () => slots.flatMap((slot) => slot.id ?? []),
     stop: async () => {
+      isDraining = true
       const timer = setTimeout(() => {
         log.warn('requests in flight were cut off: drain_timeout is over')
         for (const slot of slots) slot.terminate()
@@ -90,8 +164,14 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   }
 }
 
+const totalOf = (slots: readonly Slot[], index: number): number =>
+  slots.reduce((count, slot) => count + (slot.counters[index] ?? 0), 0)
+
+const answeredBy = (slots: readonly Slot[]): Record<string, number> =>
+  Object.fromEntries(statusClasses.map((name, index) => [name, totalOf(slots, counter.answered + index)]))
+
 function sum(slots: readonly Slot[]): ServerCounters {
-  const total = (index: number) => slots.reduce((count, slot) => count + (slot.counters[index] ?? 0), 0)
+  const total = (index: number) => totalOf(slots, index)
   const active = total(counter.active)
   const accepted = total(counter.accepted)
   return {
@@ -107,16 +187,27 @@ function sum(slots: readonly Slot[]): ServerCounters {
 
 /** A worker's place, which outlives the worker. */
 class Slot {
-  readonly counters = new Int32Array(new SharedArrayBuffer(counterSize * Int32Array.BYTES_PER_ELEMENT))
+  readonly counters = new Float64Array(new SharedArrayBuffer(counterSize * Float64Array.BYTES_PER_ELEMENT))
+  readonly flushed = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
+  /** Whether a configuration is in force and the worker listens. */
+  isReady = false
+  /** Those of workers that are yet to start. */
+  logLevel: Level
+  tls: TlsSetup | undefined
   readonly #options: WorkersOptions
+  readonly #isSpokesman: boolean
   #worker: Worker | undefined
   #stopping = false
-  #adoptions = 0
-  #waiting = new Map<number, () => void>()
+  #questions = 0
+  /** Who waits for the answer to each question; told undefined where there will be none. */
+  #waiting = new Map<number, (answer: WorkerReport | undefined) => void>()
   #drained: (() => void) | undefined
 
-  constructor(options: WorkersOptions) {
+  constructor(options: WorkersOptions, isSpokesman: boolean) {
     this.#options = options
+    this.#isSpokesman = isSpokesman
+    this.logLevel = options.settings.log_level
+    this.tls = options.tls
   }
 
   get id(): number | undefined {
@@ -125,14 +216,25 @@ class Slot {
 
   start(): Promise<void> {
     const { settings, storeFile, keyring, listeners } = this.#options
-    const data: WorkerData = { settings, storeFile, keyring, listeners, counters: this.counters }
+    const data: WorkerData = {
+      settings: { ...settings, log_level: this.logLevel },
+      storeFile,
+      keyring,
+      listeners,
+      tls: this.tls,
+      isSpokesman: this.#isSpokesman,
+      counters: this.counters,
+      flushed: this.flushed,
+    }
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker
     this.counters[counter.active] = 0
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
-        if (message.say === 'ready') resolve()
-        else if (message.say === 'cannot start') {
+        if (message.say === 'ready') {
+          this.isReady = true
+          resolve()
+        } else if (message.say === 'cannot start') {
           this.#stopping = true
           reject(new Error(message.message))
         } else this.#hear(message)
@@ -147,17 +249,20 @@ class Slot {
 
   #hear(message: FromWorker): void {
     if (message.say === 'drained') this.#drained?.()
+    if (message.say === 'trouble') this.#options.trouble(message.message)
+    if (message.say === 'report') this.#waiting.get(message.number)?.(message.report)
     if (message.say !== 'adopted') return
     if (message.problem !== undefined)
       this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
-    this.#waiting.get(message.number)?.()
+    this.#waiting.get(message.number)?.(undefined)
   }
 
   #exited(worker: Worker, reject: (error: Error) => void): void {
     reject(new Error('a proxy worker ended while it started'))
     if (this.#worker !== worker) return
     this.#worker = undefined
-    for (const done of this.#waiting.values()) done()
+    this.isReady = false
+    for (const done of this.#waiting.values()) done(undefined)
     this.#drained?.()
     if (this.#stopping) return
     this.#options.log.crit('a proxy worker died and is replaced')
@@ -177,17 +282,29 @@ class Slot {
   async adopt(): Promise<void> {
     const worker = this.#worker
     if (!worker) return
-    const number = ++this.#adoptions
-    const { promise, resolve } = Promise.withResolvers<boolean>()
-    this.#waiting.set(number, () => resolve(true))
-    const timer = setTimeout(() => resolve(false), silenceMs)
-    this.send({ do: 'adopt', number })
-    const answered = await promise
-    clearTimeout(timer)
-    this.#waiting.delete(number)
-    if (answered || this.#worker !== worker) return
+    const answered = await this.#ask((number) => ({ do: 'adopt', number }))
+    if (answered !== silent || this.#worker !== worker) return
     this.#options.log.crit('a proxy worker was silent for a second and is replaced')
     this.terminate()
+  }
+
+  async report(): Promise<WorkerReport | undefined> {
+    if (!this.isReady) return undefined
+    const answer = await this.#ask((number) => ({ do: 'report', number }))
+    return answer === silent ? undefined : answer
+  }
+
+  /** Sends a question, and gives the answer, or `silent` where there is none for a second. */
+  async #ask(question: (number: number) => ToWorker): Promise<WorkerReport | undefined | typeof silent> {
+    const number = ++this.#questions
+    const { promise, resolve } = Promise.withResolvers<WorkerReport | undefined | typeof silent>()
+    this.#waiting.set(number, resolve)
+    const timer = setTimeout(() => resolve(silent), silenceMs)
+    this.send(question(number))
+    const answer = await promise
+    clearTimeout(timer)
+    this.#waiting.delete(number)
+    return answer
   }
 
   async stop(): Promise<void> {

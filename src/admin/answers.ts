@@ -4,11 +4,12 @@ import type { StoreError } from '../store/store.ts'
 
 const luaText = (fields: Fields): string => luaTable({ ...fields }, 'line')
 
-/** What an endpoint gives back: `body` is sent as JSON, `page` as HTML, neither sends nothing. */
+/** What an endpoint gives back: `body` is sent as JSON, `page` as HTML, `text` as the headers say, none of them sends nothing. */
 export interface Answer {
   readonly status: number
   readonly body?: unknown
   readonly page?: string
+  readonly text?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { kinds as everyKind, pluginSchemas as everyPluginSchema } from '../config/kinds.ts'
 import type { Settings } from '../config/settings.ts'
-import type { Log } from '../observe/log.ts'
+import type { AnsweredRequest, Log } from '../observe/log.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Audit } from '../store/audit.ts'
 import type { SealedStore } from '../store/sealed.ts'
@@ -36,19 +36,10 @@ export interface AdminOptions {
   readonly sealing?: Pick<SealedStore, 'sealing' | 'rotate'>
   /** Follows what is changed, and by whom; its `store` is then the one given. */
   readonly audit?: Audit
-  /** Told of each request answered: the endpoint's pattern rather than the path, which may hold a credential's key. */
+  /** Told of each request answered. */
   readonly onAnswer?: (entry: AnsweredRequest) => void
   readonly kinds?: ReadonlyMap<string, Schema>
   readonly pluginSchemas?: ReadonlyMap<string, Schema>
-}
-
-interface AnsweredRequest {
-  readonly method: string
-  /** Such as `/services/{services}`; undefined where no endpoint was asked for. */
-  readonly endpoint: string | undefined
-  readonly status: number
-  readonly durationMs: number
-  readonly client: string
 }
 
 type Respond = (request: IncomingMessage, response: ServerResponse) => void

@@ -17,7 +17,8 @@ export function send(
   response.end(request.method === 'HEAD' ? undefined : text)
 }
 
-function rendered({ body, page }: Answer): { type: Record<string, string>; text?: string } {
+function rendered({ body, page, text }: Answer): { type: Record<string, string>; text?: string } {
+  if (text !== undefined) return { type: {}, text }
   if (page !== undefined) return { type: { 'Content-Type': 'text/html; charset=UTF-8' }, text: page }
   if (body === undefined) return { type: {} }
   return { type: { 'Content-Type': 'application/json; charset=utf-8' }, text: JSON.stringify(body) }

@@ -28,22 +28,53 @@ const LIMITS = {
 const HANDSHAKE_TIMEOUT_MS = 15_000
 const CLOSE_AFTER_MS = 5_000
 
+/** A certificate with its key; with `clientCa`, clients must show one of these authorities. */
+export type ServerTls = NonNullable<AdminOptions['tls']>
+
+export interface ListenOptions extends Pick<Handling, 'respond' | 'unknownMethod'> {
+  /** What people call it, such as `the Admin API`. */
+  readonly name: string
+  readonly listeners: readonly Listener[]
+  readonly log: Log
+  /** For listeners with `ssl`. */
+  readonly tls?: ServerTls
+}
+
 /** Starts the Admin API on every listener of the settings. Rejects where one cannot be listened on. */
 export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
-  const listeners = options.settings.admin_listen
+  const { settings, log, tls } = options
   const handling = requestHandler(options)
-  const servers = listeners.map((listener) => newServer(listener, options, handling))
   const socket = await ownersSocket(options, handling)
-  const everyServer = socket ? [...servers, socket] : servers
+  try {
+    const name = 'the Admin API'
+    const running = await startListening({
+      ...handling,
+      name,
+      listeners: settings.admin_listen,
+      log,
+      ...(tls && { tls }),
+    })
+    if (!socket) return running
+    return { ...running, close: async () => void (await Promise.all([running.close(), closed(socket)])) }
+  } catch (error) {
+    socket?.close()
+    throw error
+  }
+}
+
+/** Serves on every listener. Rejects where one cannot be listened on, with none of them left open. */
+export async function startListening(options: ListenOptions): Promise<RunningAdmin> {
+  const { listeners } = options
+  const servers = listeners.map((listener) => newServer(listener, options))
   try {
     await Promise.all(servers.map((server, index) => listening(server, listeners[index])))
   } catch (error) {
-    for (const server of everyServer) server.close()
+    for (const server of servers) server.close()
     throw error
   }
   return {
     ports: servers.map((server) => (server.address() as AddressInfo).port),
-    close: async () => void (await Promise.all(everyServer.map(closed))),
+    close: async () => void (await Promise.all(servers.map(closed))),
   }
 }
 
@@ -53,7 +84,12 @@ async function ownersSocket(
   { respondToOwner, unknownMethod }: Handling,
 ): Promise<Server | undefined> {
   if (path === undefined) return undefined
-  const server = serving(createServer(LIMITS, respondToOwner), path, log, unknownMethod)
+  const server = serving(createServer(LIMITS, respondToOwner), {
+    name: "the owner's socket",
+    listener: path,
+    log,
+    unknownMethod,
+  })
   try {
     // One that is left of a process that was killed: the prefix is locked, so that nobody listens there now.
     rmSync(path, { force: true })
@@ -81,28 +117,29 @@ function listeningPrivately(server: Server, path: string): Promise<void> {
   })
 }
 
-function newServer(
-  { ssl, listener }: Listener,
-  { tls, log }: AdminOptions,
-  { respond, unknownMethod }: Handling,
-): Server {
-  if (ssl && !tls) throw new Error(`the Admin API has no certificate to listen with on ${listener}`)
+function newServer({ ssl, listener }: Listener, { name, tls, log, respond, unknownMethod }: ListenOptions): Server {
+  if (ssl && !tls) throw new Error(`${name} has no certificate to listen with on ${listener}`)
   const server = ssl ? createTlsServer({ ...LIMITS, ...tlsOptions(tls!) }, respond) : createServer(LIMITS, respond)
-  return serving(server, listener, log, unknownMethod)
+  return serving(server, { name, listener, log, unknownMethod })
 }
 
-function tlsOptions({ cert, key, clientCa }: NonNullable<AdminOptions['tls']>): TlsOptions {
+function tlsOptions({ cert, key, clientCa }: ServerTls): TlsOptions {
   const verifying = clientCa && { ca: [...clientCa], requestCert: true, rejectUnauthorized: true }
   return { cert, key, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ...verifying }
 }
 
-function serving(server: Server, listener: string, log: Log, unknownMethod: AnswerToPath): Server {
+interface Serving {
+  readonly name: string
+  readonly listener: string
+  readonly log: Log
+  readonly unknownMethod: AnswerToPath
+}
+
+function serving(server: Server, { name, listener, log, unknownMethod }: Serving): Server {
   server.maxConnections = MAX_CONNECTIONS
   server.on('clientError', (error: Unreadable, socket) => refuse(error, socket, unknownMethod))
   // Such as running out of file descriptors: what is connected goes on.
-  server.on('error', (error) =>
-    log.error('the Admin API cannot accept connections', { listener, error: error.message }),
-  )
+  server.on('error', (error) => log.error(`${name} cannot accept connections`, { listener, error: error.message }))
   return server
 }
 

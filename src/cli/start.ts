@@ -35,7 +35,7 @@ async function serve(context: CommandContext, settings: Settings): Promise<numbe
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
   })
   let gateway: Gateway | undefined
-  const reload = (): void => void reloaded(gateway, context)
+  const reload = (): void => void gateway?.reload()
   for (const signal of reloadSignals) process.on(signal, reload)
   try {
     const { startGateway } = await import('../main.ts')
@@ -53,14 +53,6 @@ async function serve(context: CommandContext, settings: Settings): Promise<numbe
 
 const reloadSignals = ['SIGHUP', 'SIGUSR1'] as const
 
-async function reloaded(gateway: Gateway | undefined, { stderr }: CommandContext): Promise<void> {
-  try {
-    await gateway?.reload()
-  } catch (error) {
-    stderr.write(`gibbon: not reloaded, everything stays as it was: ${reasonOf(error)}\n`)
-  }
-}
-
 // What is the user's to mend is told in a sentence; anything else is a bug, whose stack helps to find it.
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
@@ -71,11 +63,12 @@ function tellReady({ stderr, stdout, json, isTerminal }: CommandContext, setting
   const ms = Math.round(performance.now())
   const proxy = settings.proxy_listen.map(({ ip, ssl }, index) => url(ip, gateway.proxyPorts[index]!, ssl))
   const admin = settings.admin_listen.map(({ ip, ssl }, index) => url(ip, gateway.adminPorts[index]!, ssl))
+  const status = settings.status_listen.map(({ ip, ssl }, index) => url(ip, gateway.statusPorts[index]!, ssl))
   if (json) {
-    stdout.write(`${JSON.stringify({ ready: true, ms, pid: process.pid, proxy, admin })}\n`)
+    stdout.write(`${JSON.stringify({ ready: true, ms, pid: process.pid, proxy, admin, status })}\n`)
     return
   }
-  const places = `proxy ${proxy.join(', ') || 'off'}; Admin API ${admin.join(', ') || 'off'}; prefix ${settings.prefix}`
+  const places = `proxy ${proxy.join(', ') || 'off'}; Admin API ${admin.join(', ') || 'off'}; Status API ${status.join(', ') || 'off'}; prefix ${settings.prefix}`
   stderr.write(`${bold('gibbon is ready', isTerminal)} after ${ms} ms: ${places}\n`)
 }
 

@@ -9,7 +9,7 @@ import { key_sets } from '../entities/key_sets.ts'
 import { keyrings } from '../entities/keyrings.ts'
 import { keys } from '../entities/keys.ts'
 import { parameters } from '../entities/parameters.ts'
-import { plugins } from '../entities/plugins.ts'
+import { plugins as pluginEntity } from '../entities/plugins.ts'
 import { routes } from '../entities/routes.ts'
 import { services } from '../entities/services.ts'
 import { snis } from '../entities/snis.ts'
@@ -18,19 +18,42 @@ import { targets } from '../entities/targets.ts'
 import { upstreams } from '../entities/upstreams.ts'
 import { vaults } from '../entities/vaults.ts'
 import { workspaces } from '../entities/workspaces.ts'
-import { bundledPlugins } from '../plugins/index.ts'
+import { bundledPlugins, type BundledPlugin } from '../plugins/index.ts'
 import type { Field, Fields, Schema, Subschema } from '../schema/field.ts'
 import { bundledVaults } from '../vaults/index.ts'
-
-/** The plugins' settings by the plugin's name. */
-export const pluginSchemas: ReadonlyMap<string, Schema> = new Map(
-  bundledPlugins.map(({ name, schema }) => [name, schema]),
-)
 
 /** The vaults' settings by the vault's name. */
 export const vaultSchemas: ReadonlyMap<string, Schema> = new Map(bundledVaults.map((schema) => [schema.name, schema]))
 
-const declared: readonly Schema[] = [
+/** What may be configured: every kind by Kong's name for it, such as `services` or `jwt_secrets`, and the plugins' settings. */
+export interface Catalogue {
+  readonly kinds: ReadonlyMap<string, Schema>
+  /** By the plugin's name. */
+  readonly pluginSchemas: ReadonlyMap<string, Schema>
+}
+
+/** The catalogue with these plugins alone, and the kinds that they bring. */
+export function catalogueOf(plugins: readonly BundledPlugin[]): Catalogue {
+  const pluginSchemas: ReadonlyMap<string, Schema> = new Map(plugins.map(({ name, schema }) => [name, schema]))
+  const kinds = new Map<string, Schema>()
+  const kindNamed = (name: string): Schema => {
+    const schema = kinds.get(name)
+    if (!schema) throw new Error(`no kind of entity is called ${name}`)
+    return schema
+  }
+  for (const schema of declaredWith(plugins, pluginSchemas)) kinds.set(schema.name, tied(schema, kindNamed))
+  return { kinds, pluginSchemas }
+}
+
+/** The plugins that the setting `plugins` allows: names, `bundled` for all, `off` for none. */
+export function enabledPlugins(names: readonly string[]): readonly BundledPlugin[] {
+  return bundledPlugins.filter(({ name }) => names.includes(name) || names.includes('bundled'))
+}
+
+const declaredWith = (
+  plugins: readonly BundledPlugin[],
+  pluginSchemas: ReadonlyMap<string, Schema>,
+): readonly Schema[] => [
   workspaces,
   consumers,
   certificates,
@@ -39,7 +62,7 @@ const declared: readonly Schema[] = [
   snis,
   upstreams,
   targets,
-  { ...plugins, subschemas: pluginSchemas },
+  { ...pluginEntity, subschemas: pluginSchemas },
   tags,
   ca_certificates,
   clustering_data_planes,
@@ -48,11 +71,38 @@ const declared: readonly Schema[] = [
   key_sets,
   keys,
   filter_chains,
-  ...bundledPlugins.flatMap(({ entities }) => entities),
+  ...plugins.flatMap(({ entities }) => entities),
 ]
 
-/** Every kind by Kong's name for it, such as `services` or `jwt_secrets`. */
-export const kinds: ReadonlyMap<string, Schema> = new Map(declared.map((schema) => [schema.name, tied(schema)]))
+type KindNamed = (name: string) => Schema
+
+/** Foreign fields learn the schema that they refer to, so that references can be checked. */
+function tied(schema: Schema, kindNamed: KindNamed): Schema {
+  if (!schema.subschemas) return { ...schema, fields: tiedFields(schema.fields, kindNamed) }
+  const subschemas = new Map(
+    [...schema.subschemas].map(([name, subschema]) => [name, tiedSubschema(subschema, kindNamed)]),
+  )
+  return { ...schema, fields: tiedFields(schema.fields, kindNamed), subschemas }
+}
+
+function tiedSubschema(subschema: Subschema, kindNamed: KindNamed): Subschema {
+  return { ...subschema, fields: tiedFields(subschema.fields, kindNamed) }
+}
+
+function tiedFields(fields: Fields, kindNamed: KindNamed): Fields {
+  return fields.map((entry) =>
+    Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, tiedField(field, kindNamed)])),
+  )
+}
+
+function tiedField(field: Field, kindNamed: KindNamed): Field {
+  const { reference } = field
+  if (field.type !== 'foreign' || reference === undefined) return field
+  return { ...field, $foreign: () => kindNamed(reference) }
+}
+
+/** Everything that this build knows, whatever may be used of it. */
+export const { kinds, pluginSchemas } = catalogueOf(bundledPlugins)
 
 /** What the store keeps: every kind, and those of our own that neither the Admin API nor declarative files know. */
 export const storeKinds: ReadonlyMap<string, Schema> = new Map([
@@ -60,32 +110,3 @@ export const storeKinds: ReadonlyMap<string, Schema> = new Map([
   [admin_tokens.name, admin_tokens],
   [keyrings.name, keyrings],
 ])
-
-/** Foreign fields learn the schema that they refer to, so that references can be checked. */
-function tied(schema: Schema): Schema {
-  if (!schema.subschemas) return { ...schema, fields: tiedFields(schema.fields) }
-  const subschemas = new Map([...schema.subschemas].map(([name, subschema]) => [name, tiedSubschema(subschema)]))
-  return { ...schema, fields: tiedFields(schema.fields), subschemas }
-}
-
-function tiedSubschema(subschema: Subschema): Subschema {
-  return { ...subschema, fields: tiedFields(subschema.fields) }
-}
-
-function tiedFields(fields: Fields): Fields {
-  return fields.map((entry) =>
-    Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, tiedField(field)])),
-  )
-}
-
-function tiedField(field: Field): Field {
-  const { reference } = field
-  if (field.type !== 'foreign' || reference === undefined) return field
-  return { ...field, $foreign: () => kindNamed(reference) }
-}
-
-function kindNamed(name: string): Schema {
-  const schema = kinds.get(name)
-  if (!schema) throw new Error(`no kind of entity is called ${name}`)
-  return schema
-}

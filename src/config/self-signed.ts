@@ -34,12 +34,29 @@ export function serverCertificate(
   return pair
 }
 
+/** Reads all certificates of `ssl_cert`, of different key types, or else the own one. Throws where one cannot be read. */
+export function proxyCertificates(settings: CertificateSettings): CertificateAndKey[] {
+  if (settings.ssl_cert.length === 0) return [serverCertificate(settings)]
+  return settings.ssl_cert.map((cert, index) => {
+    const key = settings.ssl_cert_key[index] ?? ''
+    return serverCertificate({ ...settings, ssl_cert: [cert], ssl_cert_key: [key] })
+  })
+}
+
 /** The same for the Admin API's listeners. */
 export const adminCertificate = (settings: Settings): CertificateAndKey =>
   serverCertificate(
     { prefix: settings.prefix, ssl_cert: settings.admin_ssl_cert, ssl_cert_key: settings.admin_ssl_cert_key },
     Date.now(),
     { cert: 'admin_ssl_cert', key: 'admin_ssl_cert_key' },
+  )
+
+/** The same for the Status API's listeners. */
+export const statusCertificate = (settings: Settings): CertificateAndKey =>
+  serverCertificate(
+    { prefix: settings.prefix, ssl_cert: settings.status_ssl_cert, ssl_cert_key: settings.status_ssl_cert_key },
+    Date.now(),
+    { cert: 'status_ssl_cert', key: 'status_ssl_cert_key' },
   )
 
 /** The authorities that may vouch for clients of the Admin API, in PEM. Throws where one cannot be read. */

@@ -1,6 +1,9 @@
 /** Every setting that has a meaning here, declared once, in the schema language. */
+import { readdirSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { isAddress, isAddressOrRange } from '../schema/address.ts'
 import type { Field } from '../schema/field.ts'
+import { didYouMean } from './nearest.ts'
 import type { FormName, FormValue } from './settings-forms.ts'
 
 /** A field whose value is written as text. `default` is that text, or the plain value. */
@@ -26,7 +29,29 @@ const nameServer = (text: string): string | undefined => {
 }
 const range = (text: string): string | undefined =>
   text === 'unix:' || isAddressOrRange(text) ? undefined : 'expected IP addresses, CIDR ranges or unix:'
+const ciphers = (text: string): string | undefined => {
+  try {
+    createSecureContext({ ciphers: text })
+    return undefined
+  } catch {
+    return "expected OpenSSL's names of ciphers, separated by colons"
+  }
+}
+const versions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']
+/** OpenSSL knows the first and the last version only. */
+const gapless = (given: readonly string[]): string | undefined => {
+  const places = given.map((version) => versions.indexOf(version)).toSorted((one, other) => one - other)
+  if (places.length === 0) return 'expected at least one of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3'
+  return new Set(places).size === places.at(-1)! - places[0]! + 1 ? undefined : 'expected versions without a gap'
+}
 const listOfAddresses = { type: 'string', $check: range } as const satisfies Field
+
+/** A plugin is a folder found by its name; to know the names, none has to be loaded. */
+const plugin = (text: string): string | undefined => {
+  const folders = readdirSync(new URL('../plugins/', import.meta.url), { withFileTypes: true })
+  const names = ['bundled', 'off', ...folders.filter((entry) => entry.isDirectory()).map(({ name }) => name)]
+  return names.includes(text) ? undefined : `no plugin is called ${text}${didYouMean(text, names)}`
+}
 
 const bytes = { type: 'integer', $form: 'bytes' } as const
 const time = { type: 'integer', $form: 'milliseconds' } as const
@@ -74,6 +99,12 @@ export const declared = {
     $own: true,
     description: 'The keys themselves, separated by commas, in place of keyring_file.',
   },
+  declarative_config_watch: {
+    type: 'boolean',
+    default: 'off',
+    $own: true,
+    description: 'Whether the file that declarative_config names is loaded again when it changes.',
+  },
   node_id: { type: 'string', uuid: true, description: 'The id of this node; made at the first start when not given.' },
 
   proxy_listen: {
@@ -92,8 +123,7 @@ export const declared = {
     type: 'any',
     $form: 'listeners',
     default: 'off',
-    $note: 'the Status API is not available yet; the Admin API has /status',
-    description: 'Where the read-only Status API listens.',
+    description: 'Where the Status API listens: /status, /status/ready and /metrics, and nothing else.',
   },
   stream_listen: {
     type: 'any',
@@ -150,6 +180,19 @@ export const declared = {
     encrypted: true,
     description: 'The keys (PEM files) of admin_ssl_cert, in the same order.',
   },
+  status_ssl_cert: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    description: 'Certificate files (PEM) of status_listen with ssl; a self-signed one is made when not given.',
+  },
+  status_ssl_cert_key: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: '',
+    encrypted: true,
+    description: 'The keys (PEM files) of status_ssl_cert, in the same order.',
+  },
   admin_ssl_client_ca: {
     type: 'array',
     elements: { type: 'string' },
@@ -171,6 +214,46 @@ export const declared = {
     encrypted: true,
     description: 'The keys (PEM files) of ssl_cert, in the same order.',
   },
+  ssl_cipher_suite: {
+    type: 'string',
+    default: 'intermediate',
+    one_of: ['modern', 'intermediate', 'old', 'fips', 'custom'],
+    description:
+      "TLS versions and ciphers of the proxy, by Mozilla's names; custom for the three settings that follow.",
+  },
+  ssl_ciphers: {
+    type: 'string',
+    $check: ciphers,
+    description: "With ssl_cipher_suite = custom, the ciphers in OpenSSL's notation.",
+  },
+  ssl_protocols: {
+    type: 'array',
+    elements: { type: 'string', one_of: ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] },
+    $form: 'words',
+    default: 'TLSv1.2 TLSv1.3',
+    $check: gapless,
+    description: 'With ssl_cipher_suite = custom, the TLS versions, without a gap between them.',
+  },
+  ssl_prefer_server_ciphers: {
+    type: 'boolean',
+    default: 'on',
+    description: "With ssl_cipher_suite = custom, whether the gateway's order of ciphers counts, or else the client's.",
+  },
+  ssl_dhparam: {
+    type: 'string',
+    description: 'A file with Diffie-Hellman parameters; those that suit the certificate when not given.',
+  },
+  ssl_session_tickets: {
+    type: 'boolean',
+    default: 'on',
+    description: 'Whether clients may resume TLS sessions; the key of the tickets is changed from time to time.',
+  },
+  ssl_session_timeout: {
+    ...time,
+    default: '1d',
+    between: [1000, 604_800_000],
+    description: 'How long a client may resume a TLS session.',
+  },
   lua_ssl_trusted_certificate: {
     type: 'array',
     elements: { type: 'string' },
@@ -189,9 +272,13 @@ export const declared = {
   },
   plugins: {
     type: 'array',
-    elements: { type: 'string' },
+    elements: { type: 'string', $check: plugin },
     default: 'bundled',
     description: 'Plugins that may be used; bundled stands for all that come along, off for none.',
+  },
+  vault_env_prefix: {
+    type: 'string',
+    description: 'What the variables begin with that {vault://env/NAME} stands for.',
   },
   router_flavor: {
     type: 'string',
@@ -489,6 +576,9 @@ export type Settings = {
   readonly [Name in SettingName]: Declared[Name] extends { readonly default: string | number }
     ? ValueOf<Declared[Name]>
     : ValueOf<Declared[Name]> | undefined
+} & {
+  /** The settings whose values are secrets, by name, with the references that they were given by. */
+  readonly $references?: Readonly<Record<string, string>>
 }
 
 /** The declarations with their full type, for code that goes through all of them. */

@@ -70,9 +70,8 @@ const groups: readonly Inert[] = [
     quiet: ['off'],
   },
   {
-    why: 'TLS versions and ciphers are those of Node.js (TLS 1.2 and 1.3) so far',
-    names: `ssl_cipher_suite ssl_ciphers ssl_protocols ssl_prefer_server_ciphers ssl_dhparam ssl_session_tickets
-      ssl_session_timeout ssl_session_cache_size`,
+    why: 'TLS sessions are resumed by tickets, which need no cache',
+    names: 'ssl_session_cache_size',
   },
   {
     why: 'client certificates towards upstreams are not available yet',
@@ -81,14 +80,18 @@ const groups: readonly Inert[] = [
   },
   {
     why: 'TLS of its own on this interface is not available yet',
-    names: 'status_ssl_cert status_ssl_cert_key debug_ssl_cert debug_ssl_cert_key',
+    names: 'debug_ssl_cert debug_ssl_cert_key',
   },
   {
     why: 'proxying TCP and UDP is not available yet',
     names: 'proxy_stream_access_log proxy_stream_error_log',
     quiet: ['off'],
   },
-  { why: 'the Status API is not available yet', names: 'status_access_log status_error_log', quiet: ['off'] },
+  {
+    why: 'requests to the Status API are not logged, and its own troubles go to admin_error_log',
+    names: 'status_access_log status_error_log',
+    quiet: ['off', 'logs/status_error.log'],
+  },
   {
     why: 'errors have their built-in form',
     names: 'error_template_html error_template_json error_template_xml error_template_plain',
@@ -116,7 +119,7 @@ const groups: readonly Inert[] = [
 const families: readonly { readonly prefix: string; readonly why: string }[] = [
   { prefix: 'nginx_', why: nginx },
   { prefix: 'pluginserver_', why: 'plugin servers are not available' },
-  { prefix: 'vault_', why: 'the vaults have no such setting yet' },
+  { prefix: 'vault_', why: 'the vault of environment variables has no such setting, and there is no other yet' },
 ]
 
 const byName: ReadonlyMap<string, Inert> = new Map(

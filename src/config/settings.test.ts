@@ -130,8 +130,8 @@ const wrong: { readonly [name: string]: [env: NodeJS.ProcessEnv, error: string] 
     'ssl_cert names 1 certificates, ssl_cert_key 0 keys: each needs the other',
   ],
   'a PROXY protocol that nobody would read': [
-    { KONG_PROXY_LISTEN: '0.0.0.0:8000 proxy_protocol' },
-    'proxy_listen = "0.0.0.0:8000 proxy_protocol": proxy_protocol is not available yet',
+    { KONG_ADMIN_LISTEN: '127.0.0.1:8001 proxy_protocol' },
+    'admin_listen = "127.0.0.1:8001 proxy_protocol": proxy_protocol is for proxy_listen only',
   ],
 }
 
@@ -235,4 +235,24 @@ test('settings can be handed to another thread', () => {
   const settings: Settings = settingsOf({ log_level: 'debug' })
   assert.deepEqual(structuredClone(settings), settings)
   assert.equal(settings.log_level, 'debug')
+})
+
+test('a setting may be a reference to a variable, which is shown in place of what it stands for', () => {
+  const { settings, origins } = good(
+    fromEnvironment({ KONG_LOG_LEVEL: '{vault://env/my-level}', MY_LEVEL: 'warn', KONG_VAULT_ENV_PREFIX: '' }),
+  )
+  assert.equal(settings.log_level, 'warn')
+  assert.equal(maskedSettings(settings)['log_level'], '{vault://env/my-level}')
+  assert.equal(origins.get('log_level')?.text, '{vault://env/my-level}')
+  const prefixed = { KONG_LOG_LEVEL: '{vault://env/level}', KONG_VAULT_ENV_PREFIX: 'MY_', MY_LEVEL: 'info' }
+  assert.equal(good(fromEnvironment(prefixed)).settings.log_level, 'info')
+})
+
+test('a reference that stands for nothing, or for nothing that is allowed, is a mistake that does not show a secret', () => {
+  assert.deepEqual(errorsOf(fromEnvironment({ KONG_LOG_LEVEL: '{vault://env/none}' })), [
+    'log_level = "{vault://env/none}" (KONG_LOG_LEVEL): the reference stands for nothing',
+  ])
+  assert.deepEqual(errorsOf(fromEnvironment({ KONG_LOG_LEVEL: '{vault://env/x}', X: 'secret' })), [
+    'log_level = "{vault://env/x}" (KONG_LOG_LEVEL): what the reference stands for is not allowed here',
+  ])
 })

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { checkInsert, type FieldError } from '../schema/check.ts'
+import { isReference } from '../schema/value.ts'
+import { resolveReference } from '../vaults/env.ts'
 import { didYouMean } from './nearest.ts'
 import { allSettings, type Setting, type SettingName, type Settings } from './settings-declared.ts'
 import { parseSettingsFile } from './settings-file.ts'
@@ -55,9 +57,9 @@ export function loadSettings({ file, env, overrides = {} }: SettingsSources): Lo
   const origins = new Map<SettingName, Origin>()
   for (const [name, setting] of allSettings) origins.set(name, { name, from: 'default', text: defaultText(setting) })
   for (const one of given) adopt(one, origins, notes)
-  const values = readAll(origins, errors, notes)
+  const values = readAll(origins, env, errors, notes)
   if (errors.length > 0) return { ok: false, errors }
-  const settings = finished(values as unknown as Settings)
+  const settings = finished(values as unknown as Settings, origins)
   const wrong = wrongTogether(settings)
   return wrong.length > 0 ? { ok: false, errors: wrong } : { ok: true, settings, notes, origins }
 }
@@ -71,7 +73,9 @@ export function settingsOf(values: Partial<Settings> = {}): Settings {
 
 /** Every setting with its value, what is secret masked: for eyes other than the gateway's own. */
 export function maskedSettings(settings: Settings): Readonly<Record<string, unknown>> {
-  const entries = Object.entries(settings).map(([name, value]) => {
+  const { $references = {}, ...values } = settings
+  const entries = Object.entries(values).map(([name, value]) => {
+    if (Object.hasOwn($references, name)) return [name, $references[name]]
     const isSet = value !== undefined && !(Array.isArray(value) && value.length === 0)
     return [name, isSet && allSettings.get(name as SettingName)?.encrypted ? mask : (value ?? null)]
   })
@@ -163,6 +167,7 @@ function adopt({ name, text, from }: Given, origins: Map<SettingName, Origin>, n
 
 function readAll(
   origins: ReadonlyMap<SettingName, Origin>,
+  env: NodeJS.ProcessEnv,
   errors: string[],
   notes: string[],
 ): Record<string, unknown> {
@@ -170,12 +175,29 @@ function readAll(
   for (const [name, setting] of allSettings) {
     const origin = origins.get(name)!
     if (origin.text === undefined) continue
-    const read = readOne(setting, origin.text)
+    const read = isReference(origin.text)
+      ? readSecret(setting, origin.text, origins, env)
+      : readOne(setting, origin.text)
     if ('error' in read) errors.push(`${shown(setting, origin)}: ${read.error}`)
     else values[name] = read.value
     if (setting.$note && origin.text !== defaultText(setting)) notes.push(`${shown(setting, origin)}: ${setting.$note}`)
   }
   return values
+}
+
+/** What is wrong with a secret is not told in words that may hold it. */
+function readSecret(
+  setting: Setting,
+  reference: string,
+  origins: ReadonlyMap<SettingName, Origin>,
+  env: NodeJS.ProcessEnv,
+): Read<unknown> {
+  const prefix = origins.get('vault_env_prefix')?.text
+  const vaults = new Map([['env', { name: 'env', config: prefix === undefined ? {} : { prefix } }]])
+  const secret = resolveReference(reference, env, vaults)
+  if (secret === undefined) return { error: 'the reference stands for nothing' }
+  const read = readOne(setting, secret)
+  return 'error' in read ? { error: 'what the reference stands for is not allowed here' } : read
 }
 
 function readOne(setting: Setting, text: string): Read<unknown> {
@@ -205,7 +227,8 @@ function flat(error: FieldError | null): string {
   ].join('; ')
 }
 
-function finished(values: Settings): Settings {
+function finished(values: Settings, origins: ReadonlyMap<SettingName, Origin>): Settings {
+  const references = [...origins].flatMap(([name, { text }]) => (isReference(text) ? [[name, text]] : []))
   const prefix = resolve(values.prefix)
   const withAll = { ...Object.fromEntries([...allSettings.keys()].map((name) => [name, undefined])), ...values }
   return {
@@ -218,6 +241,7 @@ function finished(values: Settings): Settings {
     admin_access_log: logTarget(values.admin_access_log, prefix),
     admin_audit_log: logTarget(values.admin_audit_log, prefix),
     admin_error_log: logTarget(values.admin_error_log, prefix),
+    ...(references.length > 0 && { $references: Object.fromEntries(references) as Record<string, string> }),
   }
 }
 
@@ -229,17 +253,24 @@ function logTarget(text: string, prefix: string): string {
 
 function wrongTogether(settings: Settings): string[] {
   const { request_line_bytes, request_head_bytes } = settings
-  const errors = [...unpaired(settings, 'ssl_cert'), ...unpaired(settings, 'admin_ssl_cert'), ...wrongAccess(settings)]
+  const errors = [
+    ...unpaired(settings, 'ssl_cert'),
+    ...unpaired(settings, 'admin_ssl_cert'),
+    ...unpaired(settings, 'status_ssl_cert'),
+    ...wrongAccess(settings),
+  ]
   if (settings.keyring !== undefined && settings.keyring_file !== undefined)
     errors.push('keyring and keyring_file are both given: one of them is enough')
   if (request_line_bytes > request_head_bytes)
     errors.push('request_line_bytes is more than request_head_bytes, which it is a part of')
-  for (const name of ['proxy_listen', 'admin_listen'] as const)
+  if (settings.real_ip_header === 'proxy_protocol' && !settings.proxy_listen.some((one) => one.proxy_protocol))
+    errors.push('real_ip_header is proxy_protocol, but no listener of proxy_listen has that flag')
+  for (const name of ['admin_listen', 'status_listen'] as const)
     errors.push(...settings[name].flatMap((listener) => cannotListen(name, listener)))
   return errors
 }
 
-function unpaired(settings: Settings, name: 'ssl_cert' | 'admin_ssl_cert'): string[] {
+function unpaired(settings: Settings, name: 'ssl_cert' | 'admin_ssl_cert' | 'status_ssl_cert'): string[] {
   const [certificates, keys] = [settings[name].length, settings[`${name}_key`].length]
   if (certificates === keys) return []
   return [`${name} names ${certificates} certificates, ${name}_key ${keys} keys: each needs the other`]
@@ -255,6 +286,6 @@ function wrongAccess({ admin_token, admin_tokens, admin_ssl_client_ca, admin_lis
   return errors
 }
 
-// Without its PROXY header being read, every request behind such a balancer would fail or bear the balancer's address.
+// Without its PROXY header being read, every request behind such a balancer would fail.
 const cannotListen = (name: string, { proxy_protocol, listener }: Listener): string[] =>
-  proxy_protocol ? [`${name} = ${JSON.stringify(listener)}: proxy_protocol is not available yet`] : []
+  proxy_protocol ? [`${name} = ${JSON.stringify(listener)}: proxy_protocol is for proxy_listen only`] : []

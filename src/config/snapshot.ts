@@ -29,6 +29,7 @@ const kinds = [
   'targets',
   'certificates',
   'ca_certificates',
+  'snis',
   'vaults',
 ] as const
 type SnapshotKind = (typeof kinds)[number]
@@ -62,6 +63,7 @@ const indexes = {
     of: 'services',
     keys: ({ client_certificate, ca_certificates }) => [idIn(client_certificate), ...textsIn(ca_certificates)],
   },
+  snisOfName: { of: 'snis', keys: ({ name }) => [textIn(name)?.toLowerCase()] },
   upstreamsOfName: { of: 'upstreams', keys: ({ name }) => [textIn(name)] },
   targetsOfUpstream: { of: 'targets', keys: ({ upstream }) => [idIn(upstream)] },
 } as const satisfies Readonly<Record<string, Index>>

@@ -24,7 +24,7 @@ export interface AuditLog {
   readonly file: LogFile
 }
 
-/** Opens it by a setting's value: a path, `/dev/stdout`, `/dev/stderr` or `off`. Throws where it cannot be opened. */
+/** Opens it by a setting's value: a path, `/dev/stdout`, `/dev/stderr` or `off`. */
 export function openAuditLog(
   path: string,
   { maxQueuedBytes, onTrouble }: { readonly maxQueuedBytes: number; readonly onTrouble: (message: string) => void },

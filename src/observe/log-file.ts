@@ -1,6 +1,6 @@
 /**
  * Log lines on their way to a file or a pipe: gathered, written in the background, and dropped with a count where the disk
- * or the reader is too slow. Nothing here blocks, and only opening throws.
+ * or the reader is too slow. Nothing here blocks or throws: what goes wrong is told to `onTrouble`.
  */
 import { openTarget, type Target } from './log-target.ts'
 
@@ -26,7 +26,7 @@ export interface LogFileOptions {
   readonly maxQueuedBytes?: number
   /** The line that tells how many were dropped, written as soon as lines can be written again. */
   readonly droppedLine?: (count: number) => string
-  /** Told once each time that writing or reopening begins to fail. */
+  /** Told each time that opening fails or writing begins to. */
   readonly onTrouble?: (message: string) => void
   /** Opens the place that lines go to; a test's may be slow or full. */
   readonly open?: (path: string) => Target
@@ -38,7 +38,10 @@ const retryBusyMs = 5
 const retryFailedMs = 1000
 const closeMs = 1000
 
-/** Opens a log by a setting's value: a path, `/dev/stdout`, `/dev/stderr`, or `off`. Throws where it cannot be opened. */
+/**
+ * Opens a log by a setting's value: a path, `/dev/stdout`, `/dev/stderr`, or `off`. One that cannot be opened drops its lines,
+ * until `reopen` finds it better.
+ */
 export function openLogFile(path: string, options: LogFileOptions = {}): LogFile {
   return path === 'off' ? nowhere : new QueuedFile(path, options)
 }
@@ -80,7 +83,16 @@ class QueuedFile implements LogFile {
       open: openTarget,
       ...options,
     }
-    this.#target = this.#options.open(path)
+    this.#target = this.#open()
+  }
+
+  #open(): Target | undefined {
+    try {
+      return this.#options.open(this.#path)
+    } catch (error) {
+      this.#options.onTrouble(`cannot open the log ${this.#path}: ${(error as Error).message}`)
+      return undefined
+    }
   }
 
   get isTerminal(): boolean {
@@ -100,13 +112,8 @@ class QueuedFile implements LogFile {
   }
 
   reopen(): void {
-    let opened: Target
-    try {
-      opened = this.#options.open(this.#path)
-    } catch (error) {
-      this.#options.onTrouble(`cannot reopen the log ${this.#path}: ${(error as Error).message}`)
-      return
-    }
+    const opened = this.#open()
+    if (!opened) return
     this.#next?.close()
     this.#next = opened
     if (!this.#writing || this.#retryTimer) this.#writeNext()

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, renameSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import type { Target } from './log-target.ts'
 import { accessLineMaker, createLog, openLogFile, redactQuery } from './log.ts'
+import { createTroubles } from './trouble.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gibbon-log-'))
 const noon = (): number => Date.UTC(2026, 0, 2, 12, 0, 0, 34)
@@ -217,4 +218,28 @@ test('tokens in a query are not shown, however their name is written', () => {
   assert.equal(redactQuery('/a?%6Awt=abc&JWT=d&jwt[]=e&jwt', names), '/a?%6Awt=***&JWT=***&jwt[]=***&jwt')
   assert.equal(redactQuery('/a?%zz=1', names), '/a?%zz=1')
   assert.equal(redactQuery('/jwt=abc', names), '/jwt=abc')
+})
+
+test('a log that cannot be opened tells why, drops its lines, and is found again when it is opened anew', async () => {
+  const path = join(folder, 'blocked/error.log')
+  writeFileSync(join(folder, 'blocked'), 'a file where a folder should be')
+  const troubles: string[] = []
+  const file = openLogFile(path, { onTrouble: (message) => troubles.push(message) })
+  file.write('lost\n')
+  assert.equal(file.dropped, 1)
+  assert.match(troubles.join(), /^cannot open the log .*blocked\/error\.log: E/)
+  rmSync(join(folder, 'blocked'))
+  file.reopen()
+  file.write('kept\n')
+  await file.close()
+  assert.match(readFileSync(path, 'utf8'), /^1 log lines were dropped\nkept\n$|^kept\n1 log lines were dropped\n$/)
+})
+
+test('the same trouble is told once, until the logs are opened anew', () => {
+  const lines: string[] = []
+  const troubles = createTroubles((line) => lines.push(line))
+  for (const message of ['full', 'full', 'gone']) troubles.tell(message)
+  troubles.forget()
+  troubles.tell('full')
+  assert.deepEqual(lines, ['gibbon: full\n', 'gibbon: gone\n', 'gibbon: full\n'])
 })

@@ -78,6 +78,30 @@ export function accessLineMaker(format: LogOptions['format'], file: LogFile): (e
   return isText(format, file) ? accessText : accessJson
 }
 
+/** What the log of the Admin API holds of a request. */
+export interface AnsweredRequest {
+  readonly method: string
+  /** Such as `/services/{services}`: the path itself may hold a credential's key. Undefined where no endpoint was asked for. */
+  readonly endpoint: string | undefined
+  readonly status: number
+  readonly durationMs: number
+  readonly client: string
+}
+
+/** Makes the function that turns a request to the Admin API into its line. */
+export function adminLineMaker(
+  format: LogOptions['format'],
+  file: LogFile,
+  now: () => number = Date.now,
+): (entry: AnsweredRequest) => string {
+  const text = isText(format, file)
+  return ({ client, method, endpoint = 'none', status, durationMs }) => {
+    const [time, ms] = [timestamp(now()), Math.round(durationMs)]
+    if (text) return `${time} ${client} ${escaped(method)} ${endpoint} ${status} ${ms}ms\n`
+    return `${asJson({ time, client, method, endpoint, status, ms })}\n`
+  }
+}
+
 /** The line for a log that dropped some, in the log's own form. */
 export function droppedLineMaker(
   format: LogOptions['format'],

@@ -7,6 +7,8 @@ export type Outcome = Answer | undefined | void | Promise<Answer | undefined | v
 export interface Instance {
   readonly id: string
   readonly name: string
+  /** Logs, once, what is allowed but hardly meant in a config. Absent where nobody reads it. */
+  readonly warn?: (message: string) => void
 }
 
 /**

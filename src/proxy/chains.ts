@@ -3,6 +3,7 @@
  * is put in force. A change of a plugin touches its own scope and what lies within it, nothing else.
  */
 import { emptyMap, type MapEdit, type PersistentMap } from '../config/persistent-map.ts'
+import type { WithSecrets } from '../config/secrets.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
 import type { Plugin } from '../pdk/plugin.ts'
@@ -33,11 +34,9 @@ export interface Chain {
 
 export interface ChainTools {
   readonly plugins: ReadonlyMap<string, Plugin<never, unknown>>
-  /** Gives a config's `{vault://...}` references their values; the config itself where it has none. */
-  readonly resolveReferences: (
-    config: Readonly<Record<string, unknown>>,
-    vaults: Snapshot['vaults'],
-  ) => Readonly<Record<string, unknown>>
+  readonly withSecrets: WithSecrets
+  /** Logs what is odd about a configuration without standing in its way. */
+  readonly warn: (message: string) => void
 }
 
 /** The plugins of a snapshot, and the chains of all scopes that routes share. */
@@ -59,7 +58,6 @@ interface PluginFields {
   readonly name: string
   readonly enabled: boolean
   readonly protocols: readonly string[] | null
-  readonly config: Readonly<Record<string, unknown>>
   readonly route: { readonly id: string } | null
   readonly service: { readonly id: string } | null
   readonly consumer: { readonly id: string } | null
@@ -181,16 +179,19 @@ function changedPlugins(snapshot: Snapshot, last: Snapshot | undefined, { instan
 
 function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | undefined): Instance | undefined {
   if (!entity) return undefined
-  const { id, name, enabled, protocols, config, route, service, consumer } = entity as unknown as PluginFields
+  const { id, name, enabled, protocols, route, service, consumer } = entity as unknown as PluginFields
+  if (!enabled || !protocols?.some((protocol) => httpProtocols.has(protocol))) return undefined
   const plugin = tools.plugins.get(name)
-  if (!plugin || !enabled || !protocols?.some((protocol) => httpProtocols.has(protocol))) return undefined
-  const resolved = tools.resolveReferences(config, snapshot.vaults)
+  // Left out, it would let through what it is there to refuse.
+  if (!plugin) throw new Error(`the plugin ${name} (${id}) is in use but not enabled on this node`)
+  const complete = tools.withSecrets('plugins', entity, snapshot.vaults)
+  const warn = (message: string): void => tools.warn(`plugin ${name} (${id}): ${message}`)
   return {
     name,
     scope: scopeKey(route?.id, service?.id),
     consumer: consumer?.id,
-    ready: plugin.prepare(resolved as never, { id, name }),
-    refers: resolved !== config,
+    ready: plugin.prepare(complete['config'] as never, { id, name, warn }),
+    refers: complete !== entity,
   }
 }
 

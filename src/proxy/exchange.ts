@@ -18,6 +18,7 @@ import { clientAddress } from './real-ip.ts'
 import { respond } from './respond.ts'
 import type { Match, RoutingRequest } from './router/router.ts'
 import { nextRequestId } from './request-id.ts'
+import type { ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
 
 /** The client's side of an exchange: where its request's body comes from and its response goes to. */
@@ -26,6 +27,8 @@ export interface Downstream {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localPort: number
+  /** Whom a balancer in front named in its PROXY protocol header. */
+  readonly proxied?: ProxiedPeer | undefined
   /** The name that the client asked for in the TLS handshake. */
   readonly serverName: string | undefined
   readonly body: RequestBody
@@ -128,7 +131,7 @@ export class Exchange implements RoutingRequest {
     this.config = runtime.config
     this.downstream = downstream
     this.head = head
-    this.clientIp = clientAddress(runtime, downstream.remoteAddress, head)
+    this.clientIp = clientAddress(runtime, downstream, head)
   }
 
   get plan(): RoutePlan | undefined {

@@ -1,10 +1,13 @@
 /** Listening for clients: plain and TLS, with a bound on how many there may be. */
 import { once } from 'node:events'
 import net from 'node:net'
-import tls from 'node:tls'
 import { ClientConnection } from './http1/client-connection.ts'
 import { acceptPlain, watch, type SocketEvents } from './http1/socket.ts'
+import { afterProxyHeader, stripProxyHeader } from './proxied.ts'
+import type { ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
+import type { ContextTools } from './tls/contexts.ts'
+import { createTlsServer, type TlsServer, type TlsSetup } from './tls/server.ts'
 
 export interface ListenOptions {
   readonly ip: string
@@ -12,30 +15,47 @@ export interface ListenOptions {
   readonly backlog: number
   /** Lets several workers listen on the same port, the kernel spreading connections over them. */
   readonly reusePort: boolean
-  /** The certificate and key shown to clients; undefined for a plain listener. */
-  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Whether every connection begins with a PROXY protocol header. */
+  readonly proxyProtocol: boolean
+  /** How TLS is spoken; undefined for a plain listener. */
+  readonly tls: TlsTools | undefined
+}
+
+export interface TlsTools extends Omit<ContextTools, 'log'> {
+  readonly setup: TlsSetup
 }
 
 export interface Listener {
   readonly port: number
   /** Takes no more connections, ends idle ones, and resolves when the others have finished their requests. */
   drain(): Promise<void>
+  /** Changes what new clients of a TLS listener are shown. */
+  setTls(setup: TlsSetup): void
   /** Cuts every connection. */
   close(): void
 }
 
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(runtime: Runtime, options: ListenOptions): Promise<Listener> {
+  const { ip, port, backlog, reusePort, proxyProtocol } = options
   const connections = new Set<ClientConnection>()
+  /** Those of which no request can be read yet: their header or their handshake is under way. */
+  const beginning = new Set<net.Socket>()
   let drained: (() => void) | undefined
 
-  const accept = (socket: net.Socket, scheme: 'http' | 'https'): SocketEvents => {
-    if (runtime.stats.active >= runtime.maxConnections) {
-      runtime.stats.refused++
-      socket.destroy()
-      return nothing
-    }
-    const connection = new ClientConnection(runtime, socket, scheme)
+  const isFull = () => runtime.stats.active + beginning.size >= runtime.maxConnections
+  const refuse = (socket: net.Socket) => {
+    runtime.stats.refused++
+    socket.destroy()
+    return nothing
+  }
+  const begin = (socket: net.Socket) => {
+    beginning.add(socket)
+    socket.once('close', () => beginning.delete(socket))
+  }
+  const accept = (socket: net.Socket, scheme: 'http' | 'https', peer?: ProxiedPeer): SocketEvents => {
+    if (isFull()) return refuse(socket)
+    const connection = new ClientConnection(runtime, socket, scheme, peer)
     connections.add(connection)
     socket.once('close', () => {
       connections.delete(connection)
@@ -43,15 +63,42 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     })
     return connection
   }
+  const acceptProxied = (socket: net.Socket): SocketEvents => {
+    if (isFull()) return refuse(socket)
+    begin(socket)
+    return afterProxyHeader(runtime, socket, (peer) => {
+      beginning.delete(socket)
+      return accept(socket, 'http', peer)
+    })
+  }
 
-  const server = options.tls
-    ? secureServer(runtime, options.tls, accept)
-    : net.createServer({ allowHalfOpen: true, noDelay: true })
-  const { ip, port, backlog, reusePort } = options
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true })
   server.listen({ host: ip, port, backlog, reusePort })
   await once(server, 'listening')
   server.on('error', (error) => runtime.log.error(`listener ${ip}:${port}: ${error.message}`))
-  if (!options.tls) acceptPlain(server, (socket) => accept(socket, 'http'))
+  const secure = options.tls && createTlsServer(runtime, options.tls, options.tls.setup)
+  if (secure) acceptSecure(server, secure)
+  else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => accept(socket, 'http'))
+
+  function acceptSecure(server: net.Server, secure: TlsServer): void {
+    // By both ends' address, since a TLS socket does not tell what it was made of.
+    const peers = new Map<string, ProxiedPeer>()
+    server.on('connection', (socket) => {
+      if (isFull()) return void refuse(socket)
+      begin(socket)
+      if (!proxyProtocol) return secure.accept(socket)
+      const end = endOf(socket)
+      socket.once('close', () => peers.delete(end))
+      stripProxyHeader(runtime, socket, (peer) => {
+        if (peer) peers.set(end, peer)
+        secure.accept(socket)
+      })
+    })
+    secure.server.on('secureConnection', (socket) => {
+      const events = accept(socket, 'https', peers.get(endOf(socket)))
+      if (!socket.destroyed) watch(socket, events)
+    })
+  }
 
   return {
     port: (server.address() as net.AddressInfo).port,
@@ -60,6 +107,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
       for (const connection of connections) connection.drain()
       if (connections.size > 0) await new Promise<void>((resolve) => (drained = resolve))
     },
+    setTls: (setup) => secure?.set(setup),
     close: () => {
       server.close()
       for (const connection of connections) connection.destroy()
@@ -67,26 +115,6 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   }
 }
 
-function secureServer(
-  runtime: Runtime,
-  { cert, key }: NonNullable<ListenOptions['tls']>,
-  accept: (socket: net.Socket, scheme: 'https') => SocketEvents,
-): tls.Server {
-  const server = tls.createServer({
-    cert,
-    key,
-    allowHalfOpen: true,
-    noDelay: true,
-    minVersion: 'TLSv1.2',
-    ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: runtime.timeouts.headMs,
-  })
-  server.on('secureConnection', (socket) => {
-    const events = accept(socket, 'https')
-    if (!socket.destroyed) watch(socket, events)
-  })
-  server.on('tlsClientError', (error: Error) => runtime.log.info(`TLS handshake failed: ${error.message}`))
-  return server
-}
+const endOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
 
 const nothing: SocketEvents = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }

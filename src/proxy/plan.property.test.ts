@@ -22,10 +22,12 @@ const tools: PlanTools = {
     ['second', plugin(10)],
     ['third', plugin(10)],
   ]),
-  resolveReferences: (config, vaults) =>
-    config['secret'] === '{vault://v}'
-      ? { ...config, secret: [...vaults.values()].map(({ id }) => id).toSorted() }
-      : config,
+  withSecrets: (_kind, entity, vaults) => {
+    const config = entity['config'] as { readonly secret?: string } | undefined
+    if (config?.secret !== '{vault://v}') return entity
+    return { ...entity, config: { ...config, secret: [...vaults.values()].map(({ id }) => id).toSorted() } }
+  },
+  warn: () => undefined,
   resolver: { lookup: () => [] },
 }
 
@@ -54,7 +56,7 @@ const fields = {
     ca_certificates: fc.option(fc.constant(['ca_certificates-0'])),
   }),
   plugins: fc.record({
-    name: fc.constantFrom('first', 'second', 'third', 'unknown'),
+    name: fc.constantFrom('first', 'second', 'third'),
     enabled: fc.constantFrom(true, true, true, false),
     protocols: fc.constantFrom(['http', 'https'], ['tcp']),
     config: fc.record({ value: fc.nat({ max: 3 }), secret: fc.constantFrom('plain', '{vault://v}') }),
@@ -208,9 +210,9 @@ test('a change of one route leaves every other plan, and all services and chains
 test('a config that does not compile changes nothing, and is taken up by the next change that mends it', () => {
   const failing: PlanTools = {
     ...tools,
-    resolveReferences: (config) => {
-      if (config['value'] === 'bad') throw new Error('cannot be prepared')
-      return config
+    withSecrets: (_kind, entity) => {
+      if ((entity['config'] as { value: string }).value === 'bad') throw new Error('cannot be prepared')
+      return entity
     },
   }
   const { source, put } = memory()
@@ -229,4 +231,16 @@ test('a config that does not compile changes nothing, and is taken up by the nex
   put(global('better'))
   const after = compile(failing, renewSnapshot(snapshot, source, [global('better')]), before)
   assert.deepEqual(after.chain.calls[0]?.ready, { value: 'better' })
+})
+
+test('a plugin that may not run here, and would refuse requests where it does, keeps a configuration from coming into force', () => {
+  const { source, put } = memory()
+  put({
+    kind: 'plugins',
+    id: 'plugins-0',
+    entity: { id: 'plugins-0', name: 'elsewhere', enabled: true, protocols: ['http'], config: {} },
+  })
+  assert.throws(() => compile(tools, takeSnapshot(source)), {
+    message: 'the plugin elsewhere (plugins-0) is in use but not enabled on this node',
+  })
 })

@@ -5,10 +5,9 @@
  */
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { Snapshot } from '../config/snapshot.ts'
-import type { BalancerTools } from './balancer/balancer.ts'
 import { type Chain, chainOfRoute, type Chains, type ChainTools, compileChains, partsOfScope } from './chains.ts'
 import { changeRouter, compileRouter, type RouteInput, type Router } from './router/router.ts'
-import { compileServices, type ServicePlan, type ServicePlans } from './service-plan.ts'
+import { compileServices, type ServicePlan, type ServicePlans, type ServiceTools } from './service-plan.ts'
 
 export interface RoutePlan {
   readonly route: RouteFields
@@ -43,7 +42,7 @@ export interface Compiled {
   readonly freePlaces: readonly number[]
 }
 
-export interface PlanTools extends BalancerTools, ChainTools {}
+export interface PlanTools extends ServiceTools, ChainTools {}
 
 /** Compiles a snapshot, with what is the same as in `previous` taken over. */
 export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compiled): Compiled {

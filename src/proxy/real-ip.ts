@@ -2,6 +2,7 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import type { Head } from './http1/head.ts'
 import { allValues } from './http1/lines.ts'
+import type { ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
 
 /** Tells whether an address is in one of these ranges (`10.0.0.0/8`, `::/0`, single addresses). */
@@ -19,9 +20,18 @@ export function addressSet(ranges: readonly string[]): (address: string) => bool
 
 type Trust = Pick<Runtime, 'isTrusted' | 'realIpHeader' | 'realIpRecursive'>
 
-/** The client's address: the connection's other end, or whom it names in the real IP header if it may be trusted. */
-export function clientAddress(trust: Trust, remoteAddress: string, head: Head): string {
+interface Ends {
+  readonly remoteAddress: string
+  readonly proxied?: ProxiedPeer | undefined
+}
+
+/**
+ * The client's address: the connection's other end, or whom it names in the real IP header, or in that of the PROXY protocol,
+ * if it may be trusted.
+ */
+export function clientAddress(trust: Trust, { remoteAddress, proxied }: Ends, head: Head): string {
   if (!trust.isTrusted(remoteAddress)) return remoteAddress
+  if (trust.realIpHeader === 'proxy_protocol') return proxied?.address ?? remoteAddress
   const named = allValues(head, trust.realIpHeader)
     .join(',')
     .split(',')

@@ -111,6 +111,7 @@ export function finish(exchange: Exchange): void {
   exchange.finished = true
   exchange.cancel = undefined
   exchange.onDrain = undefined
+  exchange.runtime.stats.answered(exchange.status)
   if (exchange.chain.log.length > 0) runLog(exchange)
   exchange.runtime.accessLog?.(accessEntry(exchange))
 }

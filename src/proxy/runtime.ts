@@ -72,4 +72,6 @@ export interface Stats {
   requests: number
   /** Connections refused because there were too many. */
   refused: number
+  /** Counts a request that is over by its status, 0 where the client left before there was one. */
+  readonly answered: (status: number) => void
 }

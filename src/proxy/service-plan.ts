@@ -1,5 +1,6 @@
 /** What a service means for requests: where they go, and how long they may take. */
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
+import type { WithSecrets } from '../config/secrets.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
 import {
@@ -30,6 +31,10 @@ export interface UpstreamTls {
   readonly certificate: { readonly cert: string; readonly key: string } | undefined
 }
 
+export interface ServiceTools extends BalancerTools {
+  readonly withSecrets: WithSecrets
+}
+
 export type ServicePlans = PersistentMap<ServicePlan>
 
 interface ServiceFields {
@@ -53,7 +58,7 @@ const maxRetries = 32767
 
 /** The plans of all enabled services, those that nothing has changed for being the ones of `previous`. */
 export function compileServices(
-  tools: BalancerTools,
+  tools: ServiceTools,
   snapshot: Snapshot,
   previous?: { readonly snapshot: Snapshot; readonly services: ServicePlans },
 ): ServicePlans {
@@ -71,6 +76,11 @@ function concerned(snapshot: Snapshot, last: Snapshot | undefined): ReadonlySet<
   const services = new Set(snapshot.services.changedSince(last?.services ?? emptyMap()))
   if (!last) return services
   for (const host of changedHosts(snapshot, last)) addKeys(services, snapshot.by.servicesOfHost.get(host))
+  // The secrets of client certificates may come from vaults.
+  if (snapshot.vaults !== last.vaults) {
+    for (const of of snapshot.by.servicesOfCertificate.keys())
+      addKeys(services, snapshot.by.servicesOfCertificate.get(of))
+  }
   for (const kind of ['certificates', 'ca_certificates'] as const) {
     for (const id of snapshot[kind].changedSince(last[kind]))
       addKeys(services, snapshot.by.servicesOfCertificate.get(id))
@@ -91,7 +101,7 @@ function addKeys(set: Set<string>, map: PersistentMap<unknown> | undefined): voi
 }
 
 function planOf(
-  tools: BalancerTools,
+  tools: ServiceTools,
   snapshot: Snapshot,
   entity: Entity | undefined,
   before: ServicePlan | undefined,
@@ -108,12 +118,12 @@ function planOf(
     connectTimeoutMs: service.connect_timeout ?? 60_000,
     writeTimeoutMs: service.write_timeout ?? 60_000,
     readTimeoutMs: service.read_timeout ?? 60_000,
-    tls: scheme === 'https' ? upstreamTls(service, snapshot) : undefined,
+    tls: scheme === 'https' ? upstreamTls(tools, service, snapshot) : undefined,
   }
 }
 
 function balancerOf(
-  tools: BalancerTools,
+  tools: ServiceTools,
   { by }: Snapshot,
   service: ServiceFields,
   scheme: 'http' | 'https',
@@ -131,8 +141,9 @@ function balancerOf(
   )
 }
 
-function upstreamTls(service: ServiceFields, snapshot: Snapshot): UpstreamTls {
-  const certificate = service.client_certificate ? snapshot.certificates.get(service.client_certificate.id) : undefined
+function upstreamTls(tools: ServiceTools, service: ServiceFields, snapshot: Snapshot): UpstreamTls {
+  const stored = service.client_certificate ? snapshot.certificates.get(service.client_certificate.id) : undefined
+  const certificate = stored && tools.withSecrets('certificates', stored, snapshot.vaults)
   return {
     verify: service.tls_verify ?? undefined,
     ca: service.ca_certificates?.flatMap((id) => {

@@ -41,15 +41,16 @@ export function resolveReference(
   vaults: ReadonlyMap<string, NamedVault> = new Map(),
 ): string | undefined {
   const parsed = parseReference(reference)
-  const vault = parsed && (vaults.get(parsed.prefix) ?? (parsed.prefix === 'env' ? bare(parsed.config) : undefined))
+  const vault = parsed && (vaults.get(parsed.prefix) ?? (parsed.prefix === 'env' ? bare : undefined))
   if (!vault || vault.name !== 'env') return undefined
-  const prefix = typeof vault.config['prefix'] === 'string' ? vault.config['prefix'] : ''
+  const given = parsed.config['prefix'] ?? vault.config['prefix']
+  const prefix = typeof given === 'string' ? given : ''
   const secret = own(environment, `${prefix}${parsed.name}`.replaceAll('-', '_').toUpperCase())
   if (typeof secret !== 'string' || parsed.key === undefined) return typeof secret === 'string' ? secret : undefined
   return memberOf(secret, parsed.key)
 }
 
-const bare = (config: NamedVault['config']): NamedVault => ({ name: 'env', config })
+const bare: NamedVault = { name: 'env', config: {} }
 
 /** A reference's parts; undefined for what is no reference. Settings may stand behind a question mark, as in a URL. */
 function parseReference(

@@ -65,7 +65,6 @@ function configurationDocument({ pluginSchemas, store }: Context, settings: Sett
     router_flavor: 'traditional_compatible',
     role: 'traditional',
     wasm: false,
-    plugins: ['bundled'],
     loaded_plugins: Object.fromEntries([...pluginSchemas.keys()].map((name) => [name, true])),
     proxy_listeners: settings.proxy_listen.map(listenerDocument),
     admin_listeners: settings.admin_listen.map(listenerDocument),

@@ -273,6 +273,13 @@ test('a credential whose key does not suit its algorithm lets nothing in', () =>
   }
 })
 
+test('a reference to a vault is no secret, since everyone who reads it could sign with it', () => {
+  const { verdict, entities } = world()
+  const secret = '{vault://env/ALICE_SECRET}'
+  entities.put('jwt_secrets', credential('referring', alice, { secret }))
+  assert.deepEqual(verdict(hs256({ iss: 'referring' }, secret)), message('Invalid key/secret'))
+})
+
 test('an RSA key too short for its algorithm lets nothing in, and is no failure', () => {
   const { verdict, entities } = world()
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 512 })

@@ -6,7 +6,7 @@ import { authenticate } from '../../pdk/authentication.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import { definePlugin, type Plugin } from '../../pdk/plugin.ts'
 import { findToken, several, type Found } from './locations.ts'
-import { prepare, type Config, type Ready } from './ready.ts'
+import { oddityOf, prepare, type Config, type Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { signerOf } from './signers.ts'
 import { timeFault } from './times.ts'
@@ -26,7 +26,11 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
   return definePlugin<Config, Ready>({
     version: '3.10.0',
     priority: 1450,
-    prepare: (config) => prepare(config, memory, now),
+    prepare(config, { warn }) {
+      const oddity = oddityOf(config)
+      if (oddity !== undefined) warn?.(oddity)
+      return prepare(config, memory, now)
+    },
     access(kong, ready) {
       if (!ready.runsOnPreflight && kong.request.get_method() === 'OPTIONS') return undefined
       return authenticate(kong, ready, attempt)

@@ -1,6 +1,7 @@
 /** Key objects of jwt credentials, made once for each credential and forgotten with it. */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
 import type { Entity } from '../../pdk/entities.ts'
+import { isReference } from '../../schema/value.ts'
 import type { Algorithm } from './algorithms.ts'
 
 type Material = Algorithm['material'] | 'base64 secret'
@@ -12,8 +13,8 @@ const made: Readonly<Record<Material, WeakMap<Entity, KeyObject | null>>> = {
 }
 
 const makers: Readonly<Record<Material, (credential: Entity) => KeyObject | null>> = {
-  secret: ({ secret }) => secretKey(typeof secret === 'string' ? Buffer.from(secret, 'utf8') : undefined),
-  'base64 secret': ({ secret }) => secretKey(typeof secret === 'string' ? decodeSecret(secret) : undefined),
+  secret: ({ secret }) => secretKey(isOwnText(secret) ? Buffer.from(secret, 'utf8') : undefined),
+  'base64 secret': ({ secret }) => secretKey(isOwnText(secret) ? decodeSecret(secret) : undefined),
   'public key': ({ rsa_public_key: pem }) => (typeof pem === 'string' ? publicKey(pem) : null),
 }
 
@@ -27,6 +28,9 @@ export function keyOf(credential: Entity, algorithm: Algorithm, secretIsBase64: 
   }
   return key !== null && algorithm.suits(key) ? key : null
 }
+
+/** Kong's schema does not let a credential's secret refer to a vault, and whoever reads the reference could sign with it. */
+const isOwnText = (secret: unknown): secret is string => typeof secret === 'string' && !isReference(secret)
 
 /** An empty secret is no secret: everyone knows it. */
 function secretKey(bytes: Buffer | undefined): KeyObject | null {

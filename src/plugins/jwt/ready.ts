@@ -39,6 +39,12 @@ export function prepare(config: Config, memory: TokenMemory, now: () => number):
   }
 }
 
+/** What is allowed but hardly meant: Kong's schema forbids it and Kong does not notice, so that configurations hold it. */
+export function oddityOf({ maximum_expiration, claims_to_verify }: Config): string | undefined {
+  if ((maximum_expiration ?? 0) === 0 || claims_to_verify?.includes('exp')) return undefined
+  return 'maximum_expiration is set, but claims_to_verify lacks exp: a token that has expired is let through'
+}
+
 export function policyOf(config: Config): Policy {
   return { keyClaimName: config.key_claim_name ?? 'iss', secretIsBase64: config.secret_is_base64 }
 }

@@ -30,6 +30,15 @@ test('what is remembered in one space is recalled there and nowhere else', () =>
   assert.equal(other.recall('a.b.c'), undefined)
 })
 
+test('tokens that are known and tokens that are not are counted', () => {
+  const memory = createTokenMemory()
+  const space = memory.space()
+  space.remember('a.b.c', entryOf(signerNamed('a')))
+  for (const token of ['a.b.c', 'a.b.c', 'a.b.d', 'x'.repeat(5000)]) space.recall(token)
+  const { hits, misses } = memory.use()
+  assert.deepEqual({ hits, misses }, { hits: 2, misses: 2 })
+})
+
 test('an entry whose credential ended is not recalled, and is gone', () => {
   const memory = createTokenMemory()
   const space = memory.space()
@@ -97,7 +106,7 @@ test('the limit may be set while tokens are remembered; at 0 none is', () => {
   assert.equal(space.recall('a.b.c'), undefined)
   space.remember('a.b.c', entry)
   assert.equal(space.recall('a.b.c'), undefined)
-  assert.deepEqual(memory.use(), { bytes: 0, limit: 0 })
+  assert.deepEqual([memory.use().bytes, memory.use().limit], [0, 0])
   memory.configure({ bytes: 1024 * 1024 })
   space.remember('a.b.c', entry)
   assert.equal(space.recall('a.b.c'), entry)

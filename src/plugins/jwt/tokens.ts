@@ -21,10 +21,10 @@ export interface TokenSpace {
   remember(token: string, verified: Remembered): void
 }
 
-/** What is remembered now, and what may be, in bytes. */
+/** What is remembered now and what may be, in bytes, and how often a token was known and how often not. */
 export interface TokenMemory {
   configure(options: { readonly bytes: number }): void
-  use(): { readonly bytes: number; readonly limit: number }
+  use(): { readonly bytes: number; readonly limit: number; readonly hits: number; readonly misses: number }
   space(): TokenSpace
 }
 
@@ -49,6 +49,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
   let generation = 0
   let youngBytes = 0
   let oldBytes = 0
+  let hits = 0
+  let misses = 0
   let youngSpaces = new Set<Space>()
   let oldSpaces = new Set<Space>()
 
@@ -88,18 +90,24 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     return entry
   }
 
+  const recallIn = (space: Space, token: string): Remembered | undefined => {
+    const entry = space.young.get(token)
+    if (entry === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
+    if (isInForce(entry.signer)) return entry
+    space.young.delete(token)
+    youngBytes -= token.length + ENTRY_BYTES
+    return undefined
+  }
+
   const space = (): TokenSpace => {
     const space: Space = {
       young: new Map(),
       old: new Map(),
       recall(token) {
-        if (token.length > LONGEST) return undefined
-        const entry = space.young.get(token)
-        if (entry === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
-        if (isInForce(entry.signer)) return entry
-        space.young.delete(token)
-        youngBytes -= token.length + ENTRY_BYTES
-        return undefined
+        const entry = token.length > LONGEST ? undefined : recallIn(space, token)
+        if (entry === undefined) misses++
+        else hits++
+        return entry
       },
       remember(token, verified) {
         if (token.length > LONGEST || cost(token, verified) > limit / 2) return
@@ -116,7 +124,7 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     turn()
   }
 
-  return { configure, use: () => ({ bytes: youngBytes + oldBytes, limit }), space }
+  return { configure, use: () => ({ bytes: youngBytes + oldBytes, limit, hits, misses }), space }
 }
 
 /** The memory that every jwt plugin of this worker shares. */

@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import { errors, type GatewayError } from '../answers.ts'
 import type { Timed } from '../deadlines.ts'
 import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
+import type { ProxiedPeer } from '../proxy-protocol.ts'
 import { finish } from '../respond.ts'
 import type { Runtime } from '../runtime.ts'
 import { travel } from '../way.ts'
@@ -41,6 +42,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   readonly remotePort: number
   readonly localPort: number
   readonly serverName: string | undefined
+  readonly proxied: ProxiedPeer | undefined
   deadline: number
   readonly #runtime: Runtime
   readonly #socket: net.Socket
@@ -70,7 +72,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   #chunked = false
   #bodiless = false
 
-  constructor(runtime: Runtime, socket: net.Socket, scheme: 'http' | 'https') {
+  constructor(runtime: Runtime, socket: net.Socket, scheme: 'http' | 'https', proxied?: ProxiedPeer) {
     this.#runtime = runtime
     this.#socket = socket
     this.#writer = new Writer(socket)
@@ -80,6 +82,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.remotePort = socket.remotePort ?? 0
     this.localPort = socket.localPort ?? 0
     this.serverName = (scheme === 'https' && (socket as TLSSocket).servername) || undefined
+    this.proxied = proxied
     this.deadline = Date.now() + runtime.timeouts.headMs
     runtime.deadlines.add(this)
     runtime.stats.accepted++

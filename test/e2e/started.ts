@@ -1,0 +1,67 @@
+/** For tests: a gateway in a process of its own, as its users start it. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { variableOf } from '../../src/config/settings.ts'
+
+const gibbon = fileURLToPath(new URL('../../src/cli/gibbon.ts', import.meta.url))
+
+export interface Started {
+  readonly child: ChildProcess
+  readonly prefix: string
+  /** URLs of the listeners. */
+  readonly proxy: readonly string[]
+  readonly admin: readonly string[]
+  readonly status: readonly string[]
+  /** What came on standard error so far. */
+  readonly stderr: () => string
+  /** Sends a body to a path of the Admin API and returns the answer. */
+  readonly put: (path: string, body: object) => Promise<Response>
+  /** Ends it with SIGTERM and returns the exit status. */
+  readonly stop: () => Promise<number | null>
+}
+
+/** Starts `gibbon start` with these settings, by their names, on free ports of 127.0.0.1; rejects with its words where it ends. */
+export async function startProcess(settings: Readonly<Record<string, string>>): Promise<Started> {
+  const prefix = settings['prefix'] ?? mkdtempSync(join(tmpdir(), 'gibbon-process-'))
+  const env = variables({
+    prefix,
+    proxy_listen: '127.0.0.1:0',
+    admin_listen: '127.0.0.1:0',
+    proxy_access_log: 'off',
+    nginx_worker_processes: '2',
+    ...settings,
+  })
+  const child = spawn(process.execPath, [gibbon, 'start', '--json'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const ended = once(child, 'close')
+  const first = await Promise.race([once(createInterface(child.stdout), 'line'), ended])
+  if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${stderr}`)
+  const ready = JSON.parse(String(first[0])) as Pick<Started, 'proxy' | 'admin' | 'status'>
+  return {
+    child,
+    prefix,
+    ...ready,
+    stderr: () => stderr,
+    put: (path, body) => {
+      const headers = { 'Content-Type': 'application/json' }
+      return fetch(`${ready.admin[0]}${path}`, { method: 'PUT', headers, body: JSON.stringify(body) })
+    },
+    stop: async () => {
+      child.kill('SIGTERM')
+      return ((await ended) as [number | null])[0]
+    },
+  }
+}
+
+/** The environment without settings of whoever runs the tests, and with these. */
+function variables(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(KONG|GIBBON)_/.test(name))
+  const given = Object.entries(settings).map(([name, value]) => [variableOf(name), value])
+  return Object.fromEntries([...inherited, ...given]) as NodeJS.ProcessEnv
+}
