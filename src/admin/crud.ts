@@ -18,7 +18,7 @@ import {
 import { beforeRemoval, besideWrite, type Beside } from './customs.ts'
 import { find, foreignFields, isUuid, nameOf, referenceId, resolveNames, type Foreign, type Named } from './entities.ts'
 import { inferForm } from './form.ts'
-import { encodeOffset, pageArguments } from './query.ts'
+import { encodedOffset, encodeOffset, pageArguments } from './query.ts'
 import type { AdminRequest, Context, Endpoint, Handler } from './types.ts'
 
 /** A link that the path lays down: the foreign field and the id that it must hold. */
@@ -146,7 +146,7 @@ export function linked(
 
 /** A page of a collection. Nested collections' `next` carries the offset alone, as Kong's do. */
 export function list(context: Context, schema: Schema, request: AdminRequest, link?: Link, nested?: string): Answer {
-  const page = pageArguments(request.query, isUuid)
+  const page = pageArguments(request.query, encodedOffset(isUuid))
   if ('refusal' in page) return refusedPage(context, page.refusal)
   const { entities, offset } = pageOf(context, schema, page.request, link)
   if (offset === undefined) return ok({ data: entities, next: null })
@@ -255,10 +255,10 @@ export function patch(
     context,
     async () => {
       const existing = find(context, schema, name, link)
-      if (!existing) return { refusal: link || schema.name === 'plugins' ? notFound : absent(name.field, name.value) }
+      if (!existing) return { refusal: link || isUnnamedPlugin(schema, request) ? notFound : absent(name.field, name.value) }
       const input = inputOf(context, schema, request, existing)
       if ('refusal' in input) return input
-      const beside = besideWrite(context, schema.name, input.input, existing.id)
+      const beside = besideWrite(context, schema.name, input.input, existing.id, existing)
       if ('refusal' in beside) return beside
       const checked = checkUpdate(schema, existing, { ...input.input, id: existing.id })
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
@@ -269,6 +269,10 @@ export function patch(
     schema,
   )
 }
+
+/** Kong reads a plugin first where the body does not say which one it is, and then answers as to a GET. */
+const isUnnamedPlugin = (schema: Schema, { body }: AdminRequest): boolean =>
+  schema.name === 'plugins' && (body.value['name'] ?? null) === null
 
 /** DELETE: at the top level what is not there counts as deleted; below a parent it is a 404. */
 export async function remove(context: Context, schema: Schema, name: Named, link?: Link): Promise<Answer> {

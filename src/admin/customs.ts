@@ -3,6 +3,7 @@ import type { Operation, Stored } from '../store/store.ts'
 import type { Answer } from './answers.ts'
 import { caCertificateCustom } from './customs/ca-certificates.ts'
 import { certificateCustom } from './customs/certificates.ts'
+import { pluginCustom } from './customs/plugins.ts'
 import type { Context } from './types.ts'
 
 /** What goes with the write of one entity. */
@@ -17,13 +18,14 @@ export type Refused = { readonly refusal: Answer }
 
 export interface Custom {
   /**
-   * Looks at a body before the schema's checks do; `id` is that of the entity to be changed, where there may be one.
-   * What it returns is asked for what goes with the entity once that has passed its checks.
+   * Looks at a body before the schema's checks do; `id` is that of the entity to be written, where there may be one, and
+   * `before` the entity that the body is merged into by a PATCH. What it returns is asked for what goes with the entity once that has passed its checks.
    */
   readonly write?: (
     context: Context,
     input: Readonly<Record<string, unknown>>,
     id: string | undefined,
+    before: Stored | undefined,
   ) => ((entity: Stored) => Beside) | Refused
   /** What has to go before an entity does, or why it must stay. */
   readonly removal?: (context: Context, id: string) => { readonly operations: readonly Operation[] } | Refused
@@ -32,6 +34,7 @@ export interface Custom {
 const customs: Readonly<Record<string, Custom>> = {
   certificates: certificateCustom,
   ca_certificates: caCertificateCustom,
+  plugins: pluginCustom,
 }
 
 const alone = (entity: Stored): Beside => ({ operations: [], shown: entity })
@@ -42,8 +45,9 @@ export function besideWrite(
   kind: string,
   input: Readonly<Record<string, unknown>>,
   id?: string,
+  before?: Stored,
 ): ((entity: Stored) => Beside) | Refused {
-  return customs[kind]?.write?.(context, input, id) ?? alone
+  return customs[kind]?.write?.(context, input, id, before) ?? alone
 }
 
 /** What a removal of this kind needs; mostly nothing. */

@@ -35,33 +35,33 @@ export function wrongValue(schema: Schema, field: string, value: unknown): strin
 
 /** The entity of this name, among those whose foreign field `within.field` refers to `within.id` where that is given. */
 export function find(
-  { store }: Context,
+  context: Context,
   schema: Schema,
   { field, value }: Named,
   within?: { readonly field: string; readonly id: string },
 ): Stored | undefined {
-  const { reader } = store
+  const { reader } = context.store
   const found =
     field === 'id'
       ? reader.get(schema.name, value)
       : fieldOf(schema, field)?.unique
         ? reader.by(schema.name, field, value)
-        : within && findAmong(reader.page.bind(reader), schema.name, { field, value }, within)
+        : // Names such as a target's are unique only below their parent, where there are few.
+          within && entitiesBelow(context, schema.name, within).find((entity) => entity[field] === value)
   return !within || referenceId(found?.[within.field]) === within.id ? found : undefined
 }
 
-/** Names such as a target's are unique only below their parent, where there are few: they are looked for one by one. */
-function findAmong(
-  page: Context['store']['reader']['page'],
+/** Every entity of a kind that refers to another one by a field, in the order of ids. */
+export function* entitiesBelow(
+  { store }: Context,
   kind: string,
-  { field, value }: Named,
   link: { readonly field: string; readonly id: string },
-): Stored | undefined {
+): Generator<Stored, undefined> {
   for (let offset: string | undefined; ;) {
-    const { entities, offset: next } = page(kind, { size: 1000, link, ...(offset !== undefined && { offset }) })
-    const found = entities.find((entity) => entity[field] === value)
-    if (found || next === undefined) return found
-    offset = next
+    const page = store.reader.page(kind, { size: 1000, link, ...(offset !== undefined && { offset }) })
+    yield* page.entities
+    if (page.offset === undefined) return undefined
+    offset = page.offset
   }
 }
 

@@ -15,11 +15,12 @@ export function luaNumber(text: string): number | undefined {
 
 export type PageArguments = { readonly request: PageRequest } | { readonly refusal: Answer }
 
-/** Reads `size`, `offset` and `tags`; `isOffset` says whether a decoded offset can have come from this collection. */
-export function pageArguments(query: URLSearchParams, isOffset: (text: string) => boolean): PageArguments {
+/** Reads `size`, `offset` and `tags`; `readOffset` knows the offsets of the collection. */
+export function pageArguments(query: URLSearchParams, readOffset: (text: string) => string | Answer): PageArguments {
   const size = sizeOf(query)
   if (typeof size !== 'number') return { refusal: size }
-  const offset = offsetOf(query, isOffset)
+  const text = query.get('offset')
+  const offset = text === null ? undefined : readOffset(text)
   if (offset !== undefined && typeof offset !== 'string') return { refusal: offset }
   const tags = tagsOf(query)
   if (tags && 'status' in tags) return { refusal: tags }
@@ -38,16 +39,17 @@ function sizeOf(query: URLSearchParams): number | Answer {
   return invalidSize(`size must be an integer between 1 and ${MAX_SIZE}`)
 }
 
-function offsetOf(query: URLSearchParams, isOffset: (text: string) => boolean): string | Answer | undefined {
-  const text = query.get('offset')
-  if (text === null) return undefined
-  if (!/^[A-Za-z0-9_+/-]*={0,2}$/.test(text) || text.replaceAll('=', '').length % 4 === 1) {
-    return invalidOffset(text, 'bad base64 encoding')
+/** Reads what `encodeOffset` wrote; `isOffset` says whether it can have come from this collection. */
+export const encodedOffset =
+  (isOffset: (offset: string) => boolean) =>
+  (text: string): string | Answer => {
+    if (!/^[A-Za-z0-9_+/-]*={0,2}$/.test(text) || text.replaceAll('=', '').length % 4 === 1) {
+      return invalidOffset(text, 'bad base64 encoding')
+    }
+    const [offset, ...rest] = parsedOffset(text)
+    if (typeof offset !== 'string' || rest.length > 0) return invalidOffset(text, 'bad json encoding')
+    return isOffset(offset) ? offset : invalidOffset(text, 'invalid primary key')
   }
-  const [offset, ...rest] = parsedOffset(text)
-  if (typeof offset !== 'string' || rest.length > 0) return invalidOffset(text, 'bad json encoding')
-  return isOffset(offset) ? offset : invalidOffset(text, 'invalid primary key')
-}
 
 function parsedOffset(text: string): unknown[] {
   try {

@@ -222,3 +222,76 @@ test('without a database a configuration is loaded at once, and not again while 
   )
   assert.equal((await off.send('GET', '/consumers/z')).status, 200)
 })
+
+test("a plugin's protocols must be among its route's, or those of its service's routes", async () => {
+  const service = (await admin.send('POST', '/services', { name: 'grpc', url: 'http://h.test' })).json
+  const plugin = (scope: object, protocols: string[]) =>
+    admin.send('POST', '/plugins', { name: 'jwt', enabled: false, protocols, ...scope })
+  const early = await plugin({ service: { id: service.id } }, ['http'])
+  assert.equal(early.status, 201, 'a service without routes takes any')
+  await admin.send('DELETE', `/plugins/${early.json.id}`)
+  const route = await admin.send('POST', '/services/grpc/routes', { name: 'g', protocols: ['grpc'], hosts: ['g.test'] })
+  assert.equal(route.status, 201)
+  const onService = await plugin({ service: { id: service.id } }, ['http'])
+  assert.deepEqual(
+    [onService.status, onService.json.fields],
+    [400, { protocols: "must match the protocols of at least one route pointing to this Plugin's service" }],
+  )
+  const onRoute = await plugin({ route: { id: route.json.id } }, ['http', 'https'])
+  assert.deepEqual(
+    [onRoute.status, onRoute.json.message],
+    [400, "schema violation (protocols: must match the associated route's protocols)"],
+  )
+  const nested = await admin.send('POST', '/routes/g/plugins', { name: 'jwt', protocols: ['https'] })
+  assert.equal(nested.status, 400)
+  const fits = await plugin({ route: { id: route.json.id } }, ['grpc', 'http'])
+  assert.equal(fits.status, 201)
+  const path = `/plugins/${fits.json.id}`
+  assert.equal((await admin.send('PATCH', path, { protocols: ['http'] })).status, 400)
+  assert.equal((await admin.send('PATCH', path, { enabled: true })).status, 200)
+  assert.equal((await admin.send('DELETE', '/routes/g')).status, 204)
+  assert.equal((await admin.send('DELETE', '/services/grpc')).status, 204)
+})
+
+test('targets are listed youngest first, and their pages counted', async () => {
+  await admin.send('POST', '/upstreams', { name: 'many' })
+  for (const [index, created_at] of [3, 1, 2].entries()) {
+    await admin.send('POST', '/upstreams/many/targets', { target: `10.0.0.${index}:80`, created_at, weight: index })
+  }
+  const list = async (query: string) => (await admin.send('GET', `/upstreams/many/targets${query}`)).json
+  const names = ({ data }: { data: readonly { target: string }[] }) => data.map(({ target }) => target)
+  assert.deepEqual(names(await list('')), ['10.0.0.0:80', '10.0.0.2:80', '10.0.0.1:80'])
+  const first = await list('?size=2')
+  assert.deepEqual([first.offset, first.next], ['2', '/upstreams/many/targets?offset=2'])
+  const second = await list('?size=2&offset=2')
+  assert.deepEqual([names(second), second.next], [['10.0.0.1:80'], null])
+  assert.equal((await admin.send('GET', '/upstreams/many/targets?offset=x')).status, 400)
+  assert.equal((await admin.send('DELETE', '/upstreams/many')).status, 204)
+})
+
+test('a PATCH of a plugin that is not there says so as Kong does, with its name and without', async () => {
+  const path = '/plugins/00000000-0000-4000-8000-00000000dead'
+  assert.deepEqual((await admin.send('PATCH', path, { enabled: false })).json, { message: 'Not found' })
+  assert.equal((await admin.send('PATCH', path, { name: 'jwt', enabled: false })).json.code, 6)
+})
+
+test('without a database pages are cut before tags are looked at, as in Kong', async (t) => {
+  const off = await startTestAdmin({ database: 'off' })
+  t.after(() => off.stop())
+  const consumers = ['a', 'b', 'c'].map((name, index) => ({
+    id: `0000000${index}-0000-4000-8000-000000000000`,
+    username: name,
+    tags: index === 1 ? ['x', 'y'] : ['x'],
+  }))
+  await off.send('POST', '/config', { _format_version: '3.0', consumers })
+  const page = async (query: string) => (await off.send('GET', `/consumers?${query}`)).json
+  const names = ({ data }: { data: readonly { username: string }[] }) => data.map(({ username }) => username)
+  const first = await page('tags=y&size=1')
+  assert.deepEqual(names(first), [])
+  const second = await page(`tags=y&size=1&offset=${first.offset}`)
+  assert.deepEqual(names(second), ['b'])
+  assert.deepEqual(names(await page('tags=x,y')), ['b'])
+  assert.deepEqual(names(await page('tags=y/x')), ['a', 'b', 'c'])
+  assert.equal((await off.send('GET', '/consumers?offset=!')).status, 400)
+  assert.deepEqual((await off.send('GET', '/consumers?offset=zzzz')).json, { data: [], next: null })
+})

@@ -2,7 +2,7 @@ import { checkInsert } from '../../schema/check.ts'
 import type { Operation, Stored } from '../../store/store.ts'
 import { invalidUnique, schemaViolation, unsupported, type Answer } from '../answers.ts'
 import type { Custom } from '../customs.ts'
-import { referenceId, wrongValue } from '../entities.ts'
+import { entitiesBelow, referenceId, wrongValue } from '../entities.ts'
 import type { Context } from '../types.ts'
 
 /** Certificates are written together with their SNIs, whose names stand in the body's `snis`; they go together, too. */
@@ -70,16 +70,6 @@ function insertion({ kinds }: Context, id: string, name: string): Operation {
   return { do: 'insert', kind: 'snis', entity: checked.value as Stored }
 }
 
-function snisOf({ store }: Context, id: string): readonly Stored[] {
-  const snis: Stored[] = []
-  for (let offset: string | undefined; ;) {
-    const page = store.reader.page('snis', {
-      size: 1000,
-      link: { field: 'certificate', id },
-      ...(offset !== undefined && { offset }),
-    })
-    snis.push(...page.entities)
-    if (page.offset === undefined) return snis
-    offset = page.offset
-  }
-}
+const snisOf = (context: Context, id: string): readonly Stored[] => [
+  ...entitiesBelow(context, 'snis', { field: 'certificate', id }),
+]

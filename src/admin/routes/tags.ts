@@ -1,7 +1,7 @@
 import { invalidUnique, ok, schemaViolation, type Answer } from '../answers.ts'
 import { wrongValue } from '../entities.ts'
 import { pageQuery, refusedPage } from '../crud.ts'
-import { encodeOffset, pageArguments } from '../query.ts'
+import { encodedOffset, encodeOffset, pageArguments } from '../query.ts'
 import type { AdminRequest, Context, Endpoint } from '../types.ts'
 
 const readOnly = schemaViolation({ tags: 'does not support insert/upsert/update/delete operations' })
@@ -36,7 +36,10 @@ function wrongTag({ kinds }: Context, tag: string): string | undefined {
 }
 
 function listTags(context: Context, request: AdminRequest, tag?: string): Answer {
-  const page = pageArguments(request.query, () => true)
+  const page = pageArguments(
+    request.query,
+    encodedOffset(() => true),
+  )
   if ('refusal' in page) return refusedPage(context, page.refusal)
   const { size, offset } = page.request
   const found = context.store.reader.tags({

@@ -4,6 +4,7 @@ import type { Stored } from '../../store/store.ts'
 import { message, notFound, ok, type Answer } from '../answers.ts'
 import { insert, linked, list, named, patch, read, remove, type Link } from '../crud.ts'
 import { find } from '../entities.ts'
+import { listNewestFirst } from '../newest-first.ts'
 import type { NodeFacts } from '../node.ts'
 import type { AdminRequest, Context, Endpoint, Handler } from '../types.ts'
 
@@ -16,7 +17,8 @@ export function upstreamEndpoints(context: Context, node: NodeFacts): Endpoint[]
     (handle: (request: AdminRequest, link: Link) => Answer | Promise<Answer>): Handler =>
     (request) =>
       linked(context, upstreams, 'upstream', request, (link) => handle(request, link))
-  const all = below((request, link) => list(context, targets, request, link, targetsPath(request)))
+  const youngest = below((request, link) => listNewestFirst(context, targets, request, link, targetsPath(request)))
+  const all = below((request, link) => list(context, targets, request, link, `${targetsPath(request)}/all`))
   const update = below((request, link) =>
     named(targets, request, (name) => patch(context, targets, request, name, link)),
   )
@@ -26,7 +28,7 @@ export function upstreamEndpoints(context: Context, node: NodeFacts): Endpoint[]
   return [
     {
       path: '/upstreams/{upstreams}/targets',
-      methods: { GET: all, POST: below((request, link) => insert(context, targets, request, link)) },
+      methods: { GET: youngest, POST: below((request, link) => insert(context, targets, request, link)) },
     },
     { path: '/upstreams/{upstreams}/targets/all', methods: { GET: all } },
     {
@@ -69,7 +71,7 @@ function health(
     if (!upstream) return notFound
     if (request.query.get('balancer_health') === '1')
       return ok({ node_id: node.id, next: null, data: balancerHealth(upstream) })
-    const page = list(context, targets, request, link, targetsPath(request).replace(/targets$/, 'health'))
+    const page = listNewestFirst(context, targets, request, link, targetsPath(request).replace(/targets$/, 'health'))
     if (page.status !== 200) return page
     const body = page.body as { readonly data: readonly Stored[] }
     return ok({ ...body, node_id: node.id, data: body.data.map((target) => targetHealth(target, wordFor(upstream))) })
