@@ -1,5 +1,5 @@
 import { cannotParseJson, htmlPage, message, type Answer } from './answers.ts'
-import { parseForm } from './form.ts'
+import { type FormFault, type FormRecord, parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
 import type { Body } from './types.ts'
 
@@ -12,22 +12,29 @@ export type Parsed = { readonly body: Body } | { readonly refusal: Answer }
 
 type Parser = (text: string, contentType: string) => Parsed
 
-const parsers: Readonly<Record<string, Parser>> = {
-  'application/json': parseJson,
-  'application/x-www-form-urlencoded': (text) => formBody(parseForm(text)),
-  'multipart/form-data': (text, contentType) => formBody(parseMultipart(text, contentType)),
-}
+const parsers: readonly (readonly [mediaType: string, parser: Parser])[] = [
+  ['application/json', parseJson],
+  ['application/x-www-form-urlencoded', (text) => formBody(parseForm(text), text)],
+  ['multipart/form-data', (text, contentType) => formBody(parseMultipart(text, contentType), text)],
+]
 
 /**
  * Which parser reads a body of this content type; a 415 page where none does. `extra` are media types that the endpoint
- * reads as text.
+ * reads as text, as it then does a form that is none. Kong looks at how the header begins, and at its case.
  */
 export function parserFor(contentType: string | undefined, extra: readonly string[] = []): Parser | Answer {
-  const mediaType = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  if (extra.includes(mediaType)) return (text) => ({ body: { kind: 'text', value: emptyRecord(), text } })
-  const parser = Object.hasOwn(parsers, mediaType) ? parsers[mediaType] : undefined
-  return parser ?? htmlPage(415)
+  if (contentType === undefined) return htmlPage(415)
+  if (extra.some((mediaType) => contentType.startsWith(mediaType))) return asText
+  const parser = parsers.find(([mediaType]) => contentType.startsWith(mediaType))?.[1]
+  if (!parser) return htmlPage(415)
+  if (extra.length === 0 || parser === parseJson) return parser
+  return (text, type) => {
+    const parsed = parser(text, type)
+    return 'refusal' in parsed ? asText(text) : parsed
+  }
 }
+
+const asText = (text: string): Parsed => ({ body: { kind: 'text', value: emptyRecord(), text } })
 
 /** A body's bytes as text (bytes that are no UTF-8 are replaced, as JSON and forms allow none). */
 export const decodeBody = (bytes: Buffer): string => bytes.toString('utf8')
@@ -79,10 +86,13 @@ function asRecord(value: object): Record<string, unknown> {
   return record
 }
 
-function formBody(value: Record<string, unknown> | undefined): Parsed {
-  if (!value) return { refusal: message(400, 'Cannot parse form body') }
-  return { body: { kind: 'form', value } }
+const faults: Readonly<Record<FormFault, Answer>> = {
+  malformed: message(400, 'Cannot parse form body'),
+  'too many': message(400, 'Too many arguments'),
 }
+
+const formBody = (value: FormRecord | FormFault, text: string): Parsed =>
+  typeof value === 'string' ? { refusal: faults[value] } : { body: { kind: 'form', value, text } }
 
 function emptyRecord(): Record<string, unknown> {
   return Object.create(null) as Record<string, unknown>

@@ -255,7 +255,8 @@ export function patch(
     context,
     async () => {
       const existing = find(context, schema, name, link)
-      if (!existing) return { refusal: link || isUnnamedPlugin(schema, request) ? notFound : absent(name.field, name.value) }
+      if (!existing)
+        return { refusal: link || isUnnamedPlugin(schema, request) ? notFound : absent(name.field, name.value) }
       const input = inputOf(context, schema, request, existing)
       if ('refusal' in input) return input
       const beside = besideWrite(context, schema.name, input.input, existing.id, existing)

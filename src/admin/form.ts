@@ -1,8 +1,8 @@
 import type { Field, Fields, Schema } from '../schema/field.ts'
 import { luaNumber } from './query.ts'
 
-/** A form with more fields is refused. */
-const MAX_FIELDS = 10_000
+/** A form with more fields is refused, as in Kong. */
+const MAX_FIELDS = 1000
 /** A form's array is no longer than this, whatever index a key names. */
 const MAX_INDEX = 10_000
 /** Dots and brackets in a form's key nest no deeper. */
@@ -10,8 +10,11 @@ const MAX_DEPTH = 32
 
 export type FormRecord = Record<string, unknown>
 
-/** Reads an urlencoded body; undefined where it is malformed or beyond the limits. */
-export function parseForm(text: string): FormRecord | undefined {
+/** Why a form cannot be read: it has no sense or nests too deep, or it has too many fields. */
+export type FormFault = 'malformed' | 'too many'
+
+/** Reads an urlencoded body. */
+export function parseForm(text: string): FormRecord | FormFault {
   const pairs = text.split('&', MAX_FIELDS + 1).filter((pair) => pair !== '')
   const entries = pairs.map((pair) => {
     const at = pair.indexOf('=')
@@ -23,12 +26,12 @@ export function parseForm(text: string): FormRecord | undefined {
 /** Makes a nested record of a form's keys and texts: `a.b`, `a[b]` name a field within, `a[]`, `a[1]` and a repeated key an array's element. */
 export function nestForm(
   entries: readonly (readonly [string | undefined, string | undefined])[],
-): FormRecord | undefined {
-  if (entries.length > MAX_FIELDS) return undefined
+): FormRecord | FormFault {
+  if (entries.length > MAX_FIELDS) return 'too many'
   const form = newRecord()
   for (const [key, value] of entries) {
     const steps = key === undefined ? undefined : stepsOf(key)
-    if (!steps || value === undefined || !put(form, steps, value)) return undefined
+    if (!steps || value === undefined || !put(form, steps, value)) return 'malformed'
   }
   return compact(form) as FormRecord
 }
@@ -152,6 +155,7 @@ const inferrers: { readonly [type in Field['type']]?: Infer } = {
   array: elements,
   set: elements,
   record: (field, value) => within(value, (record) => inferFields(field.fields ?? [], record)),
+  foreign: (field, value) => within(value, (record) => inferFields(field.$foreign?.().fields ?? [], record)),
   map: (field, value) =>
     within(value, (record) => {
       const map = newRecord()

@@ -86,7 +86,8 @@ export function requestHandler(options: AdminOptions): Handling {
     const refusal = forbidden(caller, request.method ?? '', found?.endpoint)
     if (refusal) return refusal
     if (!found) return notFound
-    if (request.method === 'OPTIONS') return found.endpoint.options ?? optionsAnswer(found.endpoint, visitor, settings)
+    if (request.method === 'OPTIONS')
+      return found.endpoint.options ?? optionsAnswer(found.endpoint, visitor, settings, request)
     const parsed = await bodyOf(request, found.endpoint, reading)
     if ('refusal' in parsed) return parsed.refusal
     const answered = () => call(found, request.method ?? '', query, parsed.body)
@@ -169,10 +170,16 @@ function call(
   return handler ? handler({ method: name, params, query, body }) : methodNotAllowed
 }
 
-function optionsAnswer(endpoint: Endpoint, { cors }: Visitor, { admin_tokens }: Settings): Answer {
+function optionsAnswer(
+  endpoint: Endpoint,
+  { cors }: Visitor,
+  { admin_tokens }: Settings,
+  { headers: sent }: IncomingMessage,
+): Answer {
   const methods = allowedMethods(endpoint)
   if (!('Access-Control-Allow-Origin' in cors)) return { status: 204, headers: { Allow: methods } }
-  const allowed = admin_tokens === 'off' ? 'Content-Type' : `Content-Type, ${TOKEN_HEADER}`
+  const usual = admin_tokens === 'off' ? 'Content-Type' : `Content-Type, ${TOKEN_HEADER}`
+  const allowed = sent['access-control-request-headers'] ?? usual
   const headers = { 'Access-Control-Allow-Methods': methods, 'Access-Control-Allow-Headers': allowed }
   return { status: 204, headers: { Allow: methods, ...headers } }
 }

@@ -1,18 +1,19 @@
-import { nestForm, type FormRecord } from './form.ts'
+import { nestForm, type FormFault, type FormRecord } from './form.ts'
 
 /** More parts are refused. */
 const MAX_PARTS = 1000
 
 /**
  * Reads a multipart/form-data body (RFC 7578) whose parts are all plain fields; a file's content counts as its field's text.
- * Undefined where the body is not exactly what its boundary says.
+ * Malformed is what is not exactly as its boundary says.
  */
-export function parseMultipart(text: string, contentType: string): FormRecord | undefined {
+export function parseMultipart(text: string, contentType: string): FormRecord | FormFault {
   const boundary = boundaryOf(contentType)
-  if (boundary === undefined) return undefined
-  const pieces = `\r\n${text}`.split(`\r\n--${boundary}`, MAX_PARTS + 2)
+  if (boundary === undefined) return 'malformed'
+  const pieces = `\r\n${text}`.split(`\r\n--${boundary}`, MAX_PARTS + 3)
   const last = pieces.at(-1)
-  if (pieces.length < 2 || pieces.length > MAX_PARTS + 1 || !last?.startsWith('--')) return undefined
+  if (pieces.length > MAX_PARTS + 2) return 'too many'
+  if (pieces.length < 2 || !last?.startsWith('--')) return 'malformed'
   const entries = pieces.slice(1, -1).map(partOf)
   return nestForm(entries)
 }

@@ -295,3 +295,58 @@ test('without a database pages are cut before tags are looked at, as in Kong', a
   assert.equal((await off.send('GET', '/consumers?offset=!')).status, 400)
   assert.deepEqual((await off.send('GET', '/consumers?offset=zzzz')).json, { data: [], next: null })
 })
+
+test('a configuration is taken in every form that a body can have', async (t) => {
+  const off = await startTestAdmin({ database: 'off' })
+  t.after(() => off.stop())
+  const yaml = '_format_version: "3.0"\nconsumers:\n- username: c\n'
+  const json = { _format_version: '3.0', consumers: [{ username: 'c' }] }
+  const part = `--B\r\nContent-Disposition: form-data; name="config"; filename="kong.yml"\r\n\r\n${yaml}\r\n--B--\r\n`
+  const bodies: readonly (readonly [type: string, body: string])[] = [
+    ['application/json', JSON.stringify(json)],
+    ['application/json', JSON.stringify({ config: yaml })],
+    ['application/json', JSON.stringify({ config: JSON.stringify(json) })],
+    ['application/json; charset=utf-8', JSON.stringify({ ...json, check_hash: '0', flatten_errors: true })],
+    ['text/yaml', yaml],
+    ['application/yaml; charset=utf-8', yaml],
+    ['application/x-www-form-urlencoded', `config=${encodeURIComponent(yaml)}&flatten_errors=1`],
+    // What curl's --data-binary sends when nobody says what it is.
+    ['application/x-www-form-urlencoded', yaml],
+    ['multipart/form-data; boundary=B', part],
+  ]
+  for (const [type, body] of bodies) {
+    const answer = await off.send('POST', '/config', body, { 'Content-Type': type })
+    assert.equal(answer.status, 201, `${type} ${body}: ${answer.text}`)
+    assert.equal(Object.keys(answer.json.consumers).length, 1)
+  }
+  const other = { config: `${yaml}- username: d\n`, check_hash: 1 }
+  assert.equal((await off.send('POST', '/config', other)).status, 201)
+  assert.equal((await off.send('POST', '/config', other)).status, 304)
+  assert.equal((await off.send('POST', '/config', { config: yaml, check_hash: 1 })).status, 201)
+  assert.equal((await off.send('POST', '/config?check_hash=1', { config: yaml })).status, 304)
+  assert.equal((await off.send('POST', '/config?check_hash=true', { config: yaml })).status, 201)
+  const wrong = { _format_version: '3.0', consumers: [{}], flatten_errors: 'ON' }
+  assert.equal((await off.send('POST', '/config', wrong)).json.flattened_errors.length, 1)
+  for (const type of ['text/plain', 'Application/JSON', 'application/xml']) {
+    assert.equal((await off.send('POST', '/config', yaml, { 'Content-Type': type })).status, 415, type)
+  }
+  for (const [method, path] of [
+    ['POST', '/consumers'],
+    ['PUT', '/consumers/c'],
+    ['PATCH', '/consumers/c'],
+    ['DELETE', '/consumers/c'],
+  ] as const) {
+    const answer = await off.send(method, path, { username: 'd' })
+    assert.deepEqual([answer.status, answer.json.code], [405, 12], method)
+  }
+  assert.equal((await off.send('GET', '/status')).json.configuration_hash.length, 32)
+})
+
+test('what a form says of an entity that is referred to has its types, too', async () => {
+  const type = { 'Content-Type': 'application/x-www-form-urlencoded' }
+  const made = await admin.send('POST', '/routes', 'name=formed&paths[]=/f&service.id=&strip_path=false', type)
+  assert.equal(made.status, 400)
+  assert.deepEqual(made.json.fields, { service: { id: 'required field missing' } })
+  const many = await admin.send('POST', '/routes', 'a=1&'.repeat(1001), type)
+  assert.deepEqual([many.status, many.json], [400, { message: 'Too many arguments' }])
+})

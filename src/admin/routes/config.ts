@@ -14,15 +14,17 @@ import type { AdminRequest, Body, Context, Endpoint } from '../types.ts'
 const needsNoDatabase = message(400, 'this endpoint is only available when Kong is configured to not use a database')
 const expectedConfiguration = message(400, 'expected a declarative configuration')
 
+const accepts = ['application/yaml', 'text/yaml']
+
 /** `/config`: the whole configuration at once, where it comes from no database. */
 export function configEndpoints(context: Context): Endpoint[] {
   if (context.writable) {
-    return [{ path: '/config', methods: { GET: () => needsNoDatabase, POST: () => needsNoDatabase } }]
+    return [{ path: '/config', accepts, methods: { GET: () => needsNoDatabase, POST: () => needsNoDatabase } }]
   }
   return [
     {
       path: '/config',
-      accepts: ['application/yaml', 'text/yaml'],
+      accepts,
       methods: {
         GET: () => ok({ config: exportDeclarative(context.store.reader, context) }),
         POST: (request) => load(context, request),
@@ -34,9 +36,10 @@ export function configEndpoints(context: Context): Endpoint[] {
 async function load({ store }: Context, { body, query }: AdminRequest): Promise<Answer> {
   const source = sourceOf(body)
   if (source === undefined) return expectedConfiguration
-  if (isUnchanged(source, query, loadedHash(store.reader))) return { status: 304 }
+  const asked = optionsOf(body, query)
+  if (asked.checksHash && isUnchanged(source, loadedHash(store.reader))) return { status: 304 }
   const declaration = parseDeclarative(source, {
-    flatten: ['1', 'true', 'on', 'yes'].includes(query.get('flatten_errors') ?? ''),
+    flatten: asked.flatten,
     info: 'refused',
     previous: previousOf(store.reader),
   })
@@ -45,18 +48,30 @@ async function load({ store }: Context, { body, query }: AdminRequest): Promise<
   return written.ok ? created(byKindAndId(declaration)) : storeRefusal(written.error)
 }
 
-/** The configuration in a body: a text, or data that stood in the body itself. */
+/** What is asked in the body, or else in the query; a body's `check_hash` and `flatten_errors` are no part of the configuration. */
+function optionsOf(
+  { value }: Body,
+  query: URLSearchParams,
+): { readonly checksHash: boolean; readonly flatten: boolean } {
+  const given = (name: string): string => textOf(value[name] ?? query.get(name)).toLowerCase()
+  return {
+    checksHash: given('check_hash') === '1',
+    flatten: ['1', 'true', 'on', 'yes'].includes(given('flatten_errors')),
+  }
+}
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))
+
+/** The configuration in a body: a text, or data that stood in the body itself. A form that names none is taken as a text. */
 function sourceOf({ kind, value, text }: Body): string | object | undefined {
-  if (kind === 'none') return undefined
-  if (kind === 'text') return text
-  const { config } = value
+  const { config, check_hash: _, flatten_errors: __, ...data } = value
   if (typeof config === 'string' || (typeof config === 'object' && config !== null)) return config
-  return kind === 'json' ? value : undefined
+  return kind === 'json' ? data : text || undefined
 }
 
 /** As in Kong, only a text's hash is compared: data is hashed when it has been checked. */
-const isUnchanged = (source: string | object, query: URLSearchParams, hash: string): boolean =>
-  query.get('check_hash') === '1' && typeof source === 'string' && configHash(source) === hash
+const isUnchanged = (source: string | object, hash: string): boolean =>
+  typeof source === 'string' && configHash(source) === hash
 
 function refused({ code, name, message: text, fields, flattened }: Refusal): Answer {
   const body = { code, name, message: text, fields, ...(flattened && { flattened_errors: flattened }) }
