@@ -52,7 +52,9 @@ export function checkUpdate(
   input: unknown,
   context: CheckContext = realContext,
 ): Checked {
-  return prepared(schema, input, (value) => update(schema, existing, value, atOnce(context)))
+  // A change that cannot be prepared is left to the checks, whose words are then told.
+  const change = (value: Table): Checked => update(schema, existing, value, atOnce(context))
+  return prepared(schema, input, change, change)
 }
 
 /** Clients send back what they read elsewhere: `updated_at` is taken, and ignored, by entities without it too. */
@@ -68,12 +70,18 @@ function atOnce(context: CheckContext): CheckContext {
 
 const notAnEntity: Checked = { ok: false, errors: { '@entity': ['expected an input table'] } }
 
-function prepared(schema: Schema, input: unknown, next: (value: Table) => Checked): Checked {
+function prepared(
+  schema: Schema,
+  input: unknown,
+  next: (value: Table) => Checked,
+  unprepared?: (value: Table) => Checked,
+): Checked {
   if (!isTable(input)) return notAnEntity
   const object = asObject(input)
   ignoreUpdatedAt(schema, object)
   const outcome = schema.$prepare?.(object) ?? { value: object }
-  return 'errors' in outcome ? { ok: false, errors: outcome.errors } : next(outcome.value)
+  if (!('errors' in outcome)) return next(outcome.value)
+  return unprepared ? unprepared(object) : { ok: false, errors: outcome.errors }
 }
 
 function write(schema: Schema, sent: Table, kind: 'insert' | 'upsert', context: CheckContext): Checked {

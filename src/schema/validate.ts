@@ -3,7 +3,7 @@ import { runEntityChecks } from './entity-checks.ts'
 import type { ErrorTree, FieldError } from './errors.ts'
 import type { Field, FieldType, Schema, Shape } from './field.ts'
 import { type CheckContext, fieldsOf, fill, recordOf, subschemaOf } from './fill.ts'
-import { type Table, asObject, asSequence, define, isObject, isReference, isTable, own } from './value.ts'
+import { type Table, asObject, asSequence, define, isReference, isTable, own } from './value.ts'
 
 /** How thoroughly a value is checked. */
 export interface Validation {
@@ -50,14 +50,16 @@ function unknownKind(shape: Shape, value: Table): ErrorTree | undefined {
   if (!key || subschemaOf(shape, value)) return undefined
   const kind = own(value, key)
   if (kind === undefined || kind === null) return { [key]: 'required field missing' }
-  if (typeof kind !== 'string' && !Array.isArray(kind)) return { [key]: `expected a ${fieldsOf(shape).get(key)?.type}` }
-  const name = nameOf(Array.isArray(kind) ? kind[0] : kind)
+  if (typeof kind !== 'string' && !isTable(kind)) return { [key]: `expected a ${fieldsOf(shape).get(key)?.type}` }
+  // Of a table Lua looks at what stands first.
+  const name = nameOf(isTable(kind) ? asSequence(kind)?.[0] : kind)
   return { [key]: (shape.subschema_error ?? 'unknown type: %s').replace('%s', () => name) }
 }
 
-/** What strangers send may be an object that no text can be made of. */
+/** A value as Lua writes it, but for where in memory a table is. */
 function nameOf(value: unknown): string {
   if (typeof value === 'string') return value
+  if (value === null) return 'userdata: NULL'
   return isTable(value) ? 'table' : (JSON.stringify(value) ?? 'nil')
 }
 
@@ -144,7 +146,14 @@ function errorOfRecord(field: Field, value: unknown, how: Validation): FieldErro
   const shorthand: ErrorTree = {}
   const filled = fill(recordOf(field), value, 'insert', how.context, shorthand)
   const errors = { ...shorthand, ...validate(recordOf(field), filled, { ...how, full: true }) }
-  return isEmpty(errors) ? undefined : errors
+  return isEmpty(errors) ? undefined : likeInput(value, errors)
+}
+
+/** Errors mirror what was sent: those about the positions of an array are a list, as long as nothing else is wrong. */
+function likeInput(value: Table | unknown[], errors: ErrorTree): FieldError {
+  const names = Object.keys(errors)
+  if (!Array.isArray(value) || !names.every((name) => /^\d+$/.test(name))) return errors
+  return value.map((_, index) => errors[String(index + 1)] ?? null)
 }
 
 /** Only the key of the entity that is referred to counts; other fields must merely be possible ones of it. */
@@ -153,9 +162,9 @@ function errorOfForeign(field: Field, value: unknown, how: Validation): FieldErr
   const key = schema?.primary_key ?? 'id'
   const error = errorOfKey(schema, key, own(value, key), how)
   if (error === undefined) return undefined
-  if (!schema || !isObject(value)) return { [key]: error }
+  if (!schema || !isTable(value)) return { [key]: error }
   const others = validate(schema, asObject(value), { ...how, full: false })
-  return isEmpty(others) ? { [key]: error } : others
+  return isEmpty(others) ? { [key]: error } : likeInput(value, others)
 }
 
 const uuidField: Field = { type: 'string', uuid: true }
