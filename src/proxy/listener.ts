@@ -1,13 +1,12 @@
 /** Listening for clients: plain and TLS, with a bound on how many there may be. */
 import { once } from 'node:events'
 import net from 'node:net'
+import { afterProxyHeader, readBeginning } from './beginning.ts'
 import { ClientConnection } from './http1/client-connection.ts'
 import { acceptPlain, watch, type SocketEvents } from './http1/socket.ts'
-import { afterProxyHeader, stripProxyHeader } from './proxied.ts'
-import type { ProxiedPeer } from './proxy-protocol.ts'
+import { readProxyHeader, type ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
-import type { ContextTools } from './tls/contexts.ts'
-import { createTlsServer, type TlsServer, type TlsSetup } from './tls/server.ts'
+import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from './tls/server.ts'
 
 export interface ListenOptions {
   readonly ip: string
@@ -18,11 +17,7 @@ export interface ListenOptions {
   /** Whether every connection begins with a PROXY protocol header. */
   readonly proxyProtocol: boolean
   /** How TLS is spoken; undefined for a plain listener. */
-  readonly tls: TlsTools | undefined
-}
-
-export interface TlsTools extends Omit<ContextTools, 'log'> {
-  readonly setup: TlsSetup
+  readonly tls: (TlsTools & { readonly setup: TlsSetup }) | undefined
 }
 
 export interface Listener {
@@ -81,22 +76,18 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => accept(socket, 'http'))
 
   function acceptSecure(server: net.Server, secure: TlsServer): void {
-    // By both ends' address, since a TLS socket does not tell what it was made of.
-    const peers = new Map<string, ProxiedPeer>()
+    const shakeHands = (socket: net.Socket, peer?: ProxiedPeer) => {
+      secure.accept(socket, (encrypted) => {
+        beginning.delete(socket)
+        const events = accept(encrypted, 'https', peer)
+        if (!encrypted.destroyed) watch(encrypted, events)
+      })
+    }
     server.on('connection', (socket) => {
       if (isFull()) return void refuse(socket)
       begin(socket)
-      if (!proxyProtocol) return secure.accept(socket)
-      const end = endOf(socket)
-      socket.once('close', () => peers.delete(end))
-      stripProxyHeader(runtime, socket, (peer) => {
-        if (peer) peers.set(end, peer)
-        secure.accept(socket)
-      })
-    })
-    secure.server.on('secureConnection', (socket) => {
-      const events = accept(socket, 'https', peers.get(endOf(socket)))
-      if (!socket.destroyed) watch(socket, events)
+      if (!proxyProtocol) return shakeHands(socket)
+      readBeginning(runtime, socket, readProxyHeader, ({ peer }) => shakeHands(socket, peer))
     })
   }
 
@@ -114,7 +105,5 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     },
   }
 }
-
-const endOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
 
 const nothing: SocketEvents = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }

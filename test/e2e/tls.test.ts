@@ -1,5 +1,6 @@
 /** TLS as clients meet it: which certificate they are shown, what is spoken, and how sessions are resumed. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -129,6 +130,31 @@ test('a certificate may be kept in a variable; one that cannot be used leaves th
   assert.equal(await shown('from.vault.test'), 'from.vault.test')
   await certificate({ cert: '{vault://env/no-such}', key: '{vault://env/no-such}' }, 'lost.vault.test')
   assert.equal(await shown('lost.vault.test'), 'first.default.test')
+})
+
+test('of two certificates of different types a client is shown the one that it knows', (context) => {
+  const made = spawnSync('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    '/CN=rsa',
+    '-days',
+    '9',
+    '-keyout',
+    '-',
+  ])
+  if (made.error) return context.skip('openssl is not here')
+  const pem = made.stdout.toString()
+  const cert = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----\n/.exec(pem)?.[0]
+  const key = /-----BEGIN PRIVATE KEY-----[^]+?-----END PRIVATE KEY-----\n/.exec(pem)?.[0]
+  const { cert: cert_alt, key: key_alt } = pairFor('ec')
+  return certificate({ cert, key, cert_alt, key_alt }, 'both.test').then(async () => {
+    assert.equal(await shown('both.test', { sigalgs: 'RSA-PSS+SHA256:RSA+SHA256' }), 'rsa')
+    assert.equal(await shown('both.test', { sigalgs: 'ECDSA+SHA256' }), 'ec')
+  })
 })
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {

@@ -1,6 +1,9 @@
 import type net from 'node:net'
-import tls from 'node:tls'
+import { createSecureContext, TLSSocket } from 'node:tls'
+import { readBeginning } from '../beginning.ts'
+import type { Timed } from '../deadlines.ts'
 import type { Runtime } from '../runtime.ts'
+import { readClientHello } from './client-hello.ts'
 import { createContexts, type ContextTools } from './contexts.ts'
 
 /** What clients are shown that no certificate of the configuration is for, and the key of the tickets by which they resume. */
@@ -13,39 +16,57 @@ export interface TlsSetup {
 }
 
 export interface TlsServer {
-  /** Takes over a connection of which nothing was read, or what was read put back. */
-  accept(socket: net.Socket): void
-  readonly server: tls.Server
+  /** Shakes hands on a connection of which nothing was read, or what was read put back; `done` gets what is spoken through. */
+  accept(socket: net.Socket, done: (secure: TLSSocket) => void): void
   /** Changes what new connections are shown. */
   set(setup: TlsSetup): void
 }
 
+export type TlsTools = Pick<ContextTools, 'policy' | 'withSecrets'>
+
 /** Makes a server that shows each client the certificate of its server name in the configuration in force. */
 export function createTlsServer(
-  runtime: Pick<Runtime, 'config' | 'log' | 'timeouts'>,
-  tools: Omit<ContextTools, 'log'>,
+  runtime: Pick<Runtime, 'config' | 'log' | 'timeouts' | 'deadlines'>,
+  tools: TlsTools,
   setup: TlsSetup,
 ): TlsServer {
-  const { policy } = tools
-  const contextOf = createContexts({ ...tools, log: runtime.log })
-  const optionsOf = ({ cert, key, ticketKeys }: TlsSetup): tls.TlsOptions => ({
-    ...policy,
-    cert: [...cert],
-    key: [...key],
-    ticketKeys: Buffer.from(ticketKeys),
-  })
-  const server = tls.createServer({
-    ...optionsOf(setup),
-    allowHalfOpen: true,
-    noDelay: true,
-    ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: runtime.timeouts.headMs,
-    SNICallback: (name, done) => done(null, contextOf(runtime.config.snapshot, name)),
-  })
-  server.on('tlsClientError', (error: Error) => runtime.log.info(`TLS handshake failed: ${error.message}`))
-  return {
-    server,
-    accept: (socket) => void server.emit('connection', socket),
-    set: (next) => server.setSecureContext(optionsOf(next)),
+  let contexts = contextsOf(setup)
+  function contextsOf({ cert, key, ticketKeys }: TlsSetup) {
+    const policy = { ...tools.policy, ticketKeys: Buffer.from(ticketKeys) }
+    return {
+      byName: createContexts({ ...tools, policy, log: runtime.log }),
+      usual: createSecureContext({ ...policy, cert: [...cert], key: [...key] }),
+    }
   }
+  return {
+    accept: (socket, done) => {
+      readBeginning(runtime, socket, readClientHello, ({ serverName }) => {
+        const named = serverName === undefined ? undefined : contexts.byName(runtime.config.snapshot, serverName)
+        const secureContext = named ?? contexts.usual
+        const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
+        shakeHands(runtime, secure, done)
+      })
+    },
+    set: (next) => void (contexts = contextsOf(next)),
+  }
+}
+
+function shakeHands(
+  { log, timeouts, deadlines }: Pick<Runtime, 'log' | 'timeouts' | 'deadlines'>,
+  secure: TLSSocket,
+  done: (secure: TLSSocket) => void,
+): void {
+  const late: Timed = {
+    deadline: Date.now() + timeouts.headMs,
+    onDeadline: () => void secure.destroy(),
+  }
+  const failed = (error: Error): void => log.info(`TLS handshake failed: ${error.message}`)
+  deadlines.add(late)
+  secure.once('error', failed)
+  secure.once('close', () => deadlines.delete(late))
+  secure.once('secure', () => {
+    deadlines.delete(late)
+    secure.off('error', failed)
+    done(secure)
+  })
 }

@@ -1,4 +1,4 @@
-/** Connections that begin with a PROXY protocol header: it is read off before anything else may see the connection. */
+/** Connections of which something has to be read before what they are about: a PROXY protocol header, a TLS client's hello. */
 import type net from 'node:net'
 import type { Timed } from './deadlines.ts'
 import type { SocketEvents } from './http1/socket.ts'
@@ -8,14 +8,27 @@ import type { Runtime } from './runtime.ts'
 type Watching = Pick<Runtime, 'deadlines' | 'timeouts' | 'log'>
 type Peer = ProxiedPeer | undefined
 
-/** Reads a plain connection's header, and hands what follows to what `accept` gives. A wrong or late header ends the connection. */
+/** Looks at what a connection sent so far: whether that is enough, and how many bytes of it are done with. */
+type Look<Found> = (bytes: Buffer) => Found | { readonly state: 'partial' } | Invalid
+
+interface Complete {
+  readonly state: 'complete'
+  readonly bytes: number
+}
+
+interface Invalid {
+  readonly state: 'invalid'
+  readonly why: string
+}
+
+/** Reads a plain connection's PROXY header, and hands what follows to what `accept` gives. A wrong or late header ends the connection. */
 export function afterProxyHeader(
   runtime: Watching,
   socket: net.Socket,
   accept: (peer: Peer) => SocketEvents,
 ): SocketEvents {
   let events: SocketEvents | undefined
-  const header = new HeaderReader(runtime, socket, (peer, rest) => {
+  const header = new Beginning(runtime, socket, readProxyHeader, ({ peer }, rest) => {
     events = accept(peer)
     if (rest.length > 0) events.onBytes(rest, rest.length)
   })
@@ -30,34 +43,42 @@ export function afterProxyHeader(
   }
 }
 
-/** The same for a connection that Node is to read on itself: what came behind the header is put back. */
-export function stripProxyHeader(runtime: Watching, socket: net.Socket, accept: (peer: Peer) => void): void {
-  const header = new HeaderReader(runtime, socket, (peer, rest) => {
+/** Reads the beginning of a connection that Node is to read on itself: what is not done with is put back. */
+export function readBeginning<Found extends Complete>(
+  runtime: Watching,
+  socket: net.Socket,
+  look: Look<Found>,
+  done: (found: Found) => void,
+): void {
+  const beginning = new Beginning(runtime, socket, look, (found, rest) => {
     socket.off('data', take)
     socket.off('error', ignore)
     socket.pause()
     if (rest.length > 0) socket.unshift(rest)
-    accept(peer)
+    done(found)
   })
-  const take = (bytes: Buffer): void => header.take(bytes)
+  const take = (bytes: Buffer): void => beginning.take(bytes)
   socket.on('data', take)
   socket.on('error', ignore)
-  socket.once('close', () => header.close())
+  socket.once('close', () => beginning.close())
+  socket.resume()
 }
 
 // 'close' follows, which is all that matters.
 const ignore = (): void => {}
 
-class HeaderReader implements Timed {
+class Beginning<Found extends Complete> implements Timed {
   deadline: number
   readonly #runtime: Watching
   readonly #socket: net.Socket
-  readonly #done: (peer: Peer, rest: Buffer) => void
+  readonly #look: Look<Found>
+  readonly #done: (found: Found, rest: Buffer) => void
   #kept: Buffer | undefined
 
-  constructor(runtime: Watching, socket: net.Socket, done: (peer: Peer, rest: Buffer) => void) {
+  constructor(runtime: Watching, socket: net.Socket, look: Look<Found>, done: (found: Found, rest: Buffer) => void) {
     this.#runtime = runtime
     this.#socket = socket
+    this.#look = look
     this.#done = done
     this.deadline = Date.now() + runtime.timeouts.headMs
     runtime.deadlines.add(this)
@@ -66,14 +87,14 @@ class HeaderReader implements Timed {
   take(bytes: Buffer): void {
     if (this.#socket.destroyed) return
     const all = this.#kept ? Buffer.concat([this.#kept, bytes]) : bytes
-    const header = readProxyHeader(all)
-    if (header.state === 'partial') this.#kept = Buffer.from(all)
-    else if (header.state === 'invalid') {
-      this.#runtime.log.info(`a connection is refused: ${header.why}`)
+    const found = this.#look(all)
+    if (found.state === 'partial') this.#kept = Buffer.from(all)
+    else if (found.state === 'invalid') {
+      this.#runtime.log.info(`a connection is refused: ${found.why}`)
       this.#socket.destroy()
     } else {
       this.close()
-      this.#done(header.peer, all.subarray(header.bytes))
+      this.#done(found, all.subarray(found.bytes))
     }
   }
 
