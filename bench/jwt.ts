@@ -1,6 +1,6 @@
 /**
  * What the jwt plugin alone costs a request, in nanoseconds: for a token that is remembered, for one that is verified, and
- * for two kinds of bad ones. Run it with `node bench/jwt.ts`.
+ * for two kinds of bad ones; and what the memory of tokens alone does. Run it with `node bench/jwt.ts`.
  *
  * The request gives its header as a text cut from the bytes of a head, new for every request as in the gateway; that costs
  * what the first line says, and is part of the other figures.
@@ -11,7 +11,8 @@ import { testEntities, testKong } from '../src/pdk/testing.ts'
 import { createJwt } from '../src/plugins/jwt/handler.ts'
 import type { Config } from '../src/plugins/jwt/ready.ts'
 import { signToken } from '../src/plugins/jwt/sign.ts'
-import { createTokenMemory } from '../src/plugins/jwt/tokens.ts'
+import { signerOf } from '../src/plugins/jwt/signers.ts'
+import { createTokenMemory, type TokenMemory } from '../src/plugins/jwt/tokens.ts'
 
 interface Pair {
   readonly privateKey: KeyObject
@@ -125,3 +126,26 @@ for (const [alg, { privateKey }] of Object.entries(pairs)) {
     nanoseconds(headsOf(alg, 'nobody', privateKey), 1000, lets(remembering, remembers, false)),
   )
 }
+
+/** More tokens than there is room for: each is looked for in vain and takes the place of another. */
+const smallMemory = 100_000
+
+const signer = signerOf(entities.by('jwt_secrets', 'key', 'HS256')!, entities.get('consumers', 'consumer')!)
+const tokenOf = () => kong.request.get_header('authorization')!.slice('Bearer '.length)
+
+function memoryRow(name: string, memory: TokenMemory, isKnown: boolean): void {
+  const space = memory.space()
+  const remember = () => space.remember(tokenOf(), { signer, exp: NaN, nbf: NaN })
+  if (isKnown) nanoseconds(hs256Heads, differentTokens, remember)
+  const recall = () => {
+    const entry = space.recall(tokenOf())
+    if ((entry !== undefined) !== isKnown) throw new Error(`${name}: the wrong answer`)
+    if (!isKnown && memory.use().limit > 0) remember()
+  }
+  row(name, nanoseconds(hs256Heads, 100_000, recall))
+}
+
+process.stdout.write("\nthe memory of tokens alone, with the header's text\n")
+memoryRow('hit', createTokenMemory(), true)
+memoryRow('miss', createTokenMemory(0), false)
+memoryRow('flood', createTokenMemory(smallMemory), false)

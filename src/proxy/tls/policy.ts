@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { SecureContextOptions, SecureVersion } from 'node:tls'
+import { createSecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls'
 import type { Settings } from '../../config/settings.ts'
 
 interface Suite {
@@ -50,6 +50,19 @@ const old = [
 const usual = ['TLSv1.2', 'TLSv1.3'] as const
 const every = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
 
+// Mozilla's, and before them the one that no quantum computer breaks, where this OpenSSL has it.
+const groups = ['X25519MLKEM768', 'X25519', 'prime256v1', 'secp384r1']
+const knownGroups = (): string => groups.filter(isKnownGroup).join(':')
+
+function isKnownGroup(name: string): boolean {
+  try {
+    createSecureContext({ ecdhCurve: name })
+    return true
+  } catch {
+    return false
+  }
+}
+
 const suites: Readonly<Record<Exclude<Settings['ssl_cipher_suite'], 'custom'>, Suite>> = {
   modern: { ciphers: tls13.join(':'), protocols: ['TLSv1.3'], serverChooses: false },
   intermediate: { ciphers: [...tls13, ...intermediate].join(':'), protocols: usual, serverChooses: false },
@@ -82,6 +95,7 @@ export function tlsPolicy(settings: TlsSettings): SecureContextOptions {
     minVersion: protocols[0] ?? 'TLSv1.2',
     maxVersion: protocols.at(-1) ?? 'TLSv1.3',
     honorCipherOrder: serverChooses,
+    ecdhCurve: settings.ssl_cipher_suite === 'custom' ? 'auto' : knownGroups(),
     dhparam: dhParameters(settings.ssl_dhparam),
     // A client could ask for new handshakes again and again, which cost the server far more than the client.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | tickets,
