@@ -3,12 +3,14 @@ import type { Entities, Entity } from '../pdk/entities.ts'
 import { identityOf } from '../pdk/identity.ts'
 import type { Answer } from '../pdk/kong.ts'
 import { algorithms } from '../plugins/jwt/algorithms.ts'
+import { iatOf } from '../plugins/jwt/extension.ts'
 import { prepare, type Config, type Ready } from '../plugins/jwt/ready.ts'
 import { refusals, type Refusal, type Step, steps } from '../plugins/jwt/refusals.ts'
+import type { Rule } from '../plugins/jwt/rules.ts'
 import { timeFault, timesOf } from '../plugins/jwt/times.ts'
 import { decodeToken, type Token } from '../plugins/jwt/token.ts'
 import { createTokenMemory } from '../plugins/jwt/tokens.ts'
-import { credentialKey, verifyToken } from '../plugins/jwt/verification.ts'
+import { credentialKey, type Verified, verifyToken } from '../plugins/jwt/verification.ts'
 import { describeMoment } from './jwt-time.ts'
 
 export interface ExplainedStep {
@@ -41,6 +43,7 @@ interface Facts {
   readonly key: string
   readonly credential: Entity | undefined
   readonly consumer: Entity | undefined
+  readonly rules: readonly Rule[]
 }
 
 /** Explains what a plugin with this config says of a token at `now` (seconds since 1970). */
@@ -49,9 +52,9 @@ export function explainToken(text: string, config: Config, entities: Entities, n
   const verified = verifyToken(entities, ready.policy, text)
   const facts = gather(text, config, entities, now, ready)
   const isRefused = typeof verified === 'string'
-  const fault = isRefused ? 0 : timeFault(ready.times, verified.times, now)
-  const answer = isRefused ? ready.answers[verified] : ready.timeAnswers[fault]
-  const failed: Step | undefined = isRefused ? refusals[verified].step : fault === 0 ? undefined : 'times'
+  const { answer, failed } = isRefused
+    ? { answer: ready.answers[verified], failed: refusals[verified].step }
+    : judged(verified, ready, now)
   return {
     accepted: answer === undefined,
     steps: explainSteps(facts, failed, isRefused ? verified : undefined),
@@ -62,7 +65,21 @@ export function explainToken(text: string, config: Config, entities: Entities, n
   }
 }
 
-function gather(text: string, config: Config, entities: Entities, now: number, { policy }: Ready): Facts {
+/** What is said of a token whose signature is right: by its claims, then by the clock. */
+function judged(
+  { token, times }: Verified,
+  ready: Ready,
+  now: number,
+): { readonly answer: Answer | undefined; readonly failed: Step | undefined } {
+  const broken = ready.extension?.rules.find((rule) => !rule.holds(token))
+  if (broken) return { answer: broken.answer, failed: 'claims' }
+  const fault = timeFault(ready.times, times, now)
+  const answer = ready.timeAnswers[fault] ?? ready.extension?.age?.(iatOf(token), now)
+  return { answer, failed: answer && 'times' }
+}
+
+function gather(text: string, config: Config, entities: Entities, now: number, ready: Ready): Facts {
+  const { policy } = ready
   const decoded = decodeToken(text)
   const token = typeof decoded === 'string' ? undefined : decoded
   const found = token && credentialKey(token, policy.keyClaimName)
@@ -70,7 +87,17 @@ function gather(text: string, config: Config, entities: Entities, now: number, {
   const credential = key === '' ? undefined : entities.by('jwt_secrets', 'key', key)?.entity
   const owner = credential?.['consumer'] as { readonly id: string } | null | undefined
   const consumer = owner ? entities.get('consumers', owner.id)?.entity : undefined
-  return { text, config, now, token, claim: policy.keyClaimName, key, credential, consumer }
+  return {
+    text,
+    config,
+    now,
+    token,
+    claim: policy.keyClaimName,
+    key,
+    credential,
+    consumer,
+    rules: ready.extension?.rules ?? [],
+  }
 }
 
 function explainSteps(facts: Facts, failed: Step | undefined, refusal: Refusal | undefined): ExplainedStep[] {
@@ -78,7 +105,8 @@ function explainSteps(facts: Facts, failed: Step | undefined, refusal: Refusal |
   return steps.map((step, index) => {
     if (index > last) return { step, outcome: 'not reached', reason: '' }
     if (index < last) return { step, outcome: 'passed', reason: reasonsToPass[step](facts) }
-    return { step, outcome: 'failed', reason: refusal ? reasonsToFail[refusal](facts) : timesReason(facts) }
+    const own = step === 'claims' ? brokenReason : timesReason
+    return { step, outcome: 'failed', reason: refusal ? reasonsToFail[refusal](facts) : own(facts) }
   })
 }
 
@@ -89,6 +117,10 @@ const reasonsToPass: Readonly<Record<Step, (facts: Facts) => string>> = {
   algorithm: ({ credential }) => `the credential says ${algorithmOf(credential)} as well, and has a key for it`,
   signature: () => "made with the credential's key",
   consumer: ({ consumer }) => `the credential belongs to ${nameOf(consumer)}`,
+  claims: ({ rules }) =>
+    rules.length === 0
+      ? 'nothing more is asked of them'
+      : `what is asked holds: ${rules.map(({ reason }) => reason).join(', ')}`,
   times: (facts) => timesReason(facts),
 }
 
@@ -111,6 +143,14 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
   'no consumer': () => 'the consumer that the credential belongs to does not exist',
 }
 
+/** The rules up to the one that does not hold, and what the token says. */
+function brokenReason({ rules, token }: Facts): string {
+  const broken = rules.find((rule) => token && !rule.holds(token))
+  return broken
+    ? `${broken.reason}: ${broken.asks}; the token says ${JSON.stringify(token && broken.value(token))}`
+    : ''
+}
+
 function unusableReason({ token, config }: Facts): string {
   if (algorithms.get(token?.alg ?? '')?.material === 'public key') {
     return `the credential's rsa_public_key is missing, is no public key in PEM, or is not of the kind that ${token?.alg} needs`
@@ -131,6 +171,12 @@ function timesReason({ token, config, now }: Facts): string {
   })
   const most = config.maximum_expiration ?? 0
   if (most > 0) told.push(`exp may lie ${most} s ahead at most`)
+  if (config.maximum_age !== undefined) {
+    const iat = token ? iatOf(token) : NaN
+    const moment = Number.isNaN(iat) ? 'is not a number' : describeMoment(iat, now)
+    told.push(`iat ${moment}, and may lie ${config.maximum_age} s back at most`)
+  }
+  if (config.leeway) told.push(`clocks may differ by ${config.leeway} s`)
   return told.length === 0 ? 'none is looked at, and the token has none' : told.join('; ')
 }
 

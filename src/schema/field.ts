@@ -80,6 +80,11 @@ export interface Field {
   readonly $check?: (value: never) => string | undefined
   /** A secret that Kong does not mark as `encrypted`: always, or where this says so of the value. See `secrets.ts`. */
   readonly $secret?: true | ((value: string) => boolean)
+  /**
+   * A field of ours beside Kong's, within a record: it is in an entity only where it was given a value, and no schema served
+   * speaks of it, so that who does not use it sees Kong's.
+   */
+  readonly $extension?: true
   /** Of a foreign field: the schema that `reference` names, put here where the kinds are gathered. */
   readonly $foreign?: () => Schema
 }

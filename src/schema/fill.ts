@@ -55,6 +55,7 @@ export function fill(
   const value = asObject(sent)
   for (const entry of shape.shorthand_fields ?? []) expand(entry, value, errors)
   for (const [name, field] of fieldsOf(shape, subschemaOf(shape, value))) {
+    if (field.$extension && write !== 'update' && own(value, name) === null) delete value[name]
     const filled = fillField(field, generated(name, field, own(value, name), write, context), write, context, errors)
     if (filled !== undefined) define(value, name, filled)
   }
@@ -132,6 +133,7 @@ function fillMap(
 
 /** What stands for a field that was not sent: its default, null, a record's own defaults, or nothing where it is required. */
 function missing(field: Field, context: CheckContext): unknown {
+  if (field.$extension) return undefined
   if (field.default !== undefined) return completed(field, copyOf(field.default), context)
   if (field.required !== true) return null
   return field.type === 'record' ? fill(recordOf(field), {}, 'insert', context, {}) : undefined

@@ -3,10 +3,20 @@ import type { Field, Fields } from './field.ts'
 /**
  * The TypeScript type of what passes a schema's checks, from its literal: `Entity<typeof schema>`.
  * A field that is `required` has a value. Any other may be null: one that has a default too, since null can be written for it.
+ * One of our extensions is there only where it has a value.
  */
 export type Entity<S extends { readonly fields: Fields }> = {
-  readonly [Name in NameOf<S['fields'][number]>]: ValueOf<FieldOf<S['fields'][number], Name>>
+  readonly [Name in NameOf<S['fields'][number]> as IsExtension<S, Name> extends true ? never : Name]: ValueOf<
+    FieldOf<S['fields'][number], Name>
+  >
+} & {
+  readonly [Name in NameOf<S['fields'][number]> as IsExtension<S, Name> extends true ? Name : never]?: Present<
+    FieldOf<S['fields'][number], Name>
+  >
 }
+
+type IsExtension<S extends { readonly fields: Fields }, Name extends string> =
+  FieldOf<S['fields'][number], Name> extends { readonly $extension: true } ? true : false
 
 /** The type of a plugin's config. */
 export type Config<S extends { readonly fields: Fields }> = Entity<S> extends { readonly config: infer C } ? C : never

@@ -49,7 +49,9 @@ function explicit(field: Field): Field {
 }
 
 const servedFields = (fields: Fields): Record<string, unknown>[] =>
-  fields.map((entry) => Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, plain(field)])))
+  fields
+    .filter(isServed)
+    .map((entry) => Object.fromEntries(Object.entries(entry).map(([name, field]) => [name, plain(field)])))
 
 /** Drops functions and our own attributes, at every depth. */
 function plain(value: object): Record<string, unknown> {
@@ -64,7 +66,13 @@ function plain(value: object): Record<string, unknown> {
   )
 }
 
+/** Whether an element of a list of fields, or of another list, is none of our extensions. */
+const isServed = (entry: unknown): boolean =>
+  typeof entry !== 'object' ||
+  entry === null ||
+  !Object.values(entry).some((field: unknown) => typeof field === 'object' && field !== null && '$extension' in field)
+
 function plainMember(member: unknown): unknown {
-  if (Array.isArray(member)) return member.map(plainMember)
+  if (Array.isArray(member)) return member.filter(isServed).map(plainMember)
   return typeof member === 'object' && member !== null ? plain(member) : member
 }

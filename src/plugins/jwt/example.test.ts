@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { STATUS_CODES } from 'node:http'
 import { test } from 'node:test'
 import type { Answer } from '../../pdk/kong.ts'
 import { testEntities, testKong } from '../../pdk/testing.ts'
@@ -35,10 +36,19 @@ function answerTo(head: string, settings: object): { response: string; body: str
   const headers = fields.map((field) => field.split(': ', 2) as [string, string])
   const kong = testKong({ method: method!, path: path!, headers }, entities)
   const jwt = createJwt()
-  const answer = jwt.access!(kong, jwt.prepare(configOf(settings), { id: 'plugin', name: 'jwt' })) as Answer | undefined
+  const ready = jwt.prepare(configOf(settings), { id: 'plugin', name: 'jwt' })
+  const answer = jwt.access!(kong, ready) as Answer | undefined
   if (answer)
-    return { response: written(`HTTP/1.1 ${answer.status} Unauthorized`, answer.headers), body: String(answer.body) }
-  const upstream = kong.identity!.headers.map(([name, value]) => `${name}: ${name === 'X-Consumer-ID' ? '*' : value}`)
+    return {
+      response: written(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}`, answer.headers),
+      body: String(answer.body),
+    }
+  const claims = (ready.extension?.headers ?? []).map(
+    ({ name }) => [name, kong.upstreamHeaders.get(name.toLowerCase())?.join() ?? ''] as const,
+  )
+  const upstream = [...kong.identity!.headers, ...claims].map(
+    ([name, value]) => `${name}: ${name === 'X-Consumer-ID' ? '*' : value}`,
+  )
   return { response: 'HTTP/1.1 200 OK', body: upstream.join('\n') }
 }
 

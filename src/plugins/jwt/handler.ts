@@ -5,6 +5,7 @@
 import { authenticate } from '../../pdk/authentication.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import { definePlugin, type Plugin } from '../../pdk/plugin.ts'
+import { attemptExtended, dropClaimHeaders } from './extension.ts'
 import { findToken, several, type Found } from './locations.ts'
 import { oddityOf, prepare, type Config, type Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
@@ -32,6 +33,7 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
       return prepare(config, memory, now)
     },
     access(kong, ready) {
+      if (ready.extension) dropClaimHeaders(kong, ready.extension)
       if (!ready.runsOnPreflight && kong.request.get_method() === 'OPTIONS') return undefined
       return authenticate(kong, ready, attempt)
     },
@@ -44,6 +46,7 @@ export default createJwt()
 function attempt(kong: AccessKong, ready: Ready): Answer | undefined {
   const token = findToken(kong.request, ready.locations)
   if (typeof token !== 'string') return ready.answers[refusalOf(token)]
+  if (ready.extension !== undefined) return attemptExtended(kong, ready, ready.extension, token)
   const verified = ready.tokens.recall(token) ?? verify(kong, ready, token)
   return typeof verified === 'string' ? ready.answers[verified] : admit(kong, ready, verified)
 }

@@ -1,6 +1,8 @@
 /** What a plugin's config becomes when it is put in force: everything that need not be worked out for each request. */
 import type { Answer } from '../../pdk/kong.ts'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
+import { challenge, refusing } from './answers.ts'
+import { extensionOf, type Extension } from './extension.ts'
 import { locationsOf, type Locations } from './locations.ts'
 import { refusals, type Refusal } from './refusals.ts'
 import type { schema } from './schema.ts'
@@ -20,6 +22,8 @@ export interface Ready {
   readonly tokens: TokenSpace
   readonly answers: Readonly<Record<Refusal, Answer>>
   readonly timeAnswers: readonly (Answer | undefined)[]
+  /** What is done beside Kong's; undefined where the config asks for none of it. */
+  readonly extension: Extension | undefined
   /** The clock, in whole seconds since 1970. */
   readonly now: () => number
 }
@@ -35,6 +39,7 @@ export function prepare(config: Config, memory: TokenMemory, now: () => number):
     times: timePolicyOf(config),
     tokens: memory.space(),
     ...answersOf(claim, config.realm),
+    extension: extensionOf(config),
     now,
   }
 }
@@ -54,7 +59,7 @@ export function timePolicyOf(config: Config): TimePolicy {
   const maximumExpiration = config.maximum_expiration ?? 0
   const exp = claims.includes('exp')
   const nbf = claims.includes('nbf')
-  return { exp, nbf, maximumExpiration, any: exp || nbf || maximumExpiration > 0 }
+  return { exp, nbf, maximumExpiration, leeway: config.leeway ?? 0, any: exp || nbf || maximumExpiration > 0 }
 }
 
 /** Every answer the config can give, made once: RFC 6750 3 wants no error in the challenge of a request without a token. */
@@ -63,32 +68,10 @@ function answersOf(claim: string, realm: string | null): Pick<Ready, 'answers' |
   const invalid = challenge(realm, 'error="invalid_token"')
   const entries = Object.entries(refusals).map(([name, { message }]) => [
     name,
-    unauthorized({ message: message(claim) }, name === 'no token' ? bare : invalid),
+    refusing(401, { message: message(claim) }, name === 'no token' ? bare : invalid),
   ])
   return {
     answers: Object.fromEntries(entries) as Record<Refusal, Answer>,
-    timeAnswers: timeErrors.map((errors) => errors && unauthorized(errors, invalid)),
-  }
-}
-
-function challenge(realm: string | null, ...more: string[]): string {
-  const parameters = [...(realm === null ? [] : [`realm=${quoted(realm)}`]), ...more]
-  return parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
-}
-
-/** RFC 9110 5.6.4; control characters, which could end the header line, are dropped, the rest is UTF-8 on the wire. */
-function quoted(text: string): string {
-  const escaped = text.replaceAll(/[\u0000-\u001f\u007f]/g, '').replaceAll(/["\\]/g, (character) => `\\${character}`)
-  return `"${Buffer.from(escaped, 'utf8').toString('latin1')}"`
-}
-
-function unauthorized(body: object, wwwAuthenticate: string): Answer {
-  return {
-    status: 401,
-    headers: [
-      ['Content-Type', 'application/json; charset=utf-8'],
-      ['WWW-Authenticate', wwwAuthenticate],
-    ],
-    body: JSON.stringify(body),
+    timeAnswers: timeErrors.map((errors) => errors && refusing(401, errors, invalid)),
   }
 }

@@ -1,7 +1,7 @@
 /** Why the plugin says 401: every reason with the step that found it and Kong's words for it. */
 
-/** The steps from a request to an identity, in the order in which they are taken; the first that fails gives the answer. */
-export const steps = ['find', 'decode', 'credential', 'algorithm', 'signature', 'consumer', 'times'] as const
+/** The steps from a request to an identity (of `claims`, see `rules.ts`), in the order in which they are taken; the first that fails gives the answer. */
+export const steps = ['find', 'decode', 'credential', 'algorithm', 'signature', 'consumer', 'claims', 'times'] as const
 export type Step = (typeof steps)[number]
 
 interface Reason {
@@ -10,7 +10,7 @@ interface Reason {
   readonly message: (claim: string) => string
 }
 
-/** The reasons by name, all but those of the times, which have bodies of their own (`times.ts`). */
+/** The reasons by name, all but those of the claims and the times, which have bodies of their own. */
 export const refusals = {
   'no token': reason('find', 'Unauthorized'),
   'several tokens': reason('find', 'Multiple tokens provided'),

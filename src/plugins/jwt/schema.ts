@@ -1,5 +1,6 @@
 import type { Schema } from '../../schema/field.ts'
 import { protocols_http } from '../../schema/typedefs.ts'
+import { extensionFields } from './extension-schema.ts'
 
 /** The jwt plugin's settings. */
 export const schema = {
@@ -88,6 +89,7 @@ export const schema = {
             },
           },
           { realm: { type: 'string', required: false, description: 'The realm that the challenge of a 401 names.' } },
+          ...extensionFields,
         ],
       },
     },

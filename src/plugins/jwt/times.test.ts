@@ -4,8 +4,8 @@ import { timeErrors, timeFault, timesOf } from './times.ts'
 
 const now = 1_000_000
 
-const errorsOf = (claims: object, { exp = false, nbf = false, maximum = 0 }) => {
-  const policy = { exp, nbf, maximumExpiration: maximum, any: true }
+const errorsOf = (claims: object, { exp = false, nbf = false, maximum = 0, leeway = 0 }) => {
+  const policy = { exp, nbf, maximumExpiration: maximum, leeway, any: true }
   return timeErrors[timeFault(policy, timesOf(claims as never), now)]
 }
 
@@ -20,6 +20,16 @@ test('a token is valid from the second on that nbf names', () => {
   assert.equal(errorsOf({ nbf: now }, { nbf: true }), undefined)
   assert.deepEqual(errorsOf({ nbf: now + 1 }, { nbf: true }), { nbf: 'token not valid yet' })
   assert.deepEqual(errorsOf({ nbf: now + 0.5 }, { nbf: true }), { nbf: 'token not valid yet' })
+})
+
+test('clocks may differ by the leeway, in both directions', () => {
+  const asked = { exp: true, nbf: true, leeway: 30 }
+  assert.equal(errorsOf({ exp: now - 29, nbf: now + 30 }, asked), undefined)
+  assert.deepEqual(errorsOf({ exp: now - 30, nbf: now + 31 }, asked), {
+    exp: 'token expired',
+    nbf: 'token not valid yet',
+  })
+  assert.equal(errorsOf({ exp: now + 130 }, { exp: true, maximum: 100, leeway: 30 }), undefined)
 })
 
 test('times that are asked for must be finite numbers', () => {

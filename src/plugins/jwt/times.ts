@@ -10,6 +10,8 @@ export interface TimePolicy {
   readonly nbf: boolean
   /** The longest that `exp` may lie ahead, in seconds; 0 for any. */
   readonly maximumExpiration: number
+  /** How many seconds the clocks may differ. */
+  readonly leeway: number
   /** Whether any of the three is asked for. */
   readonly any: boolean
 }
@@ -54,11 +56,11 @@ export function timesOf(claims: JsonObject): Times {
 /** Compares a token's times with the clock (whole seconds since 1970, as Kong counts). */
 export function timeFault(policy: TimePolicy, { exp, nbf }: Times, now: number): TimeFault {
   let fault = 0
-  if (policy.exp) fault = Number.isNaN(exp) ? EXP_NOT_A_NUMBER : exp <= now ? EXPIRED : 0
-  if (policy.nbf) fault |= Number.isNaN(nbf) ? NBF_NOT_A_NUMBER : nbf > now ? EARLY : 0
+  if (policy.exp) fault = Number.isNaN(exp) ? EXP_NOT_A_NUMBER : exp + policy.leeway <= now ? EXPIRED : 0
+  if (policy.nbf) fault |= Number.isNaN(nbf) ? NBF_NOT_A_NUMBER : nbf > now + policy.leeway ? EARLY : 0
   if (fault !== 0 || policy.maximumExpiration === 0) return fault
   // Written so that a token without `exp` exceeds, too.
-  return exp - now <= policy.maximumExpiration ? 0 : EXCEEDS
+  return exp - now <= policy.maximumExpiration + policy.leeway ? 0 : EXCEEDS
 }
 
 /** JSON's 1e400 reads as infinity, which would be a token for ever. */

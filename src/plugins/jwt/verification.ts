@@ -20,6 +20,7 @@ export interface Verified {
   readonly credential: Loaded
   readonly consumer: Loaded
   readonly times: Times
+  readonly token: Token
 }
 
 /** Verifies a token's text but for its times, or names the first thing that is wrong with it. */
@@ -33,7 +34,7 @@ export function verifyToken(entities: Entities, policy: Policy, text: string): V
   const refusal = checkSignature(token, credential, policy)
   if (refusal !== undefined) return refusal
   const consumer = consumerOf(entities, credential)
-  return consumer === undefined ? 'no consumer' : { credential, consumer, times: timesOf(token.claims) }
+  return consumer === undefined ? 'no consumer' : { credential, consumer, times: timesOf(token.claims), token }
 }
 
 /** The name of a token's credential: the configured claim, or else the header's member of that name. */

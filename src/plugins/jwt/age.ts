@@ -1,0 +1,20 @@
+/** How old a token may be, by the time at which it was issued. Source: RFC 7519 section 4.1.6. */
+import type { Answer } from '../../pdk/kong.ts'
+import { challenge, refusing } from './answers.ts'
+import type { Config } from './ready.ts'
+
+/** Gives the answer to a token issued at `iat` (NaN where it does not say so); times in seconds since 1970. */
+export type AgeRule = (iat: number, now: number) => Answer | undefined
+
+export function ageRuleOf({ maximum_age: most, leeway = 0, realm }: Config): AgeRule | undefined {
+  if (most === undefined) return undefined
+  const invalid = challenge(realm, 'error="invalid_token"')
+  const absent = refusing(401, { iat: 'must be a number' }, invalid)
+  const early = refusing(401, { iat: 'token not issued yet' }, invalid)
+  const old = refusing(401, { iat: 'token too old' }, invalid)
+  return (iat, now) => {
+    if (Number.isNaN(iat)) return absent
+    if (iat > now + leeway) return early
+    return now - iat > most + leeway ? old : undefined
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * What the plugin can do beside Kong's: fields that are in a config only where they are used. Their names are those of Kong's
+ * openid-connect plugin where that has such a field, so that people know them.
+ */
+import type { Field, Fields } from '../../schema/field.ts'
+
+/** A claim's place: the name, or the names from the outermost to the innermost. A name may hold dots and slashes. */
+const claim = {
+  type: 'array',
+  elements: { type: 'string', len_min: 1 },
+  len_min: 1,
+} as const satisfies Field
+
+// A text without a word would be satisfied by every token.
+const wordsError = (text: string): string | undefined => (text.trim() === '' ? 'expected words' : undefined)
+
+/** One of the entries is enough; of an entry with several words all are wanted. */
+const wanted = { type: 'array', elements: { type: 'string', $check: wordsError }, len_min: 1 } as const satisfies Field
+
+const fieldName = /^[\w!#$%&'*+.^`|~-]+$/
+
+/** Headers that say where a message ends or where it goes are not a plugin's to set. */
+const framing = new Set([
+  'connection',
+  'content-length',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+function headerNameError(name: string): string | undefined {
+  if (!fieldName.test(name)) return 'expected a header name'
+  return framing.has(name.toLowerCase()) ? 'must not be a header that frames the message' : undefined
+}
+
+export const extensionFields = [
+  {
+    issuers_allowed: {
+      type: 'set',
+      elements: { type: 'string', len_min: 1 },
+      len_min: 1,
+      $extension: true,
+      description: 'The values that the claim `iss` may have.',
+    },
+  },
+  {
+    audience_required: {
+      ...wanted,
+      $extension: true,
+      description: 'Audiences one of which the token must be for.',
+    },
+  },
+  { audience_claim: { ...claim, $extension: true, description: 'Where the audiences are; `aud` without it.' } },
+  {
+    scopes_required: {
+      ...wanted,
+      $extension: true,
+      description: 'Scopes one of which the token must have; of several in one text it must have all. Else it is 403.',
+    },
+  },
+  { scopes_claim: { ...claim, $extension: true, description: 'Where the scopes are; `scope` without it.' } },
+  { roles_required: { ...wanted, $extension: true, description: 'The same for roles.' } },
+  { roles_claim: { ...claim, $extension: true, description: 'Where the roles are; `roles` without it.' } },
+  { groups_required: { ...wanted, $extension: true, description: 'The same for groups.' } },
+  { groups_claim: { ...claim, $extension: true, description: 'Where the groups are; `groups` without it.' } },
+  {
+    claims_required: {
+      type: 'set',
+      elements: { type: 'string', len_min: 1 },
+      len_min: 1,
+      $extension: true,
+      description: 'Claims that the token must have, whatever their values.',
+    },
+  },
+  {
+    token_types: {
+      type: 'set',
+      elements: { type: 'string', len_min: 1 },
+      len_min: 1,
+      $extension: true,
+      description: 'The values that `typ` in the header may have, such as `at+jwt` (RFC 9068).',
+    },
+  },
+  {
+    leeway: {
+      type: 'number',
+      between: [0, 3600],
+      $extension: true,
+      description: 'How many seconds the clocks may differ, for `exp`, `nbf` and `iat`.',
+    },
+  },
+  {
+    maximum_age: {
+      type: 'number',
+      between: [1, 31_536_000],
+      $extension: true,
+      description: 'How many seconds ago the token may have been issued (`iat`) at most.',
+    },
+  },
+  {
+    consumer_claim: {
+      ...claim,
+      $extension: true,
+      description: 'The claim that says which consumer it is, in place of the credential.',
+    },
+  },
+  {
+    consumer_by: {
+      type: 'set',
+      elements: { type: 'string', one_of: ['id', 'username', 'custom_id'] },
+      len_min: 1,
+      $extension: true,
+      description: 'What of the consumer that claim is compared with; `username` and `custom_id` without it.',
+    },
+  },
+  {
+    consumer_optional: {
+      type: 'boolean',
+      $extension: true,
+      description: 'Whether a token is good without a consumer: it then stands for itself, with its claims alone.',
+    },
+  },
+  {
+    authenticated_groups_claim: {
+      ...claim,
+      $extension: true,
+      description: 'The claim with the groups that the acl plugin is to go by.',
+    },
+  },
+  {
+    upstream_headers: {
+      type: 'array',
+      len_min: 1,
+      $extension: true,
+      elements: {
+        type: 'record',
+        required: true,
+        fields: [
+          { name: { type: 'string', required: true, $check: headerNameError, description: "The header's name." } },
+          { claim: { ...claim, required: true, description: 'The claim that it carries.' } },
+          {
+            format: {
+              type: 'string',
+              required: true,
+              default: 'text',
+              one_of: ['text', 'json', 'base64'],
+              description: 'Text, lists separated by commas; JSON; or JSON in base64.',
+            },
+          },
+        ],
+      },
+      description:
+        'Headers of the request to the upstream, each with a claim. What a client sends by these names is dropped.',
+    },
+  },
+  {
+    hide_credentials: {
+      type: 'boolean',
+      $extension: true,
+      description: 'Whether the token is taken out of the request to the upstream.',
+    },
+  },
+] as const satisfies Fields
+
+/** The names of all these fields. */
+export const extensionNames: readonly string[] = extensionFields.flatMap((entry) => Object.keys(entry))

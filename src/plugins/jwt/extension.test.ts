@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict'
+import { createSecretKey } from 'node:crypto'
+import { test } from 'node:test'
+import { kinds } from '../../config/kinds.ts'
+import type { Answer } from '../../pdk/kong.ts'
+import { testEntities, testKong, type RequestDescription } from '../../pdk/testing.ts'
+import { checkInsert, checkUpdate } from '../../schema/check.ts'
+import { createJwt } from './handler.ts'
+import type { Config } from './ready.ts'
+import { schema } from './schema.ts'
+import { signToken } from './sign.ts'
+import { createTokenMemory } from './tokens.ts'
+
+const alice = { id: 'a11ce000-0000-4000-8000-000000000000', username: 'alice', custom_id: 'cid-a' }
+const bob = { id: 'b0b00000-0000-4000-8000-000000000000', username: 'bob', custom_id: null }
+const credential = {
+  id: 'credential',
+  key: 'issuer',
+  consumer: { id: alice.id },
+  algorithm: 'HS256',
+  secret: 'secret',
+  rsa_public_key: null,
+}
+const now = 1_700_000_000
+
+function configOf(config: object): Config {
+  const checked = checkInsert(schema, { config })
+  assert.ok(checked.ok, JSON.stringify(checked))
+  return checked.value['config'] as Config
+}
+
+const errorsOf = (config: object): unknown => {
+  const checked = checkInsert(schema, { config })
+  return !checked.ok && checked.errors['config']
+}
+
+/** A gateway with that config, to which one sends tokens with these claims. */
+function world(config: object) {
+  const entities = testEntities()
+  for (const consumer of [alice, bob]) entities.put('consumers', consumer)
+  entities.put('jwt_secrets', credential)
+  const clock = { now }
+  const jwt = createJwt({ now: () => clock.now, memory: createTokenMemory() })
+  const ready = jwt.prepare(configOf(config), { id: 'plugin', name: 'jwt' })
+  const token = (claims: object, header: object = {}) =>
+    signToken(
+      { header: { alg: 'HS256', typ: 'JWT', ...header }, payload: { iss: 'issuer', ...claims } },
+      'HS256',
+      createSecretKey(Buffer.from('secret')),
+    )
+  const ask = (request: RequestDescription) => {
+    const kong = testKong(request, entities)
+    return { kong, answer: jwt.access!(kong, ready) as Answer | undefined }
+  }
+  const send = (claims: object, header: object = {}) =>
+    ask({ headers: [['Authorization', `Bearer ${token(claims, header)}`]] })
+  /** Sent twice, since the second time it is remembered: `let in`, or what is answered. */
+  const verdict = (claims: object, header: object = {}) => {
+    const [first, second] = [send(claims, header), send(claims, header)]
+    assert.deepEqual(second.answer, first.answer)
+    if (!first.answer) return 'let in'
+    const { status, headers, body } = first.answer
+    return [status, JSON.parse(String(body)), headers.find(([name]) => name === 'WWW-Authenticate')?.[1]]
+  }
+  return { entities, clock, token, ask, send, verdict }
+}
+
+const invalid = (message: string) => [401, { message }, `Bearer error="invalid_token", error_description="${message}"`]
+
+test('a config that uses none of it has none of it, and looks like Kong’s', () => {
+  assert.deepEqual(Object.keys(configOf({})).sort(), [
+    'anonymous',
+    'claims_to_verify',
+    'cookie_names',
+    'header_names',
+    'key_claim_name',
+    'maximum_expiration',
+    'realm',
+    'run_on_preflight',
+    'secret_is_base64',
+    'uri_param_names',
+  ])
+  assert.deepEqual(configOf({ leeway: null, scopes_required: null }), configOf({}))
+})
+
+test('what was used is given up by null', () => {
+  const plugins = kinds.get('plugins')!
+  const used = checkInsert(plugins, { name: 'jwt', config: { leeway: 5, issuers_allowed: ['a'] } })
+  assert.ok(used.ok)
+  const patched = checkUpdate(plugins, used.value, { config: { leeway: null } })
+  assert.ok(patched.ok)
+  assert.deepEqual(patched.value['config'], configOf({ issuers_allowed: ['a'] }))
+})
+
+test('a config that cannot be meant is refused with what is wrong', () => {
+  assert.deepEqual(errorsOf({ leeway: -1 }), { leeway: 'value should be between 0 and 3600' })
+  assert.deepEqual(errorsOf({ scopes_required: ['  '] }), { scopes_required: ['expected words'] })
+  assert.deepEqual(errorsOf({ issuers_allowed: [] }), { issuers_allowed: 'length must be at least 1' })
+  assert.deepEqual(errorsOf({ upstream_headers: [{ name: 'Content-Length', claim: ['sub'] }] }), {
+    upstream_headers: [{ name: 'must not be a header that frames the message' }],
+  })
+  assert.deepEqual(errorsOf({ scope_required: ['a'] }), { scope_required: 'unknown field' })
+})
+
+test('only tokens of these issuers and types, and for this audience, are let in', () => {
+  const { verdict } = world({
+    key_claim_name: 'kid',
+    issuers_allowed: ['https://a.test/', 'https://b.test/'],
+    audience_required: ['orders', 'https://api.test/ billing'],
+    token_types: ['at+jwt'],
+    realm: null,
+  })
+  const header = { kid: 'issuer', typ: 'at+JWT' }
+  const good = { iss: 'https://b.test/', aud: 'orders' }
+  assert.equal(verdict(good, header), 'let in')
+  assert.equal(verdict({ ...good, aud: ['x', 'billing', 'https://api.test/'] }, header), 'let in')
+  assert.equal(verdict(good, { ...header, typ: 'application/at+jwt' }), 'let in')
+  const wrongAudience = invalid("Invalid 'aud' in claims")
+  for (const aud of ['billing', ['billing'], 'orders x', [], {}, null, 1, [['orders']], { 0: 'orders' }])
+    assert.deepEqual(verdict({ ...good, aud }, header), wrongAudience, JSON.stringify(aud))
+  for (const iss of ['https://a.test', 'https://A.test/', 5, ['https://a.test/']])
+    assert.deepEqual(verdict({ ...good, iss }, header), invalid("Invalid 'iss' in claims"), JSON.stringify(iss))
+  for (const typ of ['JWT', undefined, 1, 'x/at+jwt'])
+    assert.deepEqual(verdict(good, { ...header, typ }), invalid("Invalid 'typ' in header"), String(typ))
+})
+
+test('claims that are required must be there, whatever their values', () => {
+  const { verdict } = world({ claims_required: ['jti', 'https://example.test/tenant', '__proto__'] })
+  const all = '{"iss":"issuer","jti":0,"https://example.test/tenant":false,"__proto__":{}}'
+  assert.equal(verdict(JSON.parse(all) as object), 'let in')
+  assert.deepEqual(verdict({ 'https://example.test/tenant': 1 }), invalid("No mandatory 'jti' in claims"))
+  assert.deepEqual(verdict({ jti: null }), invalid("No mandatory 'jti' in claims"))
+  assert.deepEqual(verdict({ jti: 1, 'https://example.test/tenant': 1 }), invalid("No mandatory '__proto__' in claims"))
+})
+
+test('who has not the rights is known, and gets 403 with the scopes that would do', () => {
+  const { verdict } = world({
+    realm: 'shop',
+    scopes_required: ['orders:read orders:write', 'admin'],
+    roles_required: ['clerk'],
+    roles_claim: ['resource_access', 'shop', 'roles'],
+    groups_required: ['eu'],
+    groups_claim: ['https://example.test/groups'],
+  })
+  const good = {
+    scope: 'openid orders:write orders:read',
+    resource_access: { shop: { roles: ['x', 'clerk'] } },
+    'https://example.test/groups': 'eu us',
+  }
+  assert.equal(verdict(good), 'let in')
+  assert.equal(verdict({ ...good, scope: ['admin'] }), 'let in')
+  const scope = [
+    403,
+    { message: 'Insufficient scope' },
+    'Bearer realm="shop", error="insufficient_scope", scope="orders:read orders:write admin"',
+  ]
+  for (const wrong of ['orders:read', 'orders:readorders:write', '', undefined, { admin: true }])
+    assert.deepEqual(verdict({ ...good, scope: wrong }), scope)
+  const plain = (what: string) => [
+    403,
+    { message: `Insufficient ${what}` },
+    'Bearer realm="shop", error="insufficient_scope"',
+  ]
+  assert.deepEqual(verdict({ ...good, resource_access: { shop: 'clerk?' } }), plain('role'))
+  assert.deepEqual(verdict({ ...good, 'https://example.test/groups': ['us'] }), plain('group'))
+})
+
+test('a token is refused once it is older than it may be, and before it was issued', () => {
+  const { verdict, clock } = world({ maximum_age: 60, leeway: 5 })
+  const answer = (text: string) => [401, { iat: text }, 'Bearer error="invalid_token"']
+  assert.equal(verdict({ iat: now }), 'let in')
+  assert.equal(verdict({ iat: now + 5 }), 'let in')
+  assert.deepEqual(verdict({ iat: now + 6 }), answer('token not issued yet'))
+  for (const iat of [undefined, 'now', null]) assert.deepEqual(verdict({ iat }), answer('must be a number'))
+  clock.now += 65
+  assert.equal(verdict({ iat: now }), 'let in')
+  clock.now += 1
+  assert.deepEqual(verdict({ iat: now }), answer('token too old'))
+})
+
+test('the times that Kong looks at are looked at with leeway, on the first use and on later ones', () => {
+  const { verdict, clock } = world({ claims_to_verify: ['exp'], leeway: 10, claims_required: ['exp'] })
+  assert.equal(verdict({ exp: now - 9 }), 'let in')
+  clock.now += 1
+  assert.deepEqual(verdict({ exp: now - 9 })[1], { exp: 'token expired' })
+})
+
+test('claims go upstream as headers, and what the client sent in their place does not', () => {
+  const config = {
+    upstream_headers: [
+      { name: 'X-User', claim: ['sub'] },
+      { name: 'X-Roles', claim: ['realm', 'roles'] },
+      { name: 'X-Address', claim: ['address'], format: 'json' },
+      { name: 'X-All', claim: ['realm'], format: 'base64' },
+      { name: 'X-Nobody', claim: ['nobody'] },
+    ],
+  }
+  const { ask, token } = world(config)
+  const address = { city: 'Zürich' }
+  const realm = { roles: ['a', 2, { b: 1 }] }
+  const request = {
+    headers: [
+      ['Authorization', `Bearer ${token({ sub: 'jürg', realm, address })}`],
+      ['x-nobody', 'me'],
+      ['X-User', 'root'],
+    ] as const,
+  }
+  for (const round of ['verified', 'remembered']) {
+    const { kong, answer } = ask(request)
+    assert.equal(answer, undefined, round)
+    assert.deepEqual(Object.fromEntries(kong.upstreamHeaders), {
+      'x-user': ['jürg'],
+      'x-roles': ['a, 2, {"b":1}'],
+      'x-address': ['{"city":"Z\\u00fcrich"}'],
+      'x-all': [Buffer.from(JSON.stringify(realm)).toString('base64')],
+      'x-nobody': null,
+    })
+  }
+  const refused = ask({ headers: [['X-User', 'root']] })
+  assert.equal(refused.kong.upstreamHeaders.get('x-user'), null)
+})
+
+test('the token does not go upstream where it is to be hidden', () => {
+  const config = { hide_credentials: true, cookie_names: ['session'] }
+  const { ask, token } = world(config)
+  const text = token({})
+  const inHeader = ask({ headers: [['Authorization', `Bearer ${text}`]] })
+  assert.equal(inHeader.kong.upstreamHeaders.get('authorization'), null)
+  const basic = ask({ path: `/?jwt=${text}`, headers: [['Authorization', 'Basic abc']] })
+  assert.equal(basic.kong.upstreamHeaders.has('authorization'), false)
+  const inCookie = ask({ headers: [['Cookie', `a=1; Session=${text}; b=2`]] })
+  assert.equal(inCookie.answer, undefined)
+  assert.deepEqual(inCookie.kong.upstreamHeaders.get('cookie'), ['a=1; b=2'])
+})
+
+test('the consumer is the one that a claim names', () => {
+  const { send, verdict } = world({ consumer_claim: ['act', 'sub'], consumer_by: ['id', 'username'] })
+  for (const sub of ['bob', bob.id, bob.id.toUpperCase()]) {
+    const { kong } = send({ act: { sub } })
+    assert.equal(kong.identity?.consumer?.['username'], 'bob')
+    assert.equal(kong.identity?.credential?.['key'], 'issuer')
+  }
+  const unknown = [401, { message: "Could not find consumer for the given 'act.sub'" }, 'Bearer error="invalid_token"']
+  for (const sub of ['cid-a', '', 7, ['bob'], null, '\ud800']) assert.deepEqual(verdict({ act: { sub } }), unknown)
+  assert.deepEqual(verdict({}), unknown)
+})
+
+test('a consumer that is changed or deleted is looked for again', () => {
+  const { send, entities } = world({ consumer_claim: ['sub'] })
+  assert.equal(send({ sub: 'bob' }).kong.identity?.consumer?.['username'], 'bob')
+  entities.delete('consumers', bob.id)
+  assert.equal(send({ sub: 'bob' }).answer?.status, 401)
+})
+
+test('where a consumer is optional the token stands for itself', () => {
+  const { send } = world({ consumer_claim: ['sub'], consumer_optional: true })
+  const { kong, answer } = send({ sub: 'stranger' })
+  assert.equal(answer, undefined)
+  assert.equal(kong.identity?.consumer, null)
+  assert.deepEqual(kong.identity?.headers, [['X-Credential-Identifier', 'stranger']])
+  const id = kong.identity?.credential?.id
+  assert.equal(send({ sub: 'stranger', jti: 2 }).kong.identity?.credential?.id, id)
+  assert.notEqual(send({ sub: 'other' }).kong.identity?.credential?.id, id)
+  assert.equal(send({ sub: 'bob' }).kong.identity?.consumer?.['username'], 'bob')
+})
+
+test('groups in a claim are those that the acl plugin goes by', () => {
+  const { send } = world({ authenticated_groups_claim: ['realm', 'groups'] })
+  assert.deepEqual(send({ realm: { groups: ['a', 'b'] } }).kong.ctx.shared['authenticated_groups'], ['a', 'b'])
+  assert.deepEqual(send({}).kong.ctx.shared['authenticated_groups'], [])
+})

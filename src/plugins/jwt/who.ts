@@ -1,0 +1,59 @@
+/** Which consumer a token speaks for, where a claim says so rather than the credential. */
+import { createHash } from 'node:crypto'
+import type { Entities, Loaded } from '../../pdk/entities.ts'
+import type { Answer } from '../../pdk/kong.ts'
+import { challenge, refusing } from './answers.ts'
+import { claimAt, textOf } from './claims.ts'
+import type { Config } from './ready.ts'
+import type { JsonObject } from './token.ts'
+
+export interface Who {
+  find(entities: Entities, claims: JsonObject): Loaded | undefined
+  /** Whether a token is good without a consumer. */
+  readonly optional: boolean
+  /** The answer where it is not. */
+  readonly refusal: Answer
+}
+
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
+
+/** Undefined where the config leaves it to the credential. */
+export function whoOf(config: Config): Who | undefined {
+  const { consumer_claim: path, consumer_by = ['username', 'custom_id'], consumer_optional = false, realm } = config
+  if (!path && !consumer_optional) return undefined
+  const message = `Could not find consumer for the given '${(path ?? []).join('.')}'`
+  return {
+    optional: consumer_optional,
+    refusal: refusing(401, { message }, challenge(realm, 'error="invalid_token"')),
+    find(entities, claims) {
+      const text = path && textOf(claimAt(claims, path))
+      if (text === undefined) return undefined
+      for (const field of consumer_by) {
+        const found = field === 'id' ? byId(entities, text) : entities.by('consumers', field, text)
+        if (found) return found
+      }
+      return undefined
+    },
+  }
+}
+
+const byId = (entities: Entities, text: string): Loaded | undefined =>
+  UUID.test(text) ? entities.get('consumers', text.toLowerCase()) : undefined
+
+/**
+ * What stands for a credential where there is no consumer: its id is that of issuer and subject, so that limits and logs can
+ * tell one from another. It lives as long as what verified the token.
+ */
+export function virtualCredential(claims: JsonObject, verifiedWith: Loaded): Loaded {
+  const [iss, sub] = [textOf(claimAt(claims, ['iss'])) ?? null, textOf(claimAt(claims, ['sub'])) ?? null]
+  const id = createHash('sha256')
+    .update(JSON.stringify([iss, sub]))
+    .digest('base64url')
+  const entity = Object.freeze({ id, key: sub, iss, sub })
+  return {
+    entity,
+    get live() {
+      return verifiedWith.live
+    },
+  }
+}
