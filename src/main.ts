@@ -17,6 +17,9 @@ import { nodeId } from './node-id.ts'
 import { type AuditLog, openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
+import { getDocument } from './plugins/jwt/document.ts'
+import { createKeyFetching } from './plugins/jwt/key-fetching.ts'
+import { trustedCertificates } from './proxy/create-runtime.ts'
 import { asStartError, StartError } from './start-error.ts'
 import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { type Audit, audited } from './store/audit.ts'
@@ -83,7 +86,18 @@ async function start(
   // Only where a listener speaks TLS: making a certificate takes a while.
   const tls = listeners.some(({ ssl }) => ssl) ? await keepTls(settings, (setup) => workers?.setTls(setup)) : undefined
   started.push(() => tls?.stop())
-  workers = createWorkers({ settings, storeFile: storeFile(settings), keyring, listeners, tls: tls?.setup, ...logs })
+  const ca = asStartError(() => trustedCertificates(settings))
+  const keys = createKeyFetching({ get: (url) => getDocument(url, ca), warn: (text) => logs.log.warn(text) })
+  started.push(() => keys.close())
+  workers = createWorkers({
+    settings,
+    storeFile: storeFile(settings),
+    keyring,
+    listeners,
+    tls: tls?.setup,
+    keys,
+    ...logs,
+  })
   const audit = openAudit(settings, store, logs)
   if (audit) started.push(() => audit.log.file.close())
   const node = nodeFacts(settings, plugins, workers)

@@ -7,6 +7,7 @@ import type { Settings } from './config/settings.ts'
 import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
 import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
+import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
 import { createRuntime } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
@@ -32,6 +33,18 @@ const entities = localEntities(reader, {
   bytes: settings.mem_cache_size / settings.nginx_worker_processes,
 })
 configureTokenMemory({ bytes: settings.token_cache_bytes })
+/** Who waits for an issuer's keys, by the number of the question. */
+const asking = new Map<number, () => void>()
+let questions = 0
+configureKeySource({
+  follow: (address) => say({ say: 'follow keys', address }),
+  ask: (address) =>
+    new Promise((resolve) => {
+      const number = ++questions
+      asking.set(number, resolve)
+      say({ say: 'ask for keys', address, number })
+    }),
+})
 
 const errorFile = openLog(settings.proxy_error_log)
 const accessFile = settings.proxy_access_log === 'off' ? undefined : openLog(settings.proxy_access_log)
@@ -68,6 +81,13 @@ function obey(message: ToWorker, open: readonly Listener[]): void {
       return
     case 'drain':
       void drain(open)
+      return
+    case 'adopt-keys':
+      adoptKeys(message.address, message.keys)
+      return
+    case 'end-asking':
+      asking.get(message.number)?.()
+      asking.delete(message.number)
       return
     case 'reopen-logs':
       for (const file of logFiles) file.reopen()

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { Settings } from './config/settings.ts'
 import type { Level, Log } from './observe/log.ts'
+import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { ServerCounters } from './admin/node.ts'
 import type { TlsSetup } from './proxy/tls/server.ts'
@@ -62,6 +63,9 @@ export interface WorkerReport {
 export type ToWorker =
   | { readonly do: 'adopt'; readonly number: number }
   | { readonly do: 'drain' }
+  /** An issuer's keys, which this worker follows. */
+  | { readonly do: 'adopt-keys'; readonly address: string; readonly keys: string }
+  | { readonly do: 'end-asking'; readonly number: number }
   | { readonly do: 'reopen-logs' }
   | { readonly do: 'log-level'; readonly level: Level }
   /** Puts what the logs hold on the disk, at once, and says so in the counter `flushed`. */
@@ -78,6 +82,9 @@ export type FromWorker =
   | { readonly say: 'trouble'; readonly message: string }
   | { readonly say: 'report'; readonly number: number; readonly report: WorkerReport }
   | { readonly say: 'drained' }
+  | { readonly say: 'follow keys'; readonly address: string }
+  /** Wants an issuer's keys anew; answered by `end-asking`. */
+  | { readonly say: 'ask for keys'; readonly address: string; readonly number: number }
 
 export interface WorkersOptions {
   readonly settings: Settings
@@ -89,6 +96,8 @@ export interface WorkersOptions {
   readonly log: Log
   /** Told of logs that a worker cannot write. */
   readonly trouble: (message: string) => void
+  /** The keys of issuers, for all workers. */
+  readonly keys: KeyFetching
 }
 
 export interface Workers {
@@ -127,6 +136,7 @@ export function createWorkers(options: WorkersOptions): Workers {
   const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0))
   let isDraining = false
   const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
+  options.keys.onChange((address, keys) => sendAll({ do: 'adopt-keys', address, keys }))
   return {
     start: async () => void (await Promise.all(slots.map((slot) => slot.start()))),
     adopt: async () => void (await Promise.all(slots.map((slot) => slot.adopt()))),
@@ -251,10 +261,22 @@ class Slot {
     if (message.say === 'drained') this.#drained?.()
     if (message.say === 'trouble') this.#options.trouble(message.message)
     if (message.say === 'report') this.#waiting.get(message.number)?.(message.report)
+    if (message.say === 'follow keys') this.#follow(message.address)
+    if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
     if (message.say !== 'adopted') return
     if (message.problem !== undefined)
       this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
     this.#waiting.get(message.number)?.(undefined)
+  }
+
+  #follow(address: string): void {
+    const keys = this.#options.keys.follow(address)
+    if (keys !== undefined) this.send({ do: 'adopt-keys', address, keys })
+  }
+
+  async #askForKeys(address: string, number: number): Promise<void> {
+    await this.#options.keys.ask(address)
+    this.send({ do: 'end-asking', number })
   }
 
   #exited(worker: Worker, reject: (error: Error) => void): void {

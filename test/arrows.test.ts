@@ -30,7 +30,7 @@ function partOf(file: string): string {
   if (!file.includes('/')) return 'main'
   if (first !== 'plugins') return first
   if (second === '') return 'plugins'
-  return /^(schema|credentials)\.ts$/.test(second) ? 'plugins/schema' : 'plugins/handler'
+  return /^((?:.+-)?schema|credentials)\.ts$/.test(second) ? 'plugins/schema' : 'plugins/handler'
 }
 
 const importPattern = /(?:from|import\()\s*'(\.[^']+)'/g

@@ -119,7 +119,10 @@ async function explainAll(
   }
   const entities = await source.entities(keys)
   if ('problem' in entities) return entities
-  return plugins.map((plugin) => ({ plugin, explanation: explainToken(text, plugin.config, entities, now) }))
+  const explained: Explained[] = []
+  for (const plugin of plugins)
+    explained.push({ plugin, explanation: await explainToken(text, plugin.config, entities, now) })
+  return explained
 }
 
 function notesOn({ clock }: Source, now: number, own: number): string[] {

@@ -3,10 +3,15 @@ import type { Entities, Entity } from '../pdk/entities.ts'
 import { identityOf } from '../pdk/identity.ts'
 import type { Answer } from '../pdk/kong.ts'
 import { algorithms } from '../plugins/jwt/algorithms.ts'
-import { iatOf } from '../plugins/jwt/extension.ts'
+import { iatOf, issuersTimes } from '../plugins/jwt/extension.ts'
 import { prepare, type Config, type Ready } from '../plugins/jwt/ready.ts'
 import { refusals, type Refusal, type Step, steps } from '../plugins/jwt/refusals.ts'
 import type { Rule } from '../plugins/jwt/rules.ts'
+import { claimAt } from '../plugins/jwt/claims.ts'
+import { getDocument } from '../plugins/jwt/document.ts'
+import { type Issuer, issuerIn } from '../plugins/jwt/issuers.ts'
+import { fetchKeys, type IssuerAddress } from '../plugins/jwt/key-fetching.ts'
+import { adoptKeys, configureKeySource } from '../plugins/jwt/key-sets.ts'
 import { timeFault, timesOf } from '../plugins/jwt/times.ts'
 import { decodeToken, type Token } from '../plugins/jwt/token.ts'
 import { createTokenMemory } from '../plugins/jwt/tokens.ts'
@@ -44,36 +49,71 @@ interface Facts {
   readonly credential: Entity | undefined
   readonly consumer: Entity | undefined
   readonly rules: readonly Rule[]
+  /** The issuer of the config that the token says it is of. */
+  readonly issuer: Issuer | undefined
 }
 
-/** Explains what a plugin with this config says of a token at `now` (seconds since 1970). */
-export function explainToken(text: string, config: Config, entities: Entities, now: number): Explanation {
+/**
+ * Explains what a plugin with this config says of a token at `now` (seconds since 1970). The keys of an issuer that the config
+ * trusts are fetched from it.
+ */
+export async function explainToken(
+  text: string,
+  config: Config,
+  entities: Entities,
+  now: number,
+): Promise<Explanation> {
   const ready = prepare(config, createTokenMemory(0), () => now)
-  const verified = verifyToken(entities, ready.policy, text)
   const facts = gather(text, config, entities, now, ready)
+  const { verified, hints } = facts.issuer
+    ? await verifyByIssuer(facts.issuer, facts)
+    : { verified: verifyToken(entities, ready.policy, text), hints: [] }
   const isRefused = typeof verified === 'string'
   const { answer, failed } = isRefused
     ? { answer: ready.answers[verified], failed: refusals[verified].step }
-    : judged(verified, ready, now)
+    : judged(verified, ready, now, facts)
   return {
     accepted: answer === undefined,
     steps: explainSteps(facts, failed, isRefused ? verified : undefined),
     answer: answer === undefined ? null : shown(answer),
     anonymous: answer === undefined ? null : config.anonymous,
     upstreamHeaders: answer === undefined ? identityHeaders(facts) : [],
-    hints: hintsFor(facts, isRefused ? verified : undefined, entities, ready),
+    hints: [...hints, ...hintsFor(facts, isRefused ? verified : undefined, entities, ready)],
+  }
+}
+
+/** Has the issuer's keys fetched, from here: the gateway may have other ones, or reach it another way. */
+async function verifyByIssuer(
+  issuer: Issuer,
+  { token }: Facts,
+): Promise<{ readonly verified: Pick<Verified, 'token' | 'times'> | Refusal; readonly hints: readonly string[] }> {
+  configureKeySource({
+    follow: () => undefined,
+    ask: async (address) =>
+      adoptKeys(
+        address,
+        (await fetchKeys(JSON.parse(address) as IssuerAddress, (url) => getDocument(url, undefined))).keys,
+      ),
+  })
+  if (!token) return { verified: 'not JSON', hints: [] }
+  try {
+    const made = await issuer.verify(token)
+    return { verified: typeof made === 'string' ? made : { token, times: timesOf(token.claims) }, hints: [] }
+  } catch (error) {
+    return { verified: 'unknown signing key', hints: [`from here: ${(error as Error).message}`] }
   }
 }
 
 /** What is said of a token whose signature is right: by its claims, then by the clock. */
 function judged(
-  { token, times }: Verified,
+  { token, times }: Pick<Verified, 'token' | 'times'>,
   ready: Ready,
   now: number,
+  { issuer }: Facts,
 ): { readonly answer: Answer | undefined; readonly failed: Step | undefined } {
   const broken = ready.extension?.rules.find((rule) => !rule.holds(token))
   if (broken) return { answer: broken.answer, failed: 'claims' }
-  const fault = timeFault(ready.times, times, now)
+  const fault = timeFault(issuer ? issuersTimes(ready, token) : ready.times, times, now)
   const answer = ready.timeAnswers[fault] ?? ready.extension?.age?.(iatOf(token), now)
   return { answer, failed: answer && 'times' }
 }
@@ -97,6 +137,7 @@ function gather(text: string, config: Config, entities: Entities, now: number, r
     credential,
     consumer,
     rules: ready.extension?.rules ?? [],
+    issuer: token && issuerIn(ready.extension?.issuers, token),
   }
 }
 
@@ -113,10 +154,19 @@ function explainSteps(facts: Facts, failed: Step | undefined, refusal: Refusal |
 const reasonsToPass: Readonly<Record<Step, (facts: Facts) => string>> = {
   find: ({ config }) => `looked for in ${places(config)}`,
   decode: ({ token }) => `header and claims are JSON, the algorithm is ${token?.alg}`,
-  credential: ({ claim, key }) => `${claim} is ${JSON.stringify(key)}, and a credential has that key`,
-  algorithm: ({ credential }) => `the credential says ${algorithmOf(credential)} as well, and has a key for it`,
-  signature: () => "made with the credential's key",
-  consumer: ({ consumer }) => `the credential belongs to ${nameOf(consumer)}`,
+  credential: ({ claim, key, issuer, token }) =>
+    issuer
+      ? `iss is ${JSON.stringify(token?.claims['iss'])}, an issuer of the config, which publishes the key`
+      : `${claim} is ${JSON.stringify(key)}, and a credential has that key`,
+  algorithm: ({ credential, issuer, token }) =>
+    issuer
+      ? `the issuer's key is one for ${token?.alg}`
+      : `the credential says ${algorithmOf(credential)} as well, and has a key for it`,
+  signature: ({ issuer }) => `made with the ${issuer ? 'issuer' : 'credential'}'s key`,
+  consumer: ({ consumer, config, token }) =>
+    config.consumer_claim
+      ? `the one whom ${config.consumer_claim.join('.')} names: ${JSON.stringify(token && claimAt(token.claims, config.consumer_claim))} (not looked up here)`
+      : `the credential belongs to ${nameOf(consumer)}`,
   claims: ({ rules }) =>
     rules.length === 0
       ? 'nothing more is asked of them'
@@ -136,6 +186,7 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
   'no key': ({ claim }) => `neither the claims nor the header have a member ${JSON.stringify(claim)}`,
   'bad key': ({ claim }) => `${claim} must be a text that is not empty`,
   'unknown key': ({ claim, key }) => `${claim} is ${JSON.stringify(key)}, and no jwt credential has that key`,
+  'unknown signing key': () => 'none of the keys that the issuer publishes is the one that the token names',
   'other algorithm': ({ token, credential }) =>
     `the token says ${token?.alg}, the credential ${algorithmOf(credential)}: the credential decides`,
   'unusable key material': unusableReason,
@@ -159,9 +210,11 @@ function unusableReason({ token, config }: Facts): string {
 }
 
 /** The times that a token has or should have, each with its distance from the clock. */
-function timesReason({ token, config, now }: Facts): string {
+function timesReason({ token, config, now, issuer }: Facts): string {
   const times = timesOf(token?.claims ?? {})
-  const lookedAt = config.claims_to_verify ?? []
+  const lookedAt: readonly string[] = issuer
+    ? ['exp', ...(token && Object.hasOwn(token.claims, 'nbf') ? ['nbf'] : [])]
+    : (config.claims_to_verify ?? [])
   const told = (['exp', 'nbf'] as const).flatMap((claim) => {
     const moment = Number.isNaN(times[claim]) ? 'is not a number' : describeMoment(times[claim], now)
     if (lookedAt.includes(claim)) return [`${claim} ${moment}`]

@@ -70,7 +70,7 @@ function sentHeaders(settings: Settings): SentHeaders {
 }
 
 /** Certificates from files, for upstreams that are to be verified; undefined where Node's own are enough. */
-function trustedCertificates({ lua_ssl_trusted_certificate: files }: Settings): string | undefined {
+export function trustedCertificates({ lua_ssl_trusted_certificate: files }: Settings): string | undefined {
   const own = files.filter((file) => file !== 'system')
   return own.length === 0 ? undefined : own.map((file) => readFileSync(file, 'utf8')).join('\n')
 }

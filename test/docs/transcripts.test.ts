@@ -1,11 +1,12 @@
 /** The documentation's transcripts, run: what stands behind `$` is typed into a shell, and what stands below must come out. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { parseDeclarative } from '../../src/config/declarative.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -87,6 +88,18 @@ for (const page of pages) {
     for (const [index, { command, output }] of steps.entries()) {
       const actual = (outputs[index] ?? '').trimEnd()
       if (output !== '') assert.match(actual, asPattern(output), command)
+    }
+  })
+}
+
+for (const page of globSync(['README.md', 'docs/*.md', 'src/plugins/*/README.md'], { cwd: root })) {
+  const text = readFileSync(join(root, page), 'utf8')
+  const configurations = [...text.matchAll(/^```yaml\n(_format_version:.*?)^```$/gms)].map(([, yaml = '']) => yaml)
+  if (configurations.length === 0) continue
+  test(`${page}: its configurations are valid`, () => {
+    for (const yaml of configurations) {
+      const parsed = parseDeclarative(yaml, { format: 'yaml' })
+      assert.deepEqual(parsed.ok ? [] : parsed.places(), [])
     }
   })
 }

@@ -9,12 +9,12 @@ export interface Algorithm {
   /** What of a credential verifies: its `secret`, or its `rsa_public_key` (which holds any kind of public key). */
   readonly material: 'secret' | 'public key'
   /** Whether a key is of the kind, and the curve, that the algorithm is made for. */
-  suits(key: KeyObject): boolean
+  readonly suits: (key: KeyObject) => boolean
   /** The length in bytes that a signature must have, where the algorithm alone fixes it. */
   readonly signatureLength?: number
   /** May throw where OpenSSL refuses the key and the parameters together, such as an RSA key shorter than the digest. */
-  verify(signed: Buffer, signature: Buffer, key: KeyObject): boolean
-  sign(signed: Buffer, key: KeyObject): Buffer
+  readonly verify: (signed: Buffer, signature: Buffer, key: KeyObject) => boolean
+  readonly sign: (signed: Buffer, key: KeyObject) => Buffer
 }
 
 /** Every algorithm by its name in a token's `alg`. `none` is none of them. */
@@ -33,6 +33,21 @@ export const algorithms: ReadonlyMap<string, Algorithm> = new Map([
   ['PS512', rsaPss('sha512')],
   ['EdDSA', eddsa()],
 ])
+
+/** Whether a key made a signature; a key and a signature that do not go together at all are no exception. */
+export function isSignedWith(
+  { signatureLength, verify }: Algorithm,
+  { signed, signature }: { readonly signed: Buffer; readonly signature: Buffer },
+  key: KeyObject,
+): boolean {
+  if (signatureLength !== undefined && signature.length !== signatureLength) return false
+  try {
+    return verify(signed, signature, key)
+  } catch {
+    // OpenSSL throws where a key cannot carry the algorithm at all, such as a 512-bit RSA key with SHA-512.
+    return false
+  }
+}
 
 function hmac(hash: string): Algorithm {
   const sign = (signed: Buffer, key: KeyObject) => createHmac(hash, key).update(signed).digest()

@@ -36,7 +36,55 @@ function headerNameError(name: string): string | undefined {
   return framing.has(name.toLowerCase()) ? 'must not be a header that frames the message' : undefined
 }
 
+/** Every algorithm with a public key. */
+const asymmetric = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'EdDSA'] as const
+
+const url = {
+  type: 'string',
+  $check: (text: string) =>
+    /^https?:\/\/[^\s/]/.test(text) && URL.canParse(text) ? undefined : 'expected an http or https URL',
+} as const satisfies Field
+
+/** What of a config does not go together. */
+export function togetherError(config: { readonly [field: string]: unknown }): string | undefined {
+  if (config['issuers'] && !config['consumer_claim'] && config['consumer_optional'] !== true)
+    return 'issuers needs consumer_claim, which says whose token it is, or consumer_optional = true'
+  return undefined
+}
+
 export const extensionFields = [
+  {
+    issuers: {
+      type: 'array',
+      len_min: 1,
+      len_max: 50,
+      $extension: true,
+      elements: {
+        type: 'record',
+        required: true,
+        fields: [
+          { issuer: { type: 'string', required: true, len_min: 1, description: 'What stands in `iss`.' } },
+          { jwks_uri: { ...url, description: "Where the issuer's keys are (RFC 7517)." } },
+          {
+            discovery_uri: {
+              ...url,
+              description:
+                'Where its metadata is, without `jwks_uri`; `/.well-known/openid-configuration` below the issuer.',
+            },
+          },
+          {
+            algorithms: {
+              type: 'set',
+              elements: { type: 'string', one_of: asymmetric },
+              description: 'The algorithms taken; without it all with public keys that suit a key.',
+            },
+          },
+        ],
+      },
+      description:
+        'Identity providers whose tokens are verified with the keys that they publish. `exp` is always looked at.',
+    },
+  },
   {
     issuers_allowed: {
       type: 'set',

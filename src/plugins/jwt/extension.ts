@@ -5,22 +5,25 @@
 import type { Loaded } from '../../pdk/entities.ts'
 import { identityOf, type Identity } from '../../pdk/identity.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
+import type { Outcome } from '../../pdk/plugin.ts'
 import { ageRuleOf, type AgeRule } from './age.ts'
 import { claimAt, type ClaimPath, wordsOf } from './claims.ts'
 import { extensionNames } from './extension-schema.ts'
 import { hideToken } from './hiding.ts'
+import { type Issuer, issuerIn, issuersOf } from './issuers.ts'
 import type { Config, Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { rulesOf, type Rule } from './rules.ts'
 import { signerOf, type Signer } from './signers.ts'
-import { timeFault, timesOf } from './times.ts'
-import type { Token } from './token.ts'
+import { timeFault, type TimePolicy, timesOf } from './times.ts'
+import { decodeToken, type Token } from './token.ts'
 import type { Remembered } from './tokens.ts'
 import { type HeaderClaim, headerClaimsOf, headerValue } from './upstream-headers.ts'
-import { verifyToken } from './verification.ts'
+import { type Verified, verifyDecoded } from './verification.ts'
 import { virtualCredential, whoOf, type Who } from './who.ts'
 
 export interface Extension {
+  readonly issuers: ReadonlyMap<string, Issuer> | undefined
   readonly rules: readonly Rule[]
   readonly age: AgeRule | undefined
   readonly who: Who | undefined
@@ -31,6 +34,8 @@ export interface Extension {
 
 /** A token that may be let in, with what it brings along. */
 interface Admitted extends Remembered {
+  /** Which of its times are looked at. */
+  readonly policy: TimePolicy
   readonly iat: number
   /** The values of `headers`, in their order. */
   readonly headers: readonly (string | undefined)[]
@@ -42,6 +47,7 @@ export function extensionOf(config: Config): Extension | undefined {
   const isUsed = extensionNames.some((name) => name !== 'leeway' && config[name as keyof Config] !== undefined)
   if (!isUsed) return undefined
   return {
+    issuers: issuersOf(config),
     rules: rulesOf(config),
     age: ageRuleOf(config),
     who: whoOf(config),
@@ -56,45 +62,86 @@ export function dropClaimHeaders(kong: AccessKong, { headers }: Extension): void
   for (const { name } of headers) kong.service.request.clear_header(name)
 }
 
-/** Identifies the request by its token's text, or gives the answer that refuses it. */
-export function attemptExtended(
+/** Identifies the request by its token's text, or gives the answer that refuses it; a promise where keys must be fetched. */
+export function attemptExtended(kong: AccessKong, ready: Ready, extension: Extension, text: string): Outcome {
+  // What this config's space remembers was put there below.
+  const known = ready.tokens.recall(text) as Admitted | undefined
+  const verdict = known ?? verify(kong, ready, extension, text)
+  if (verdict instanceof Promise) return verdict.then((late) => conclude(kong, ready, extension, late))
+  return conclude(kong, ready, extension, verdict)
+}
+
+type Verdict = Admitted | Refusal | Answer
+
+function conclude(kong: AccessKong, ready: Ready, extension: Extension, verdict: Verdict): Answer | undefined {
+  if (typeof verdict === 'string') return ready.answers[verdict]
+  return 'signer' in verdict ? admit(kong, ready, extension, verdict) : verdict
+}
+
+function verify(kong: AccessKong, ready: Ready, extension: Extension, text: string): Verdict | Promise<Verdict> {
+  const token = decodeToken(text)
+  if (typeof token === 'string') return token
+  const issuer = issuerIn(extension.issuers, token)
+  if (!issuer) return verifyByCredential(kong, ready, extension, text, token)
+  const made = issuer.verify(token)
+  if (made instanceof Promise) return made.then((key) => verifyByKey(kong, ready, extension, text, token, key))
+  return verifyByKey(kong, ready, extension, text, token, made)
+}
+
+function verifyByCredential(kong: AccessKong, ready: Ready, extension: Extension, text: string, token: Token): Verdict {
+  const verified = verifyDecoded(kong.entities, ready.policy, token)
+  if (typeof verified === 'string') return verified
+  const broken = extension.rules.find((rule) => !rule.holds(token))
+  if (broken) return broken.answer
+  const signer = signerByCredential(kong, extension, token, verified)
+  if ('status' in signer) return signer
+  return remember(ready, text, { ...broughtBy(token, extension), signer, policy: ready.times })
+}
+
+/** A token of an issuer has a consumer by its claims or none, and an end. */
+function verifyByKey(
   kong: AccessKong,
   ready: Ready,
   extension: Extension,
   text: string,
-): Answer | undefined {
-  // What this config's space remembers was put there below.
-  const known = ready.tokens.recall(text) as Admitted | undefined
-  const admitted = known ?? verify(kong, ready, extension, text)
-  if (typeof admitted === 'string') return ready.answers[admitted]
-  return 'signer' in admitted ? admit(kong, ready, extension, admitted) : admitted
-}
-
-function verify(kong: AccessKong, ready: Ready, extension: Extension, text: string): Admitted | Refusal | Answer {
-  const verified = verifyToken(kong.entities, ready.policy, text)
-  if (typeof verified === 'string') return verified
-  const { token, credential, consumer } = verified
+  token: Token,
+  key: Loaded | Refusal,
+): Verdict {
+  if (typeof key === 'string') return key
   const broken = extension.rules.find((rule) => !rule.holds(token))
   if (broken) return broken.answer
-  const signer = signerFor(kong, extension, token, credential, consumer)
-  if ('status' in signer) return signer
-  const admitted = { ...timesOf(token.claims), iat: iatOf(token), signer, ...broughtBy(token, extension) }
+  const virtual = virtualCredential(token.claims, key)
+  const found = extension.who?.find(kong.entities, token.claims)
+  if (!found && extension.who && !extension.who.optional) return extension.who.refusal
+  const identity = identityOf(found?.entity ?? null, virtual.entity, virtual.entity['key'])
+  const signer = ownSigner(virtual, found ?? virtual, identity)
+  return remember(ready, text, { ...broughtBy(token, extension), signer, policy: issuersTimes(ready, token) })
+}
+
+function remember(ready: Ready, text: string, admitted: Admitted): Admitted {
   ready.tokens.remember(text, admitted)
   return admitted
 }
 
-function signerFor(
+/** Which times of an issuer's token are looked at: its end always, its beginning where it says one. */
+export const issuersTimes = ({ times }: Pick<Ready, 'times'>, { claims }: Token): TimePolicy => ({
+  ...times,
+  exp: true,
+  nbf: times.nbf || Object.hasOwn(claims, 'nbf'),
+  any: true,
+})
+
+function signerByCredential(
   { entities }: AccessKong,
   { who }: Extension,
-  token: Token,
-  credential: Loaded,
-  consumer: Loaded,
+  { claims }: Token,
+  { credential, consumer }: Verified,
 ): Signer | Answer {
   if (!who) return signerOf(credential, consumer)
-  const found = who.find(entities, token.claims)
+  const found = who.find(entities, claims)
   if (found) return ownSigner(credential, found, identityOf(found.entity, credential.entity, credential.entity['key']))
   if (!who.optional) return who.refusal
-  const virtual = virtualCredential(token.claims, credential)
+  const virtual = virtualCredential(claims, credential)
   return ownSigner(virtual, virtual, identityOf(null, virtual.entity, virtual.entity['key']))
 }
 
@@ -111,8 +158,11 @@ export function iatOf({ claims }: Pick<Token, 'claims'>): number {
   return typeof iat === 'number' && Number.isFinite(iat) ? iat : NaN
 }
 
-function broughtBy({ claims }: Token, { headers, groups }: Extension): Pick<Admitted, 'headers' | 'groups'> {
+function broughtBy(token: Token, { headers, groups }: Extension): Omit<Admitted, 'signer' | 'policy'> {
+  const { claims } = token
   return {
+    ...timesOf(claims),
+    iat: iatOf(token),
     headers: headers.map((header) => headerValue(header, claims)),
     groups: groups && wordsOf(claimAt(claims, groups)),
   }
@@ -120,7 +170,7 @@ function broughtBy({ claims }: Token, { headers, groups }: Extension): Pick<Admi
 
 function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted): Answer | undefined {
   const now = ready.now()
-  const fault = ready.times.any ? timeFault(ready.times, token, now) : 0
+  const fault = token.policy.any ? timeFault(token.policy, token, now) : 0
   if (fault !== 0) return ready.timeAnswers[fault]
   const tooOld = extension.age?.(token.iat, now)
   if (tooOld) return tooOld

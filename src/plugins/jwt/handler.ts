@@ -4,7 +4,7 @@
  */
 import { authenticate } from '../../pdk/authentication.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
-import { definePlugin, type Plugin } from '../../pdk/plugin.ts'
+import { definePlugin, type Outcome, type Plugin } from '../../pdk/plugin.ts'
 import { attemptExtended, dropClaimHeaders } from './extension.ts'
 import { findToken, several, type Found } from './locations.ts'
 import { oddityOf, prepare, type Config, type Ready } from './ready.ts'
@@ -43,7 +43,7 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
 export default createJwt()
 
 /** Identifies the request by its token, or gives the answer that refuses it. */
-function attempt(kong: AccessKong, ready: Ready): Answer | undefined {
+function attempt(kong: AccessKong, ready: Ready): Outcome {
   const token = findToken(kong.request, ready.locations)
   if (typeof token !== 'string') return ready.answers[refusalOf(token)]
   if (ready.extension !== undefined) return attemptExtended(kong, ready, ready.extension, token)

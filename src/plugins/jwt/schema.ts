@@ -1,6 +1,6 @@
 import type { Schema } from '../../schema/field.ts'
 import { protocols_http } from '../../schema/typedefs.ts'
-import { extensionFields } from './extension-schema.ts'
+import { extensionFields, togetherError } from './extension-schema.ts'
 
 /** The jwt plugin's settings. */
 export const schema = {
@@ -19,6 +19,7 @@ export const schema = {
       config: {
         type: 'record',
         required: true,
+        $check: togetherError,
         fields: [
           {
             uri_param_names: {

@@ -1,0 +1,54 @@
+/** Tokens of issuers whose keys rotate: which issuer, which of its keys, and whether that made the signature. */
+import type { Loaded } from '../../pdk/entities.ts'
+import { algorithms, isSignedWith } from './algorithms.ts'
+import { claimAt } from './claims.ts'
+import type { IssuerAddress } from './key-fetching.ts'
+import { type KeySet, keySetOf } from './key-sets.ts'
+import type { Config } from './ready.ts'
+import type { Refusal } from './refusals.ts'
+import type { Token } from './token.ts'
+
+export interface Issuer {
+  /** Which key made a token's signature, or why none did; a promise where keys have to be asked for anew. */
+  verify(token: Token): Loaded | Refusal | Promise<Loaded | Refusal>
+}
+
+/** The issuers of a config by what stands in `iss`; undefined where it has none. */
+export function issuersOf(config: Config): ReadonlyMap<string, Issuer> | undefined {
+  return config.issuers && new Map(config.issuers.map((issuer) => [issuer.issuer, issuerOf(issuer)]))
+}
+
+/** The issuer that a token says it is of, among these. */
+export function issuerIn(issuers: ReadonlyMap<string, Issuer> | undefined, { claims }: Token): Issuer | undefined {
+  const iss = issuers && claimAt(claims, ['iss'])
+  return typeof iss === 'string' ? issuers?.get(iss) : undefined
+}
+
+function issuerOf({
+  issuer,
+  jwks_uri,
+  discovery_uri,
+  algorithms: allowed,
+}: NonNullable<Config['issuers']>[number]): Issuer {
+  const address: IssuerAddress = { issuer, jwks_uri, discovery_uri }
+  const keys = keySetOf(JSON.stringify(address))
+  const isAllowed = (alg: string) => allowed === null || (allowed as readonly string[]).includes(alg)
+  return {
+    verify(token) {
+      // A key that everyone can read must never be taken for a secret.
+      if (algorithms.get(token.alg)?.material !== 'public key' || !isAllowed(token.alg)) return 'other algorithm'
+      const made = signerAmong(keys, token)
+      if (made !== 'unknown signing key') return made
+      const refreshed = keys.refreshed()
+      return refreshed ? refreshed.then(() => signerAmong(keys, token)) : made
+    },
+  }
+}
+
+function signerAmong(keys: KeySet, token: Token): Loaded | Refusal {
+  const algorithm = algorithms.get(token.alg)
+  if (!algorithm) return 'other algorithm'
+  const candidates = keys.find(claimAt(token.header, ['kid']), token.alg, algorithm)
+  if (candidates.length === 0) return 'unknown signing key'
+  return candidates.find(({ key }) => isSignedWith(algorithm, token, key))?.loaded ?? 'bad signature'
+}

@@ -1,0 +1,169 @@
+/**
+ * The keys of issuers, fetched once for all workers of a node: in the background, before they age; at once, but not as often as
+ * a stranger may make us, when a token names a key that is not known; kept for as long as the issuer cannot be reached.
+ * Source: OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3, RFC 7517 section 5.
+ */
+import type { Document } from './document.ts'
+import { isObject } from './token.ts'
+
+/** Where an issuer's keys are: at `jwks_uri`, or where the metadata at `discovery_uri`, or below the issuer, says. */
+export interface IssuerAddress {
+  readonly issuer: string
+  readonly jwks_uri: string | null
+  readonly discovery_uri: string | null
+}
+
+export interface KeyFetching {
+  /** Follows an issuer from now on, for a day; gives its keys as JSON where they are known. */
+  follow(address: string): string | undefined
+  /** Asks for an issuer's keys anew, or takes part in what is under way. Resolves when that is over, whatever came of it. */
+  ask(address: string): Promise<void>
+  /** Told of an issuer's keys whenever they have changed. */
+  onChange(listener: (address: string, keys: string) => void): void
+  close(): void
+}
+
+export interface Surroundings {
+  readonly get: (url: string) => Promise<Document>
+  readonly warn: (text: string) => void
+  readonly now?: () => number
+  readonly random?: () => number
+  /** Calls after so many ms, and gives what calls that off. */
+  readonly after?: (ms: number, call: () => void) => () => void
+}
+
+/** Whoever sends tokens with made-up key names makes us fetch so often at most; a real change is met at once. */
+const mostFetches = 3
+const within = 30_000
+const usualAgeMs = 300_000
+const leastAgeMs = 60_000
+const mostAgeMs = 3_600_000
+const firstPauseMs = 2_000
+const longestPauseMs = 300_000
+const followedMs = 86_400_000
+const mostIssuers = 1000
+
+interface Followed {
+  readonly address: IssuerAddress
+  readonly name: string
+  keys: string | undefined
+  failures: number
+  /** When the last few fetches began. */
+  begun: readonly number[]
+  followedAt: number
+  fetching: Promise<void> | undefined
+  callOff: (() => void) | undefined
+}
+
+const afterMs = (ms: number, call: () => void) => {
+  const timer = setTimeout(call, ms).unref()
+  return () => clearTimeout(timer)
+}
+
+export function createKeyFetching({
+  get,
+  warn,
+  now = Date.now,
+  random = Math.random,
+  after = afterMs,
+}: Surroundings): KeyFetching {
+  const issuers = new Map<string, Followed>()
+  const listeners: ((address: string, keys: string) => void)[] = []
+
+  const followed = (name: string): Followed | undefined => {
+    const known = issuers.get(name)
+    if (known || issuers.size >= mostIssuers) return known
+    const address = JSON.parse(name) as IssuerAddress
+    const fresh: Followed = {
+      address,
+      name,
+      keys: undefined,
+      failures: 0,
+      begun: [],
+      followedAt: now(),
+      fetching: undefined,
+      callOff: undefined,
+    }
+    issuers.set(name, fresh)
+    void fetchNow(fresh)
+    return fresh
+  }
+  const fetchNow = (issuer: Followed): Promise<void> => {
+    issuer.callOff?.()
+    issuer.begun = [...issuer.begun, now()].slice(-mostFetches)
+    issuer.fetching ??= fetchKeys(issuer.address, get)
+      .then(
+        ({ keys, maxAgeMs }) => succeed(issuer, keys, maxAgeMs),
+        (error: Error) => fail(issuer, error),
+      )
+      .finally(() => (issuer.fetching = undefined))
+    return issuer.fetching
+  }
+  const succeed = (issuer: Followed, keys: string, maxAgeMs = usualAgeMs): void => {
+    issuer.failures = 0
+    const age = Math.min(Math.max(maxAgeMs, leastAgeMs), mostAgeMs)
+    again(issuer, age * (0.7 + 0.2 * random()))
+    if (keys === issuer.keys) return
+    issuer.keys = keys
+    for (const listener of listeners) listener(issuer.name, keys)
+  }
+  const fail = (issuer: Followed, error: Error): void => {
+    const kept = issuer.keys === undefined ? 'its tokens are refused until they can be' : 'those it had stay in force'
+    if (issuer.failures === 0)
+      warn(`cannot fetch the keys of the issuer ${issuer.address.issuer}: ${error.message}; ${kept}`)
+    issuer.failures++
+    const pause = Math.min(firstPauseMs * 2 ** Math.min(issuer.failures - 1, 10), longestPauseMs)
+    again(issuer, pause * (0.5 + 0.5 * random()))
+  }
+  const again = (issuer: Followed, ms: number): void => {
+    issuer.callOff = after(ms, () => {
+      if (now() - issuer.followedAt > followedMs) issuers.delete(issuer.name)
+      else void fetchNow(issuer)
+    })
+  }
+  return {
+    follow(name) {
+      const issuer = followed(name)
+      if (issuer) issuer.followedAt = now()
+      return issuer?.keys
+    },
+    async ask(name) {
+      const issuer = followed(name)
+      if (!issuer) return
+      if (issuer.fetching) return issuer.fetching
+      const [oldest = -Infinity] = issuer.begun.slice(-mostFetches, 1 - mostFetches)
+      if (now() - oldest >= within) await fetchNow(issuer)
+    },
+    onChange: (listener) => void listeners.push(listener),
+    close() {
+      for (const { callOff } of issuers.values()) callOff?.()
+      issuers.clear()
+    },
+  }
+}
+
+/** Fetches an issuer's keys once. Rejects, saying where and why. */
+export async function fetchKeys(
+  address: IssuerAddress,
+  get: Surroundings['get'],
+): Promise<{ readonly keys: string; readonly maxAgeMs: number | undefined }> {
+  const uri = address.jwks_uri ?? (await discovered(address, get))
+  const { value, maxAgeMs } = await get(uri).catch((error: Error) => {
+    throw new Error(`${uri}: ${error.message}`, { cause: error })
+  })
+  if (!isObject(value) || !Array.isArray(value['keys'])) throw new Error(`${uri}: it is no JSON Web Key Set`)
+  return { keys: JSON.stringify(value['keys']), maxAgeMs }
+}
+
+/** The metadata must be the issuer's own: else one issuer could pass off its keys as another's. */
+async function discovered({ issuer, discovery_uri }: IssuerAddress, get: Surroundings['get']): Promise<string> {
+  const uri = discovery_uri ?? `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const { value } = await get(uri).catch((error: Error) => {
+    throw new Error(`${uri}: ${error.message}`, { cause: error })
+  })
+  if (!isObject(value) || value['issuer'] !== issuer) throw new Error(`${uri}: it is not the metadata of that issuer`)
+  const { jwks_uri: keys } = value
+  if (typeof keys !== 'string' || !/^https?:\/\//.test(keys)) throw new Error(`${uri}: it has no jwks_uri`)
+  if (uri.startsWith('https:') && !keys.startsWith('https:')) throw new Error(`${uri}: its jwks_uri is not https`)
+  return keys
+}

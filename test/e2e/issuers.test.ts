@@ -1,0 +1,148 @@
+/** A whole gateway and an identity provider that nobody here wrote: discovery, rotation under load, outage. */
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Provider } from 'oidc-provider'
+import { anyPort, sendTo } from '../admin/fixture.ts'
+import { settingsOf } from '../../src/config/settings.ts'
+import { startGateway } from '../../src/main.ts'
+
+const keyNamed = (kid: string) => ({
+  ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }),
+  kid,
+  use: 'sig',
+  alg: 'RS256',
+})
+
+/** A provider that gives the client `app` access tokens for `orders`, signed with the first of the keys. */
+const providerWith = (issuer: string, keys: readonly object[]): RequestListener =>
+  new Provider(issuer, {
+    jwks: { keys },
+    clients: [
+      {
+        client_id: 'app',
+        client_secret: 'app-secret',
+        grant_types: ['client_credentials'],
+        redirect_uris: [],
+        response_types: [],
+        scope: 'orders:read',
+      },
+    ],
+    scopes: ['orders:read'],
+    ttl: { ClientCredentials: () => 600 },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: () => ({
+          scope: 'orders:read',
+          audience: 'orders',
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: 'RS256' } },
+        }),
+      },
+    },
+  }).callback()
+
+const unavailable: RequestListener = (_, response) => response.writeHead(503).end()
+
+test('tokens of a real identity provider are let in, while its keys rotate under load and while it is out', async (t) => {
+  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-issuers-'))
+  let serve: RequestListener = unavailable
+  let fetches = 0
+  const idp = createServer((request, response) => {
+    if (request.url === '/jwks') fetches++
+    serve(request, response)
+  })
+  await new Promise<void>((resolve) => idp.listen(0, '127.0.0.1', resolve))
+  const issuer = `http://127.0.0.1:${(idp.address() as AddressInfo).port}`
+  const upstream = createServer((request, response) => response.end(JSON.stringify(request.headers)))
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+  const gateway = await startGateway(
+    settingsOf({
+      prefix,
+      proxy_listen: [anyPort],
+      admin_listen: [anyPort],
+      nginx_worker_processes: 2,
+      proxy_access_log: 'off',
+      proxy_error_log: 'off',
+    }),
+  )
+  t.after(async () => {
+    await gateway.stop()
+    for (const server of [idp, upstream]) {
+      server.closeAllConnections()
+      server.close()
+    }
+    rmSync(prefix, { recursive: true, force: true })
+  })
+  const admin = async (method: string, path: string, body: object) => {
+    const answer = await sendTo(gateway.adminPorts[0]!, method, path, body)
+    assert.ok(answer.status < 300, answer.text)
+  }
+  const newToken = async (): Promise<string> => {
+    const response = await fetch(`${issuer}/token`, {
+      method: 'POST',
+      headers: {
+        authorization: `Basic ${Buffer.from('app:app-secret').toString('base64')}`,
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+      body: 'grant_type=client_credentials&scope=orders:read&resource=urn:orders',
+    })
+    return ((await response.json()) as { access_token: string }).access_token
+  }
+  const ask = async (token: string) => {
+    const response = await fetch(`http://127.0.0.1:${gateway.proxyPorts[0]}/`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    return { status: response.status, body: await response.text() }
+  }
+
+  const [first, second] = [keyNamed('first'), keyNamed('second')]
+  serve = providerWith(issuer, [first])
+  await admin('PUT', '/services/up', { url: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` })
+  await admin('PUT', '/services/up/routes/all', { paths: ['/'] })
+  await admin('PUT', '/consumers/app', {})
+  await admin('POST', '/plugins', {
+    name: 'jwt',
+    config: {
+      issuers: [{ issuer }],
+      consumer_claim: ['client_id'],
+      audience_required: ['orders'],
+      scopes_required: ['orders:read'],
+      token_types: ['at+jwt'],
+      upstream_headers: [{ name: 'X-Scope', claim: ['scope'] }],
+    },
+  })
+  const old = await newToken()
+  const answer = await ask(old)
+  assert.equal(answer.status, 200, answer.body)
+  const headers = JSON.parse(answer.body) as Record<string, string>
+  assert.deepEqual([headers['x-consumer-username'], headers['x-scope']], ['app', 'orders:read'])
+
+  const load = { goesOn: true, statuses: [] as number[] }
+  const loading = Array.from({ length: 4 }, async () => {
+    while (load.goesOn) load.statuses.push((await ask(old)).status)
+  })
+  serve = providerWith(issuer, [second, first])
+  const fresh = await newToken()
+  assert.deepEqual([(await ask(fresh)).status, (await ask(old)).status], [200, 200])
+
+  const before = fetches
+  const made = `${Buffer.from('{"alg":"RS256","kid":"made-up"}').toString('base64url')}.${fresh.split('.')[1]}.AAAA`
+  const refused = await Promise.all(Array.from({ length: 50 }, () => ask(made)))
+  assert.ok(refused.every(({ status }) => status === 401))
+  assert.ok(fetches - before <= 2, `${fetches - before} fetches for 50 made-up keys`)
+
+  serve = unavailable
+  assert.deepEqual([(await ask(fresh)).status, (await ask(made)).status, (await ask(old)).status], [200, 401, 200])
+  load.goesOn = false
+  await Promise.all(loading)
+  assert.ok(load.statuses.length > 0 && load.statuses.every((status) => status === 200))
+})

@@ -1,0 +1,8 @@
+/** What the tests use of the identity provider, which comes without types. */
+declare module 'oidc-provider' {
+  import type { RequestListener } from 'node:http'
+  export class Provider {
+    constructor(issuer: string, configuration: object)
+    callback(): RequestListener
+  }
+}
