@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { sendTo, startTestAdmin, type TestAdmin } from '../../test/admin/fixture.ts'
+import { serverCertificate } from '../config/self-signed.ts'
 
 let admin: TestAdmin
 before(async () => {
@@ -349,4 +353,69 @@ test('what a form says of an entity that is referred to has its types, too', asy
   assert.deepEqual(made.json.fields, { service: { id: 'required field missing' } })
   const many = await admin.send('POST', '/routes', 'a=1&'.repeat(1001), type)
   assert.deepEqual([many.status, many.json], [400, { message: 'Too many arguments' }])
+})
+
+test('a changed log level comes back when its time is over', async () => {
+  const level = async () => (await admin.send('GET', '/debug/node/log-level')).json.message
+  const change = (path: string) => admin.send('PUT', `/debug/${path}`)
+  assert.equal(await level(), 'log level: notice')
+  const changed = await change('node/log-level/debug?timeout=30')
+  assert.deepEqual([changed.status, changed.json], [200, { message: 'log level changed' }])
+  assert.equal((await change('node/log-level/debug')).json.message, 'log level is already debug')
+  assert.equal((await change('cluster/log-level/warn?timeout=0')).status, 200)
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.equal(await level(), 'log level: notice', 'the level of before the first change')
+  for (const [path, text] of [
+    ['nope', 'unknown log level: nope'],
+    ['warn?timeout=-1', 'timeout must be greater than or equal to 0'],
+  ] as const) {
+    const refused = await change(`node/log-level/${path}`)
+    assert.deepEqual([refused.status, refused.json.message], [400, text])
+  }
+})
+
+test('the status writes memory in the unit that is asked for', async () => {
+  const memory = async (query: string) => (await admin.send('GET', `/status${query}`)).json.memory
+  const heap = async (query: string) => (await memory(query)).workers_lua_vms[0].http_allocated_gc
+  assert.match(await heap(''), /^\d+\.\d\d MiB$/)
+  assert.match(await heap('?unit=K&scale=0'), /^\d+ KiB$/)
+  assert.equal(typeof (await heap('?unit=b')), 'number')
+  for (const [query, text] of [
+    ['?unit=x', "invalid unit 'x' (expected 'k/K', 'm/M', or 'g/G')"],
+    ['?scale=-1', 'scale must be equal or greater than 0'],
+  ] as const) {
+    const refused = await admin.send('GET', `/status${query}`)
+    assert.deepEqual([refused.status, refused.json.message], [400, text])
+  }
+})
+
+test('a certificate is named by its server names and takes them along', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gibbon-snis-'))
+  const pair = serverCertificate({ prefix: folder, ssl_cert: [], ssl_cert_key: [] })
+  rmSync(folder, { recursive: true })
+  const made = await admin.send('POST', '/certificates', { ...pair, snis: ['b.test', 'a.test'] })
+  assert.deepEqual([made.status, made.json.snis], [201, ['a.test', 'b.test']])
+  const { id } = made.json
+  assert.equal((await admin.send('GET', '/certificates/b.test')).json.id, id)
+  const renamed = await admin.send('PATCH', '/certificates/a.test', { snis: 'c.test' })
+  assert.deepEqual([renamed.status, renamed.json.snis], [200, ['c.test']])
+  assert.deepEqual((await admin.send('GET', '/certificates/a.test')).json, { message: 'SNI not found' })
+  const put = await admin.send('PUT', '/certificates/c.test', { ...pair, snis: ['d.test'] })
+  assert.deepEqual([put.json.id, put.json.snis], [id, ['c.test', 'd.test']], 'the name of the path is kept')
+  const below = await admin.send('POST', '/certificates/d.test/snis', { name: 'e.test' })
+  assert.deepEqual([below.status, below.json.certificate], [201, { id }])
+  assert.equal((await admin.send('GET', '/certificates/c.test/snis')).json.data.length, 3)
+  for (const snis of [['d.test'], ['x.test', 'x.test'], ['a b'], [5], 'z.test']) {
+    const refused = await admin.send('POST', '/certificates', { ...pair, snis })
+    assert.equal(refused.status, 400, JSON.stringify(snis))
+  }
+  await admin.send('POST', '/services', { name: 'tls', url: 'https://h.test', client_certificate: { id } })
+  const used = await admin.send('DELETE', `/certificates/${id}`)
+  assert.deepEqual([used.status, used.json.code], [400, 4])
+  assert.equal((await admin.send('GET', '/snis/c.test')).status, 200, 'what is refused is refused as a whole')
+  const through = await admin.send('PATCH', '/services/tls/client_certificate', { tags: ['t'] })
+  assert.deepEqual(through.json.snis, ['c.test', 'd.test', 'e.test'])
+  assert.equal((await admin.send('DELETE', '/services/tls')).status, 204)
+  assert.equal((await admin.send('DELETE', `/certificates/${id}`)).status, 204)
+  assert.equal((await admin.send('GET', '/snis/c.test')).status, 404)
 })
