@@ -12,7 +12,7 @@ export function send(
   if (response.destroyed) return
   const { type, text } = rendered(answer)
   const headers: Record<string, string | number> = { ...type, ...common, ...answer.headers }
-  if (text !== undefined) headers['Content-Length'] = Buffer.byteLength(text)
+  if (text !== undefined && !headers['Transfer-Encoding']) headers['Content-Length'] = Buffer.byteLength(text)
   response.writeHead(answer.status, headers)
   response.end(request.method === 'HEAD' ? undefined : text)
 }

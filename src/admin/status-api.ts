@@ -37,8 +37,13 @@ export interface Readiness {
 export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
   const { settings, log, tls, node } = options
   const paths = endpoints(options)
-  const common = { Server: `gibbon/${node.version}` }
+  const common = (latencyMs: number) => ({
+    'Access-Control-Allow-Origin': '*',
+    'X-Kong-Admin-Latency': String(Math.floor(latencyMs)),
+    Server: `gibbon/${node.version}`,
+  })
   const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const begun = performance.now()
     const [path = '', query] = (request.url ?? '').split('?', 2)
     const answer = await answerTo(paths.get(path), request.method ?? '', new URLSearchParams(query)).catch(
       (error: unknown) => {
@@ -46,7 +51,7 @@ export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
         return unexpected
       },
     )
-    send(request, response, answer, common)
+    send(request, response, answer, common(performance.now() - begun))
   }
   return startListening({
     name: 'the Status API',
@@ -54,7 +59,7 @@ export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
     log,
     ...(tls && { tls }),
     respond: (request, response) => void respond(request, response),
-    unknownMethod: (path) => ({ answer: paths.has(path) ? methodNotAllowed : notFound, headers: common }),
+    unknownMethod: (path) => ({ answer: paths.has(path) ? methodNotAllowed : notFound, headers: common(0) }),
   })
 }
 
@@ -93,5 +98,5 @@ function readyAnswer({ ready, wanted, isDraining }: Readiness, { database }: Set
 const metricsAnswer = (metrics: readonly Metric[]): Answer => ({
   status: 200,
   text: prometheusText(metrics),
-  headers: { 'Content-Type': prometheusType },
+  headers: { 'Content-Type': prometheusType, 'Transfer-Encoding': 'chunked' },
 })

@@ -21,8 +21,8 @@ export const single = (type: Metric['type'], name: string, help: string, value: 
   samples: [{ value }],
 })
 
-/** The media type of what `prometheusText` makes. */
-export const prometheusType = 'text/plain; version=0.0.4; charset=utf-8'
+/** The media type of what `prometheusText` makes; without a version, as Kong writes it, it means the same. */
+export const prometheusType = 'text/plain; charset=UTF-8'
 
 export const prometheusText = (metrics: readonly Metric[]): string => metrics.map(block).join('')
 

@@ -10,6 +10,8 @@ import { sendTo, type TestAnswer } from '../admin/fixture.ts'
 export interface TestGateway {
   /** Where its Admin API is, such as `http://127.0.0.1:43210`. */
   readonly adminUrl: string
+  /** Where its Status API listens; 0 without `status_listen`. */
+  readonly statusPort: number
   readonly folder: string
   send(method: string, path: string, body?: unknown): Promise<TestAnswer>
   stop(): Promise<void>
@@ -34,6 +36,7 @@ export async function startTestGateway(overrides: Readonly<Record<string, string
   const port = gateway.adminPorts[0] ?? 0
   return {
     adminUrl: `http://127.0.0.1:${port}`,
+    statusPort: gateway.statusPorts[0] ?? 0,
     folder,
     send: (method, path, body) => sendTo(port, method, path, body),
     stop: async () => {

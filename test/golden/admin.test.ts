@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { startTestAdmin, type TestAdmin, type TestAnswer } from '../admin/fixture.ts'
+import { sendTo, startTestAdmin, type TestAdmin, type TestAnswer } from '../admin/fixture.ts'
+import { startTestGateway } from '../e2e/gateway.ts'
 import { absentPluginsIn, withoutAbsent } from './absent.ts'
 
 interface Case {
@@ -46,7 +47,17 @@ for (const area of ['admin-dbless', 'admin-more']) {
       await load(admin, left.config)
     })
     after(() => admin.stop())
-    for (const one of file.cases.filter(({ target, request }) => target === 'admin' && request.raw === undefined)) {
+    const cases = file.cases.filter(({ request }) => request.raw === undefined)
+    for (const one of cases.filter(({ target }) => target === 'status')) {
+      test(one.name, async (t) => {
+        const gateway = await startTestGateway({ database: 'off', status_listen: '127.0.0.1:0' })
+        t.after(() => gateway.stop())
+        assert.equal((await gateway.send('POST', '/config', left.config)).status, 201)
+        const answer = await sendTo(gateway.statusPort, one.request.method ?? 'GET', one.request.path ?? '/')
+        assert.deepEqual(compare(one.expect, answer, ''), [])
+      })
+    }
+    for (const one of cases.filter(({ target }) => target === 'admin')) {
       test(one.name, async (t) => {
         const { request, expect } = filled(one)
         const { method = 'GET', path = '/', headers = [], body } = request
