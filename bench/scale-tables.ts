@@ -14,7 +14,7 @@ const tools: PlanTools = {
   plugins: new Map(bundledPlugins.map(({ name, handler }) => [name, handler])),
   withSecrets: (_kind, entity) => entity,
   warn: () => undefined,
-  resolver: { lookup: () => [] },
+  resolver: { lookup: () => [], renew: () => undefined },
 }
 
 /** Opens the store's file as a worker does. */

@@ -29,6 +29,7 @@ import { lockPrefix } from './store/lock.ts'
 import { type SealedStore, sealStore } from './store/sealed.ts'
 import { openStore } from './store/sqlite/open.ts'
 import type { Store } from './store/store.ts'
+import { type TargetHealthWatch, watchTargets } from './target-health.ts'
 import { version } from './version.ts'
 import { createWorkers, type ProxyListener, type Workers } from './workers.ts'
 
@@ -89,6 +90,8 @@ async function start(
   const ca = asStartError(() => trustedCertificates(settings))
   const keys = createKeyFetching({ get: (url) => getDocument(url, ca), warn: (text) => logs.log.warn(text) })
   started.push(() => keys.close())
+  const health = watchTargets({ store, settings, log: logs.log, onMove: (memory) => workers?.moveHealth(memory) })
+  started.push(() => health.close())
   workers = createWorkers({
     settings,
     storeFile: storeFile(settings),
@@ -96,12 +99,13 @@ async function start(
     listeners,
     tls: tls?.setup,
     keys,
+    health: health.memory,
     ...logs,
   })
   const audit = openAudit(settings, store, logs)
   if (audit) started.push(() => audit.log.file.close())
   const node = nodeFacts(settings, plugins, workers)
-  const parts: Parts = { settings, store, audit, workers, logs, tls, node, catalogue }
+  const parts: Parts = { settings, store, audit, workers, logs, tls, health, node, catalogue }
   // Before the workers, so that whoever asks whether the gateway is ready hears that it is not yet.
   const status = await openStatus(parts)
   started.push(() => status.close())
@@ -130,6 +134,7 @@ interface Parts {
   readonly workers: Workers
   readonly logs: Logs
   readonly tls: TlsKeeper | undefined
+  readonly health: TargetHealthWatch
   readonly node: NodeFacts
   readonly catalogue: Catalogue
 }
@@ -241,7 +246,8 @@ async function openStatus(parts: Parts): Promise<RunningAdmin> {
   })
 }
 
-async function openAdmin({ settings, store, audit, workers, logs, node, catalogue }: Parts): Promise<RunningAdmin> {
+async function openAdmin(parts: Parts): Promise<RunningAdmin> {
+  const { settings, store, audit, workers, logs, health, node, catalogue } = parts
   const tls = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
   for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, logs.log)
   const setLevel = (level: Level): void => {
@@ -257,6 +263,7 @@ async function openAdmin({ settings, store, audit, workers, logs, node, catalogu
     log: { ...logs.admin, setLevel },
     onAnswer: logs.answered,
     ...(tls && { tls }),
+    health,
     socket: adminSocket(settings.prefix),
     node,
   }).catch((error: NodeJS.ErrnoException) => {

@@ -9,8 +9,10 @@ import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
+import { HealthTable } from './proxy/balancer/health/table.ts'
 import { createRuntime } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
+import { resolverOptions } from './proxy/dns/resolver-options.ts'
 import { listen, type Listener } from './proxy/listener.ts'
 import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
 import type { Runtime, Stats } from './proxy/runtime.ts'
@@ -23,7 +25,8 @@ import type { Reader } from './store/store.ts'
 import { version } from './version.ts'
 import { counter, type FromWorker, type ToWorker, type WorkerData, type WorkerReport } from './workers.ts'
 
-const { settings, storeFile, keyring, listeners, tls, isSpokesman, counters, flushed } = workerData as WorkerData
+const { settings, storeFile, keyring, listeners, tls, isSpokesman, counters, flushed, ...given } =
+  workerData as WorkerData
 const say = (message: FromWorker) => parentPort?.postMessage(message)
 
 const indexes = indexesOf(storeKinds)
@@ -52,7 +55,9 @@ const logFiles = accessFile ? [errorFile, accessFile] : [errorFile]
 const log = createLog(errorFile, { level: settings.log_level, format: settings.log_format })
 // Of the error itself the main thread is told, which logs it.
 flushAtCrash(logFiles)
+const health = { table: new HealthTable(given.health) }
 const tools = planTools(settings)
+watchHealth()
 let snapshot: Snapshot = takeSnapshot(reader)
 /** The revision that the configuration in force is of. */
 let inForce = reader.revision
@@ -88,6 +93,9 @@ function obey(message: ToWorker, open: readonly Listener[]): void {
     case 'end-asking':
       asking.get(message.number)?.()
       asking.delete(message.number)
+      return
+    case 'move-health':
+      health.table = new HealthTable(message.health)
       return
     case 'reopen-logs':
       for (const file of logFiles) file.reopen()
@@ -174,6 +182,16 @@ async function drain(open: readonly Listener[]): Promise<void> {
   say({ say: 'drained' })
 }
 
+/** Tells the requests that wait for a response when the health of a target has changed, whoever found it. */
+function watchHealth(): void {
+  let { turns } = health.table
+  setInterval(() => {
+    if (turns === health.table.turns) return
+    ;({ turns } = health.table)
+    runtime.pools.peersTurned()
+  }, 100).unref()
+}
+
 function openLog(path: string): LogFile {
   return openLogFile(path, {
     maxQueuedBytes: settings.log_queue_bytes,
@@ -183,18 +201,9 @@ function openLog(path: string): LogFile {
 }
 
 function planTools(settings: Settings): PlanTools {
-  const resolver = createResolver({
-    ...(settings.dns_resolver.length > 0 ? { servers: settings.dns_resolver } : {}),
-    ...(settings.dns_valid_ttl === undefined ? {} : { validTtl: settings.dns_valid_ttl }),
-    hostsFile: settings.dns_hostsfile,
-    staleTtl: settings.dns_stale_ttl,
-    notFoundTtl: settings.dns_not_found_ttl,
-    errorTtl: settings.dns_error_ttl,
-    order: settings.dns_order,
-    maxEntries: settings.dns_cache_size,
-  })
   return {
-    resolver,
+    resolver: createResolver(resolverOptions(settings)),
+    health,
     plugins: new Map(enabledPlugins(settings.plugins).map(({ name, handler }) => [name, handler])),
     warn: (message) => isSpokesman && log.warn(message),
     withSecrets: secretsOf(storeKinds, process.env, settings.vault_env_prefix),

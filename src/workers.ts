@@ -34,6 +34,8 @@ export interface WorkerData {
   readonly counters: Float64Array<SharedArrayBuffer>
   /** Its one element becomes 1 when the logs have been flushed. */
   readonly flushed: Int32Array<SharedArrayBuffer>
+  /** The health of targets: see `proxy/balancer/health/table.ts`. */
+  readonly health: SharedArrayBuffer
 }
 
 /** Where each count stands in a worker's counters; from `answered` on, the answers by their status' first digit, 0 for none. */
@@ -66,6 +68,8 @@ export type ToWorker =
   /** An issuer's keys, which this worker follows. */
   | { readonly do: 'adopt-keys'; readonly address: string; readonly keys: string }
   | { readonly do: 'end-asking'; readonly number: number }
+  /** The health of targets is in another place from now on. */
+  | { readonly do: 'move-health'; readonly health: SharedArrayBuffer }
   | { readonly do: 'reopen-logs' }
   | { readonly do: 'log-level'; readonly level: Level }
   /** Puts what the logs hold on the disk, at once, and says so in the counter `flushed`. */
@@ -98,6 +102,8 @@ export interface WorkersOptions {
   readonly trouble: (message: string) => void
   /** The keys of issuers, for all workers. */
   readonly keys: KeyFetching
+  /** The memory in which the health of targets is now. */
+  readonly health: () => SharedArrayBuffer
 }
 
 export interface Workers {
@@ -111,6 +117,8 @@ export interface Workers {
   setLogLevel(level: Level): void
   /** Changes what new TLS clients are shown, and how they resume. */
   setTls(setup: TlsSetup): void
+  /** Tells the workers that the health of targets is in another place. */
+  moveHealth(health: SharedArrayBuffer): void
   counters(): ServerCounters
   /** How many requests were answered, by the class of the status, such as `2xx`; `none` where the client left before. */
   answered(): Readonly<Record<string, number>>
@@ -157,6 +165,7 @@ export function createWorkers(options: WorkersOptions): Workers {
       for (const slot of slots) slot.tls = setup
       sendAll({ do: 'tls', setup })
     },
+    moveHealth: (health) => sendAll({ do: 'move-health', health }),
     counters: () => sum(slots),
     answered: () => answeredBy(slots),
     reports: () => Promise.all(slots.map((slot) => slot.report())),
@@ -225,7 +234,7 @@ class Slot {
   }
 
   start(): Promise<void> {
-    const { settings, storeFile, keyring, listeners } = this.#options
+    const { settings, storeFile, keyring, listeners, health } = this.#options
     const data: WorkerData = {
       settings: { ...settings, log_level: this.logLevel },
       storeFile,
@@ -235,6 +244,7 @@ class Slot {
       isSpokesman: this.#isSpokesman,
       counters: this.counters,
       flushed: this.flushed,
+      health: health(),
     }
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker

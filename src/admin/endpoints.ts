@@ -1,3 +1,4 @@
+import type { UpstreamHealthSource } from '../observe/upstream-health.ts'
 import { ok, type Answer } from './answers.ts'
 import { crudEndpoints } from './crud.ts'
 import { certificateEndpoints } from './routes/certificates.ts'
@@ -11,15 +12,19 @@ import { tagEndpoints } from './routes/tags.ts'
 import { upstreamEndpoints } from './routes/upstreams.ts'
 import type { Context, Endpoint } from './types.ts'
 
+export interface EndpointOptions extends NodeOptions {
+  readonly health: UpstreamHealthSource
+}
+
 /** Every endpoint of the Admin API. Those written by hand stand before those that follow from schemas. */
-export function allEndpoints(context: Context, options: NodeOptions): Endpoint[] {
+export function allEndpoints(context: Context, options: EndpointOptions): Endpoint[] {
   const byHand = [
     ...nodeEndpoints(context, options),
     ...schemaEndpoints(context),
     ...tagEndpoints(context),
     ...certificateEndpoints(context),
     ...consumerEndpoints(context),
-    ...upstreamEndpoints(context, options.node),
+    ...upstreamEndpoints(context, options.node, options.health),
     ...configEndpoints(context),
     ...closedEndpoints(),
     ...unusedEndpoints(),

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { kinds as everyKind, pluginSchemas as everyPluginSchema } from '../config/kinds.ts'
 import type { Settings } from '../config/settings.ts'
 import type { AnsweredRequest, Log } from '../observe/log.ts'
+import type { UpstreamHealthSource } from '../observe/upstream-health.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Audit } from '../store/audit.ts'
 import type { SealedStore } from '../store/sealed.ts'
@@ -24,6 +25,8 @@ export interface AdminOptions {
   readonly store: Store
   readonly node: NodeFacts
   readonly log: Log
+  /** The health of targets. */
+  readonly health: UpstreamHealthSource
   /** The certificate of listeners with `ssl`; with `clientCa`, clients must show one of these authorities. */
   readonly tls?: {
     readonly cert: string | Buffer

@@ -64,6 +64,7 @@ const indexes = {
     keys: ({ client_certificate, ca_certificates }) => [idIn(client_certificate), ...textsIn(ca_certificates)],
   },
   snisOfName: { of: 'snis', keys: ({ name }) => [textIn(name)?.toLowerCase()] },
+  upstreamsOfCertificate: { of: 'upstreams', keys: ({ client_certificate }) => [idIn(client_certificate)] },
   upstreamsOfName: { of: 'upstreams', keys: ({ name }) => [textIn(name)] },
   targetsOfUpstream: { of: 'targets', keys: ({ upstream }) => [idIn(upstream)] },
 } as const satisfies Readonly<Record<string, Index>>

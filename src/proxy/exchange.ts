@@ -6,6 +6,7 @@ import type { Entity } from '../pdk/entities.ts'
 import type { Identity } from '../pdk/identity.ts'
 import type { Answer, Kong } from '../pdk/kong.ts'
 import { errorAnswer, type GatewayError } from './answers.ts'
+import type { HashInput } from './balancer/hash.ts'
 import type { Peer } from './balancer/peer.ts'
 import type { Chain } from './chains.ts'
 import { idOf } from './http1/fields.ts'
@@ -85,7 +86,7 @@ export interface Redirection {
 
 const accept = idOf('accept')
 
-export class Exchange implements RoutingRequest {
+export class Exchange implements RoutingRequest, HashInput {
   readonly runtime: Runtime
   /** The configuration that was in force when the request came. */
   readonly config: Compiled
@@ -117,6 +118,7 @@ export class Exchange implements RoutingRequest {
   status = 0
   bytesSent = 0
   responseChanges: HeaderChanges | undefined
+  balancerCookie: string | undefined
   answered: Answer | undefined
   responseBegun = false
   finished = false

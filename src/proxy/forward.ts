@@ -1,5 +1,6 @@
 /** The last step of the road: the request goes to the upstream, and what comes back to the client. */
 import { errors } from './answers.ts'
+import type { Outcome } from './balancer/health/count.ts'
 import type { Peer, PickFailure } from './balancer/peer.ts'
 import type { Exchange } from './exchange.ts'
 import { idOf } from './http1/fields.ts'
@@ -34,6 +35,15 @@ export function forward(exchange: Exchange): Step {
 /** Methods that may be sent twice, since twice means the same as once (RFC 9110 9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
+/** What a failure says of the peer. */
+const outcomes: Readonly<Record<Failure, Outcome>> = {
+  refused: 'tcp failure',
+  'connect timeout': 'timeout',
+  closed: 'tcp failure',
+  timeout: 'timeout',
+  invalid: 'tcp failure',
+}
+
 class Forwarding implements Carried {
   readonly method: string
   readonly connectTimeoutMs: number
@@ -43,6 +53,10 @@ class Forwarding implements Carried {
   readonly #plan: RoutePlan
   readonly #service: ServicePlan
   #connection: UpstreamConnection | undefined
+  /** Where the request is now, and since when. */
+  #peer: Peer | undefined
+  #sentMs = 0
+  #hash: number | undefined
   #tries = 0
   #tried: Set<Peer> | undefined
   /** True once body bytes were handed on that are not kept: then the request cannot be sent again. */
@@ -62,7 +76,9 @@ class Forwarding implements Carried {
   begin(): void {
     const exchange = this.#exchange
     if (exchange.finished) return
-    const picked = this.#service.balancer.pick(this.#tried)
+    const { balancer } = this.#service
+    if (this.#tries === 0) this.#hash = balancer.hashOf?.(exchange)
+    const picked = balancer.pick(this.#hash, this.#tried)
     if (picked instanceof Promise) void picked.then((peer) => this.#sendTo(peer))
     else this.#sendTo(picked)
   }
@@ -75,8 +91,11 @@ class Forwarding implements Carried {
       return
     }
     exchange.peer = peer
+    this.#peer = peer
+    peer.load.inFlight++
     this.#tries++
-    exchange.upstreamStartMs ||= Date.now()
+    this.#sentMs = Date.now()
+    exchange.upstreamStartMs ||= this.#sentMs
     exchange.cancel = () => this.#cancel()
     const { pools } = exchange.runtime
     const name = upstreamName(exchange, this.#plan, peer)
@@ -117,7 +136,20 @@ class Forwarding implements Carried {
   #cancel(): void {
     const connection = this.#connection
     this.#connection = undefined
+    this.#leave()
     connection?.abandon()
+  }
+
+  /** The request is not at its peer any more. */
+  #leave(): void {
+    if (this.#peer) this.#peer.load.inFlight--
+    this.#peer = undefined
+  }
+
+  /** Tells the balancer what the peer did, where that makes a difference. */
+  #note(outcome: Outcome): void {
+    const { note } = this.#service.balancer
+    if (note && this.#peer) note(this.#peer, outcome, Date.now() - this.#sentMs)
   }
 
   // ---- what the connection tells
@@ -132,6 +164,7 @@ class Forwarding implements Carried {
     exchange.upstreamHeadMs = Date.now()
     exchange.response = head
     exchange.status = head.status
+    this.#note(head.status)
     exchange.onDrain = () => this.#connection?.resume()
     beginUpstreamResponse(exchange)
   }
@@ -146,6 +179,7 @@ class Forwarding implements Carried {
 
   onEnd(trailers: string): void {
     this.#connection = undefined
+    this.#leave()
     endBody(this.#exchange, trailers)
   }
 
@@ -157,6 +191,8 @@ class Forwarding implements Carried {
     const exchange = this.#exchange
     if (this.#connection !== connection || exchange.finished) return
     this.#connection = undefined
+    if (!this.#wasStale(failure, connection)) this.#note(outcomes[failure])
+    this.#leave()
     if (exchange.responseBegun) {
       breakOff(exchange)
       return
@@ -169,15 +205,33 @@ class Forwarding implements Carried {
     exchange.refuse(failure === 'timeout' || failure === 'connect timeout' ? errors.gatewayTimeout : errors.badGateway)
   }
 
+  /** A request that may go elsewhere does not wait for a peer that has been found unhealthy. */
+  onPeersTurned(connection: UpstreamConnection): void {
+    const peer = this.#peer
+    const { balancer } = this.#service
+    if (this.#connection !== connection || !peer || balancer.isHealthy(peer)) return
+    if (!this.#mayTryAgain(connection.connected ? 'timeout' : 'connect timeout', connection)) return
+    const tried = new Set(this.#tried).add(peer)
+    const next = balancer.pick(this.#hash, tried)
+    if (next instanceof Promise || next.failed !== undefined || tried.has(next)) return
+    this.#cancel()
+    this.#tried = tried
+    this.#sendTo(next)
+  }
+
   /**
    * Whether the request is sent again: where nothing of it can have reached an application, or where twice means the same as
-   * once. A connection that had waited in the pool and closed at the wrong moment is not the fault of the peer, and not counted.
+   * once.
    */
   #mayTryAgain(failure: Failure, connection: UpstreamConnection): boolean {
     if (this.#streaming || failure === 'invalid') return false
     const unsent = failure === 'refused' || failure === 'connect timeout'
     if (!unsent && !idempotent.has(this.method)) return false
-    const wasStale = failure === 'closed' && connection.reused && this.#tries === 1
-    return wasStale || this.#tries <= this.#service.retries
+    return this.#wasStale(failure, connection) || this.#tries <= this.#service.retries
+  }
+
+  /** A connection that had waited in the pool and closed at the wrong moment is not the fault of the peer, and not counted. */
+  #wasStale(failure: Failure, connection: UpstreamConnection): boolean {
+    return failure === 'closed' && connection.reused && this.#tries === 1 && !this.#exchange.responseBegun
   }
 }

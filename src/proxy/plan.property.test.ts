@@ -28,7 +28,7 @@ const tools: PlanTools = {
     return { ...entity, config: { ...config, secret: [...vaults.values()].map(({ id }) => id).toSorted() } }
   },
   warn: () => undefined,
-  resolver: { lookup: () => [] },
+  resolver: { lookup: () => [], renew: () => undefined },
 }
 
 const idFrom = (kind: string, count: number) => fc.nat({ max: count - 1 }).map((at) => `${kind}-${at}`)
@@ -64,7 +64,10 @@ const fields = {
     service: referenceTo('services', 4),
     consumer: referenceTo('consumers', 2),
   }),
-  upstreams: fc.record({ algorithm: fc.constant('round-robin') }),
+  upstreams: fc.record({
+    algorithm: fc.constantFrom('round-robin', 'latency'),
+    client_certificate: referenceTo('certificates', 2),
+  }),
   targets: fc.record({
     target: fc.constantFrom('10.0.0.1:80', '10.0.0.2:80'),
     weight: fc.constantFrom(0, 1, 100),

@@ -5,6 +5,7 @@
  */
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { Snapshot } from '../config/snapshot.ts'
+import { type Balancers, compileBalancers } from './balancers.ts'
 import { type Chain, chainOfRoute, type Chains, type ChainTools, compileChains, partsOfScope } from './chains.ts'
 import { changeRouter, compileRouter, type RouteInput, type Router } from './router/router.ts'
 import { compileServices, type ServicePlan, type ServicePlans, type ServiceTools } from './service-plan.ts'
@@ -36,6 +37,7 @@ export interface Compiled {
   /** The plugins of requests that match no route, or one without plugins of its own: the global ones. */
   readonly chain: Chain
   readonly chains: Chains
+  readonly balancers: Balancers
   readonly services: ServicePlans
   /** The places in `plans` by route id, and those that are free. */
   readonly places: PersistentMap<number>
@@ -46,13 +48,14 @@ export interface PlanTools extends ServiceTools, ChainTools {}
 
 /** Compiles a snapshot, with what is the same as in `previous` taken over. */
 export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compiled): Compiled {
-  const services = compileServices(tools, snapshot, previous)
+  const balancers = compileBalancers(tools, snapshot, previous)
+  const services = compileServices(tools, snapshot, balancers, previous)
   const { chains, changed } = compileChains(tools, snapshot, previous)
   const routes = routesEdit(previous)
   for (const id of concerned(snapshot, services, changed, previous)) {
     routes.put(id, planOf(tools, snapshot, services, chains, id))
   }
-  return { snapshot, services, chains, chain: chains.everywhere, ...routes.done() }
+  return { snapshot, balancers, services, chains, chain: chains.everywhere, ...routes.done() }
 }
 
 /** Changes the plans of routes, and the router only for routes that have changed themselves. */

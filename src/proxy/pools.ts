@@ -24,6 +24,8 @@ export interface Pools {
   take(peer: Peer, tls: UpstreamTls | undefined, name: string): UpstreamConnection
   /** Always a new one. */
   open(peer: Peer, tls: UpstreamTls | undefined, name: string): UpstreamConnection
+  /** The health of a peer has changed: requests that wait may have a better place to go. */
+  peersTurned(): void
   close(): void
 }
 
@@ -85,6 +87,9 @@ export function createPools(settings: PoolSettings): Pools {
   return {
     open,
     take: (peer, how, name) => poolOf(peer, how, name).idle.pop() ?? open(peer, how, name),
+    peersTurned: () => {
+      for (const connection of Array.from(all)) connection.peersTurned()
+    },
     close: () => {
       for (const connection of all) connection.destroy()
     },

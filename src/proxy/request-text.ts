@@ -26,8 +26,8 @@ const forwardedMask = drop.hop | drop.rewritten
 const identifiedMask = forwardedMask | drop.identity
 
 /** The value of Host for a peer: the client's own where the route preserves it. */
-const hostOf = (exchange: Exchange, plan: RoutePlan, peer: Peer): string =>
-  plan.route.preserve_host && exchange.host !== '' ? exchange.host : peer.hostHeader
+const hostOf = (exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer): string =>
+  plan.route.preserve_host && exchange.host !== '' ? exchange.host : peer.hostHeaders[service.scheme]
 
 /** The name that is asked for in a TLS handshake with the peer; empty where Host is an address. */
 export function upstreamName(exchange: Exchange, plan: RoutePlan, peer: Peer): string {
@@ -51,7 +51,8 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
   for (const { lower, name, value } of changes?.added ?? []) {
     if (!isFraming(lower, value)) added += `${name}: ${value}\r\n`
   }
-  const host = changes?.added.some((line) => line.lower === 'host') ? '' : `Host: ${hostOf(exchange, plan, peer)}\r\n`
+  const ownHost = changes?.added.some((line) => line.lower === 'host')
+  const host = ownHost ? '' : `Host: ${hostOf(exchange, plan, service, peer)}\r\n`
   return (
     `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n${host}` +
     'Connection: keep-alive\r\n' +

@@ -188,6 +188,7 @@ function ownLines(exchange: Exchange): string {
     if (headers.via) lines += viaLine(exchange)
     if (headers.upstreamStatus && response) lines += `X-Kong-Upstream-Status: ${response.status}\r\n`
   }
+  if (exchange.balancerCookie !== undefined) lines += `Set-Cookie: ${exchange.balancerCookie}\r\n`
   return headers.requestId ? `${lines}X-Kong-Request-Id: ${exchange.id}\r\n` : lines
 }
 

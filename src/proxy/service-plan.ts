@@ -3,14 +3,8 @@ import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { WithSecrets } from '../config/secrets.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
-import {
-  compileHost,
-  compileTargets,
-  type Balancer,
-  type BalancerTools,
-  type TargetFields,
-  type UpstreamFields,
-} from './balancer/balancer.ts'
+import { compileHost, type Balancer, type BalancerTools } from './balancer/balancer.ts'
+import type { Balancers } from './balancers.ts'
 
 export interface ServicePlan {
   readonly entity: Entity
@@ -60,11 +54,12 @@ const maxRetries = 32767
 export function compileServices(
   tools: ServiceTools,
   snapshot: Snapshot,
-  previous?: { readonly snapshot: Snapshot; readonly services: ServicePlans },
+  balancers: Balancers,
+  previous?: { readonly snapshot: Snapshot; readonly balancers: Balancers; readonly services: ServicePlans },
 ): ServicePlans {
   const plans = (previous?.services ?? emptyMap<ServicePlan>()).edit()
-  for (const id of concerned(snapshot, previous?.snapshot)) {
-    const plan = planOf(tools, snapshot, snapshot.services.get(id), plans.get(id))
+  for (const id of concerned(snapshot, balancers, previous)) {
+    const plan = planOf(tools, snapshot, balancers, snapshot.services.get(id), plans.get(id))
     if (plan) plans.set(id, plan)
     else plans.delete(id)
   }
@@ -72,10 +67,16 @@ export function compileServices(
 }
 
 /** The services that have changed, or of which something has that they lead to. */
-function concerned(snapshot: Snapshot, last: Snapshot | undefined): ReadonlySet<string> {
+function concerned(
+  snapshot: Snapshot,
+  balancers: Balancers,
+  previous: { readonly snapshot: Snapshot; readonly balancers: Balancers } | undefined,
+): ReadonlySet<string> {
+  const last = previous?.snapshot
   const services = new Set(snapshot.services.changedSince(last?.services ?? emptyMap()))
   if (!last) return services
-  for (const host of changedHosts(snapshot, last)) addKeys(services, snapshot.by.servicesOfHost.get(host))
+  const upstreams = changedUpstreams(snapshot, last, balancers.changedSince(previous.balancers))
+  for (const host of hostsOf(upstreams, snapshot, last)) addKeys(services, snapshot.by.servicesOfHost.get(host))
   // The secrets of client certificates may come from vaults.
   if (snapshot.vaults !== last.vaults) {
     for (const of of snapshot.by.servicesOfCertificate.keys())
@@ -88,12 +89,22 @@ function concerned(snapshot: Snapshot, last: Snapshot | undefined): ReadonlySet<
   return services
 }
 
-/** The names of upstreams that have changed, or of which a target has. */
-function changedHosts(snapshot: Snapshot, last: Snapshot): ReadonlySet<string> {
-  const upstreams = new Set(snapshot.upstreams.changedSince(last.upstreams))
-  for (const id of snapshot.by.targetsOfUpstream.changedSince(last.by.targetsOfUpstream)) upstreams.add(id)
-  const names = [...upstreams].flatMap((id) => [snapshot.upstreams.get(id), last.upstreams.get(id)])
-  return new Set(names.flatMap((upstream) => (upstream ? [String(upstream['name'])] : [])))
+/** The upstreams that have changed, or of which the balancer or the certificate has. */
+function changedUpstreams(snapshot: Snapshot, last: Snapshot, rebalanced: Iterable<string>): ReadonlySet<string> {
+  const upstreams = new Set([...snapshot.upstreams.changedSince(last.upstreams), ...rebalanced])
+  for (const id of snapshot.certificates.changedSince(last.certificates))
+    addKeys(upstreams, snapshot.by.upstreamsOfCertificate.get(id))
+  if (snapshot.vaults !== last.vaults) {
+    for (const of of snapshot.by.upstreamsOfCertificate.keys())
+      addKeys(upstreams, snapshot.by.upstreamsOfCertificate.get(of))
+  }
+  return upstreams
+}
+
+/** The names that upstreams have, and had. */
+function hostsOf(upstreams: ReadonlySet<string>, snapshot: Snapshot, last: Snapshot): ReadonlySet<string> {
+  const all = [...upstreams].flatMap((id) => [snapshot.upstreams.get(id), last.upstreams.get(id)])
+  return new Set(all.flatMap((upstream) => (upstream ? [String(upstream['name'])] : [])))
 }
 
 function addKeys(set: Set<string>, map: PersistentMap<unknown> | undefined): void {
@@ -103,46 +114,37 @@ function addKeys(set: Set<string>, map: PersistentMap<unknown> | undefined): voi
 function planOf(
   tools: ServiceTools,
   snapshot: Snapshot,
+  balancers: Balancers,
   entity: Entity | undefined,
   before: ServicePlan | undefined,
 ): ServicePlan | undefined {
   const service = entity as unknown as ServiceFields | undefined
   if (!entity || !service?.enabled || !httpProtocols.has(service.protocol)) return undefined
   const scheme = service.protocol === 'https' || service.protocol === 'grpcs' ? 'https' : 'http'
+  const [upstream] = snapshot.by.upstreamsOfName.get(service.host)?.values() ?? []
+  const shared = upstream && balancers.get(upstream.id)
   return {
     entity,
     scheme,
-    balancer: balancerOf(tools, snapshot, service, scheme, before?.balancer),
+    balancer: shared ?? compileHost(tools, service.host, service.port, before?.balancer),
     path: service.path ?? undefined,
     retries: Math.min(service.retries ?? 5, maxRetries),
     connectTimeoutMs: service.connect_timeout ?? 60_000,
     writeTimeoutMs: service.write_timeout ?? 60_000,
     readTimeoutMs: service.read_timeout ?? 60_000,
-    tls: scheme === 'https' ? upstreamTls(tools, service, snapshot) : undefined,
+    tls: scheme === 'https' ? upstreamTls(tools, service, upstream, snapshot) : undefined,
   }
 }
 
-function balancerOf(
+function upstreamTls(
   tools: ServiceTools,
-  { by }: Snapshot,
   service: ServiceFields,
-  scheme: 'http' | 'https',
-  before: Balancer | undefined,
-): Balancer {
-  const [upstream] = by.upstreamsOfName.get(service.host)?.values() ?? []
-  if (!upstream) return compileHost(tools, scheme, service.host, service.port, before)
-  const targets = [...(by.targetsOfUpstream.get(upstream.id)?.values() ?? [])]
-  return compileTargets(
-    tools,
-    scheme,
-    upstream as unknown as UpstreamFields,
-    targets as unknown as readonly TargetFields[],
-    before,
-  )
-}
-
-function upstreamTls(tools: ServiceTools, service: ServiceFields, snapshot: Snapshot): UpstreamTls {
-  const stored = service.client_certificate ? snapshot.certificates.get(service.client_certificate.id) : undefined
+  upstream: Entity | undefined,
+  snapshot: Snapshot,
+): UpstreamTls {
+  // The service's own goes first. Source: Kong's docs, "Upstream Object", `client_certificate`.
+  const own = service.client_certificate ?? (upstream?.['client_certificate'] as ServiceFields['client_certificate'])
+  const stored = own ? snapshot.certificates.get(own.id) : undefined
   const certificate = stored && tools.withSecrets('certificates', stored, snapshot.vaults)
   return {
     verify: service.tls_verify ?? undefined,

@@ -10,6 +10,7 @@ import { bundledPlugins } from '../../src/plugins/index.ts'
 import { indexesOf } from '../../src/store/kinds.ts'
 import { openStore } from '../../src/store/sqlite/open.ts'
 import type { Store } from '../../src/store/store.ts'
+import { watchTargets } from '../../src/target-health.ts'
 import type { NodeFacts } from '../../src/admin/node.ts'
 import { type AdminOptions, startAdmin } from '../../src/admin/server.ts'
 
@@ -39,11 +40,15 @@ export async function startTestAdmin(
   const folder = mkdtempSync(join(tmpdir(), 'gibbon-admin-'))
   const store = await openStore({ file: join(folder, 'store.db'), kinds: indexesOf(storeKinds) })
   const errors: string[] = []
+  const log = testLog(errors)
+  const all = settingsOf({ admin_listen: [{ ...anyPort, ssl }], ...settings })
+  const health = watchTargets({ store, settings: all, log, onMove: () => {} })
   const admin = await startAdmin({
-    settings: settingsOf({ admin_listen: [{ ...anyPort, ssl }], ...settings }),
+    settings: all,
     store,
     node,
-    log: testLog(errors),
+    health,
+    log,
     ...options,
   })
   const [port = 0] = admin.ports
@@ -54,6 +59,7 @@ export async function startTestAdmin(
     send: (method, path, body, headers) => sendTo(port, method, path, body, headers),
     stop: async () => {
       await admin.close()
+      health.close()
       await store.close()
       rmSync(folder, { recursive: true, force: true })
     },

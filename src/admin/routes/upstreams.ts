@@ -1,7 +1,13 @@
-import { isIP } from 'node:net'
+import type {
+  AddressHealth,
+  TargetHealth,
+  UpstreamHealth,
+  UpstreamHealthSource,
+} from '../../observe/upstream-health.ts'
+import { parseHost } from '../../schema/address.ts'
 import type { Schema } from '../../schema/field.ts'
 import type { Stored } from '../../store/store.ts'
-import { message, notFound, ok, type Answer } from '../answers.ts'
+import { message, noContent, notFound, ok, type Answer } from '../answers.ts'
 import { insert, linked, list, named, patch, read, remove, type Link } from '../crud.ts'
 import { find } from '../entities.ts'
 import { listNewestFirst } from '../newest-first.ts'
@@ -9,7 +15,7 @@ import type { NodeFacts } from '../node.ts'
 import type { AdminRequest, Context, Endpoint, Handler } from '../types.ts'
 
 /** Targets, which are written below their upstream only, and what is told of their health. */
-export function upstreamEndpoints(context: Context, node: NodeFacts): Endpoint[] {
+export function upstreamEndpoints(context: Context, node: NodeFacts, source: UpstreamHealthSource): Endpoint[] {
   const upstreams = context.kinds.get('upstreams')
   const targets = context.kinds.get('targets')
   if (!upstreams || !targets) return []
@@ -22,9 +28,13 @@ export function upstreamEndpoints(context: Context, node: NodeFacts): Endpoint[]
   const update = below((request, link) =>
     named(targets, request, (name) => patch(context, targets, request, name, link)),
   )
-  const setHealth = below((request, link) =>
-    named(targets, request, (name) => (find(context, targets, name, link) ? noHealthChecker(context, link) : notFound)),
-  )
+  const set = (healthy: boolean) =>
+    below((request, link) =>
+      named(targets, request, (name) => {
+        const target = find(context, targets, name, link)
+        return target ? setHealth(context, source, link, target, request.params['address'], healthy) : notFound
+      }),
+    )
   return [
     {
       path: '/upstreams/{upstreams}/targets',
@@ -41,87 +51,97 @@ export function upstreamEndpoints(context: Context, node: NodeFacts): Endpoint[]
         DELETE: below((request, link) => named(targets, request, (name) => remove(context, targets, name, link))),
       },
     },
-    ...['healthy', 'unhealthy'].flatMap((health) => [
-      { path: `/upstreams/{upstreams}/targets/{targets}/${health}`, methods: { PUT: setHealth } },
-      { path: `/upstreams/{upstreams}/targets/{targets}/{address}/${health}`, methods: { PUT: setHealth } },
+    ...['healthy', 'unhealthy'].flatMap((word) => [
+      { path: `/upstreams/{upstreams}/targets/{targets}/${word}`, methods: { PUT: set(word === 'healthy') } },
+      { path: `/upstreams/{upstreams}/targets/{targets}/{address}/${word}`, methods: { PUT: set(word === 'healthy') } },
     ]),
     {
       path: '/upstreams/{upstreams}/health',
-      methods: { GET: (request) => health(context, node, upstreams, targets, request) },
+      methods: { GET: below((request, link) => health(context, node, source, targets, request, link)) },
     },
   ]
 }
+
+/** That of an address without one, as that of a target. */
+const defaultPort = 8000
 
 const targetsPath = ({ params }: AdminRequest): string =>
   `/upstreams/${encodeURIComponent(params['upstreams'] ?? '')}/targets`
 
-function noHealthChecker({ store }: Context, { id }: Link): Answer {
-  return message(400, `no healthchecker found for ${String(store.reader.get('upstreams', id)?.['name'])}`)
+/** Sets the health of a target by hand: of all its addresses, or of the one that the path names. */
+function setHealth(
+  { store }: Context,
+  source: UpstreamHealthSource,
+  link: Link,
+  target: Stored,
+  address: string | undefined,
+  healthy: boolean,
+): Answer {
+  const chosen = address === undefined ? undefined : parseHost(address)
+  if (chosen && 'error' in chosen) return message(400, chosen.error)
+  // A name stands for all that it leads to, as the target itself does.
+  const choice = chosen && chosen.type !== 'name' ? { ip: chosen.host, port: chosen.port ?? defaultPort } : undefined
+  if (source.set(link.id, target.id, choice, healthy)) return noContent
+  return message(400, `no healthchecker found for ${String(store.reader.get('upstreams', link.id)?.['name'])}`)
 }
 
-function health(
+async function health(
   context: Context,
   node: NodeFacts,
-  upstreams: Schema,
+  source: UpstreamHealthSource,
   targets: Schema,
   request: AdminRequest,
-): Answer | Promise<Answer> {
-  return linked(context, upstreams, 'upstream', request, (link) => {
-    const upstream = context.store.reader.get('upstreams', link.id)
-    if (!upstream) return notFound
-    if (request.query.get('balancer_health') === '1')
-      return ok({ node_id: node.id, next: null, data: balancerHealth(upstream) })
-    const page = listNewestFirst(context, targets, request, link, targetsPath(request).replace(/targets$/, 'health'))
-    if (page.status !== 200) return page
-    const body = page.body as { readonly data: readonly Stored[] }
-    return ok({ ...body, node_id: node.id, data: body.data.map((target) => targetHealth(target, wordFor(upstream))) })
-  })
+  link: Link,
+): Promise<Answer> {
+  const known = await source.healthOf(link.id)
+  if (request.query.get('balancer_health') === '1')
+    return ok({ node_id: node.id, next: null, data: known && balancerHealth(link.id, known) })
+  const page = listNewestFirst(context, targets, request, link, targetsPath(request).replace(/targets$/, 'health'))
+  if (page.status !== 200) return page
+  const body = page.body as { readonly data: readonly Stored[] }
+  const byId = new Map(known?.targets.map((target) => [target.id, target]))
+  const data = body.data.map((target) => targetHealth(target, byId.get(target.id), known?.checked ?? false))
+  return ok({ ...body, node_id: node.id, data })
 }
 
-const balancerHealth = (upstream: Stored): unknown => ({ id: upstream.id, health: wordFor(upstream), details: {} })
-
-/** Kong's word: without any check that can fail a target, health is not known. */
-const wordFor = (upstream: Stored): string => (hasChecks(upstream['healthchecks']) ? 'HEALTHY' : 'HEALTHCHECKS_OFF')
-
-/** Active checks run at an interval; passive ones count towards a threshold. Zero switches each off. */
-function hasChecks(checks: unknown): boolean {
-  const paths = [
-    'active.healthy.interval',
-    'active.unhealthy.interval',
-    'passive.unhealthy.tcp_failures',
-    'passive.unhealthy.timeouts',
-    'passive.unhealthy.http_failures',
-    'passive.healthy.successes',
-  ]
-  return paths.some((path) => Number(at(checks, path) ?? 0) > 0)
-}
-
-const at = (value: unknown, path: string): unknown =>
-  path.split('.').reduce<unknown>((inner, key) => (inner as Record<string, unknown> | null | undefined)?.[key], value)
-
-/** A target with what the balancer makes of it; of names, which each worker resolves for itself, no addresses are told. */
-function targetHealth(target: Stored, word: string): unknown {
-  const { host, port } = hostAndPort(String(target['target']))
-  const weight = Number(target['weight'])
-  const version = isIP(host.replace(/^\[|\]$/g, ''))
-  const addresses = version === 0 ? [] : [{ ip: host, port, weight, health: word }]
-  const total = version === 0 ? 0 : weight
-  return {
-    ...target,
-    health: word,
-    data: {
-      host,
-      port,
-      dns: version === 6 ? 'AAAA' : 'A',
-      nodeWeight: weight,
-      weight: { total, available: total, unavailable: 0 },
-      addresses,
-    },
+/** An upstream as a whole. What is unhealthy is told also where health is not looked at: there is nobody to send to. */
+function balancerHealth(id: string, { checked, available, targets }: UpstreamHealth): unknown {
+  const word = available ? 'HEALTHY' : 'UNHEALTHY'
+  const details = {
+    healthy: available,
+    weight: weights(targets.flatMap(({ addresses }) => addresses)),
+    hosts: listOf(targets.map((target) => ({ ...hostOf(target), addresses: listOf(target.addresses) }))),
   }
+  return { id, health: checked ? word : off, balancer_health: word, details }
 }
 
-/** A stored target always has a port, and an IPv6 address its brackets. */
-function hostAndPort(target: string): { host: string; port: number } {
-  const colon = target.lastIndexOf(':')
-  return { host: target.slice(0, colon), port: Number(target.slice(colon + 1)) }
+const off = 'HEALTHCHECKS_OFF'
+
+function targetHealth(entity: Stored, target: TargetHealth | undefined, checked: boolean): unknown {
+  if (!target) return { ...entity, health: 'DNS_ERROR' }
+  const wordOf = ({ healthy }: AddressHealth) =>
+    !checked || target.weight === 0 ? off : healthy ? 'HEALTHY' : 'UNHEALTHY'
+  const words = target.addresses.map(wordOf)
+  const addresses = target.addresses.map(({ ip, port, weight }, at) => ({ ip, port, weight, health: words[at] }))
+  // One address that serves is enough for a target to be well.
+  const word = words.includes('HEALTHY') ? 'HEALTHY' : (words[0] ?? 'DNS_ERROR')
+  return { ...entity, health: word, data: { ...hostOf(target), addresses: listOf(addresses) } }
 }
+
+const hostOf = ({ host, port, dns, weight, addresses }: TargetHealth) => ({
+  host,
+  port,
+  dns,
+  nodeWeight: weight,
+  weight: weights(addresses),
+})
+
+function weights(addresses: readonly AddressHealth[]): { total: number; available: number; unavailable: number } {
+  const sum = (some: readonly AddressHealth[]) => some.reduce((total, { weight }) => total + weight, 0)
+  const total = sum(addresses)
+  const available = sum(addresses.filter(({ healthy }) => healthy))
+  return { total, available, unavailable: total - available }
+}
+
+/** A list as Kong writes it here, whose empty ones are objects. */
+const listOf = <T>(items: readonly T[]): readonly T[] | object => (items.length > 0 ? items : {})

@@ -1,12 +1,13 @@
-import { type Rotation, type Share, roundRobin } from './round-robin.ts'
+import { consistentHashing } from './consistent-hashing.ts'
+import { latency } from './latency.ts'
+import { leastConnections } from './least-connections.ts'
+import { roundRobin } from './round-robin.ts'
+import type { Algorithm } from './rotation.ts'
 
-/** Makes a rotation of peers; made anew when the peers change. */
-export type Algorithm = (shares: readonly Share[]) => Rotation
-
-/** An upstream's algorithms by Kong's names. Those not here yet spread the requests in turn. */
+/** An upstream's algorithms by Kong's names. */
 export const algorithms: Readonly<Record<string, Algorithm>> = {
   'round-robin': roundRobin,
+  'least-connections': leastConnections,
+  'consistent-hashing': consistentHashing,
+  latency,
 }
-
-/** The algorithm of a name, round-robin for one that is not here. */
-export const algorithmOf = (name: string | null | undefined): Algorithm => algorithms[name ?? ''] ?? roundRobin

@@ -10,15 +10,30 @@ export interface Peer {
   readonly family: 4 | 6
   readonly port: number
   /** What goes into Host, unless the route preserves the client's. */
-  readonly hostHeader: string
+  readonly hostHeaders: Readonly<Record<Scheme, string>>
   /** The name for TLS (RFC 6066 3), without port; empty where there is none because the host is an address. */
   readonly serverName: string
+  /** The name or address that was configured, and that the peer's address was found by. */
+  readonly host: string
   /** The id of the target entity that it comes from; null where the service names the host itself. */
   readonly target: string | null
-  /** False takes it out of the rotation until it is true again. */
-  healthy: boolean
+  readonly load: Load
   readonly failed?: undefined
 }
+
+/** What a worker has given a place to do, and how it went. It outlives changes of how the place is spoken to. */
+export interface Load {
+  /** Requests that were sent there and have not ended. */
+  inFlight: number
+  /** When its next turn is due, in the time of `roundRobin`; 0 while it has had none. */
+  due: number
+  /** How long it takes to answer, in ms: see `latency`; undefined until it was measured. */
+  latencyMs: number | undefined
+  /** When that was measured last, in ms. */
+  latencyAt: number
+}
+
+export const newLoad = (): Load => ({ inFlight: 0, due: 0, latencyMs: undefined, latencyAt: 0 })
 
 /** Why there is nobody to send to. Always one of the two values below. */
 export interface PickFailure {

@@ -1,55 +1,76 @@
-import type { Peer } from './peer.ts'
+import type { Rotation, Share } from './rotation.ts'
+import type { Load, Peer } from './peer.ts'
 
-/** A peer with its share of the requests, above 0. */
-export interface Share {
-  readonly peer: Peer
-  readonly weight: number
-}
-
-/** Chooses among peers, in an order of its own. */
-export interface Rotation {
-  /** The next healthy peer that is not in `tried`; undefined where there is none. */
-  next(tried: ReadonlySet<Peer>): Peer | undefined
-}
-
-/** Each peer in turn, by its weight, and as evenly spread in time as the weights allow. Begins with the first of the heaviest. */
+/**
+ * Each peer in turn, by its weight, and as evenly spread as the weights allow: whose turn is due first has it, and is due again
+ * after a time that is the shorter the greater its weight. When a turn is due is kept when the peers change; one that comes, or
+ * comes back, has its first turn after half its time, so that it makes up for nothing.
+ */
 export function roundRobin(shares: readonly Share[]): Rotation {
-  const equal = shares.every(({ weight }) => weight === shares[0]?.weight)
-  return equal ? inTurn(shares.map(({ peer }) => peer)) : smooth(shares)
-}
-
-// Equal weights are the common case and need no arithmetic.
-function inTurn(peers: readonly Peer[]): Rotation {
-  let position = -1
+  const clock = Math.max(0, ...shares.map(({ peer, weight }) => peer.load.due - 1 / weight))
+  for (const { peer, weight } of shares) peer.load.due = dueFrom(peer.load, clock, weight)
+  const queue = new Queue(shares)
   return {
     next(tried) {
-      for (let left = peers.length; left > 0; left--) {
-        position = position + 1 < peers.length ? position + 1 : 0
-        const peer = peers[position]
-        if (peer?.healthy && !tried.has(peer)) return peer
-      }
-      return undefined
+      const at = tried.size === 0 ? 0 : queue.firstWithout(tried)
+      const share = queue.at(at)
+      if (share === undefined) return undefined
+      share.peer.load.due += 1 / share.weight
+      queue.later(at)
+      return share.peer
     },
   }
 }
 
-// Every peer gains its weight each time; the richest is taken and pays what all gained. Peers that cannot be taken neither
-// gain nor pay, so that they do not come back to a rush.
-function smooth(shares: readonly Share[]): Rotation {
-  const slots = shares.map(({ peer, weight }) => ({ peer, weight, credit: 0 }))
-  return {
-    next(tried) {
-      let best: (typeof slots)[number] | undefined
-      let gained = 0
-      for (const slot of slots) {
-        if (!slot.peer.healthy || tried.has(slot.peer)) continue
-        slot.credit += slot.weight
-        gained += slot.weight
-        if (best === undefined || slot.credit > best.credit) best = slot
-      }
-      if (best === undefined) return undefined
-      best.credit -= gained
-      return best.peer
-    },
+const dueFrom = ({ due }: Load, clock: number, weight: number): number => (due > clock ? due : clock + 0.5 / weight)
+
+/** A share, and where it stood among them. */
+interface Turn extends Share {
+  readonly order: number
+}
+
+const isBefore = (one: Turn, other: Turn): boolean => {
+  const difference = one.peer.load.due - other.peer.load.due
+  return difference < 0 || (difference === 0 && one.order < other.order)
+}
+
+/** Shares in a heap, the one that is due first at its top; of equals the one that stood first among them. */
+class Queue {
+  readonly #heap: Turn[]
+
+  constructor(shares: readonly Share[]) {
+    this.#heap = shares
+      .map((share, order) => ({ ...share, order }))
+      .sort((one, other) => one.peer.load.due - other.peer.load.due)
+  }
+
+  at(place: number): Turn | undefined {
+    return this.#heap[place]
+  }
+
+  /** The place of the first that is not in `tried`; -1 where there is none. Only retries come here, so that looking at all is well. */
+  firstWithout(tried: ReadonlySet<Peer>): number {
+    let first: Turn | undefined
+    for (const turn of this.#heap) {
+      if (!tried.has(turn.peer) && (first === undefined || isBefore(turn, first))) first = turn
+    }
+    return first === undefined ? -1 : this.#heap.indexOf(first)
+  }
+
+  /** Puts the share of a place, which has become due later than it was, where it belongs now. */
+  later(place: number): void {
+    const heap = this.#heap
+    const moved = heap[place] as Turn
+    let at = place
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Turn, heap[child] as Turn)) child++
+      const next = heap[child] as Turn
+      if (!isBefore(next, moved)) break
+      heap[at] = next
+      at = child
+    }
+    heap[at] = moved
   }
 }

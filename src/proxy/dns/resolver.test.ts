@@ -140,6 +140,23 @@ test('a time to live of 0 does not mean a question per request', async (t) => {
   assert.equal(questions.length, 1)
 })
 
+test('a name that does not serve any more is asked for before its time, once a second at most', async (t) => {
+  const { resolver, clock, zone, questions } = await start(t, { 'moved.test A': [a('10.0.0.1', 3000)] })
+  assert.equal(resolver.renew('moved.test'), undefined)
+  await resolver.lookup('moved.test')
+  zone['moved.test A'] = [a('10.0.0.2', 3000)]
+  clock.time += 999
+  assert.equal(resolver.renew('moved.test'), undefined)
+  clock.time += 1
+  const [one, other] = [resolver.renew('moved.test'), resolver.renew('moved.test')]
+  assert.deepEqual(texts(now(resolver.lookup('moved.test'))), ['10.0.0.1'])
+  assert.equal(one, other)
+  assert.deepEqual(texts((await one) ?? notFound), ['10.0.0.2'])
+  assert.deepEqual(texts(now(resolver.lookup('moved.test'))), ['10.0.0.2'])
+  assert.equal(questions.length, 2)
+  assert.equal(resolver.renew('localhost'), undefined)
+})
+
 test('validTtl stands in place of the time to live of the records', async (t) => {
   const { resolver, clock, questions } = await start(t, { 'api.test A': [a('10.0.0.1', 1)] }, { validTtl: 500 })
   await resolver.lookup('api.test')

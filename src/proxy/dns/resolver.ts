@@ -11,6 +11,11 @@ import { candidates, readResolvConf } from './resolv-conf.ts'
 export interface Resolver {
   /** The addresses of a host name or IP literal (brackets allowed), or why there are none; a promise only where it must be asked for. Never throws or rejects. */
   lookup(name: string): Addresses | Failure | Promise<Addresses | Failure>
+  /**
+   * Asks again for a name whose addresses do not serve any more, whatever their time to live; undefined where it need not be
+   * asked for, or was within the last second. Never rejects.
+   */
+  renew(name: string): Promise<Addresses | Failure> | undefined
   /** How many names are remembered. */
   readonly size: number
   /** Ends the questions under way; they are answered with a failure. */
@@ -40,6 +45,8 @@ export interface ResolverOptions {
 
 interface Entry {
   answer: Addresses | Failure
+  /** When it was last asked for, in ms. */
+  askedAt: number
   /** When a new answer is to be asked for, in ms. */
   expiresAt: number
   /** Until when `answer` may be used all the same, in ms. */
@@ -54,6 +61,8 @@ const leastTtlSeconds = 1
 const mostTtlSeconds = 7 * 86_400
 // However many types and domains are to be tried, a name that is not answered by then counts as failed.
 const patienceMs = 10_000
+// Between two questions for a name that was given up before its time.
+const renewalMs = 1000
 
 /** Makes a resolver, reading the hosts file and resolv.conf once. */
 export function createResolver(options: ResolverOptions = {}): Resolver {
@@ -80,13 +89,21 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     return time < entry.staleUntil ? entry.answer : answer
   }
 
+  function renew(name: string): Promise<Addresses | Failure> | undefined {
+    const entry = entries.get(name)
+    if (entry === undefined || entry.expiresAt === Infinity) return undefined
+    if (now() - entry.askedAt < renewalMs) return asking.get(name)
+    const answer = ask(name, entry)
+    return answer instanceof Promise ? answer : undefined
+  }
+
   function withoutAsking(name: string): Addresses | Failure | undefined {
     const address = literal(name)
     if (address) return [address]
     const known = hosts.get(name.toLowerCase().replace(/\.$/, ''))
     if (!known) return name === '' || name.length > 254 ? notFound : undefined
     const answer = known.filter(({ family }) => family === preferredFamily(known, types))
-    remember(name, { answer, expiresAt: Infinity, staleUntil: Infinity, type: undefined, used: false })
+    remember(name, { answer, askedAt: now(), expiresAt: Infinity, staleUntil: Infinity, type: undefined, used: false })
     return answer
   }
 
@@ -112,9 +129,10 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
 
   function afterSuccess({ addresses, ttlSeconds, type }: Found, before: Entry | undefined): Entry {
     const ttl = validTtl ?? Math.min(Math.max(ttlSeconds, leastTtlSeconds), mostTtlSeconds)
-    const expiresAt = now() + ttl * 1000
+    const askedAt = now()
+    const expiresAt = askedAt + ttl * 1000
     const answer = before && sameAddresses(before.answer, addresses) ? before.answer : addresses
-    return { answer, expiresAt, staleUntil: expiresAt + staleTtl * 1000, type, used: before !== undefined }
+    return { answer, askedAt, expiresAt, staleUntil: expiresAt + staleTtl * 1000, type, used: before !== undefined }
   }
 
   // A server that fails says nothing about the name, so what was known of it holds as long as it may; "not found" does.
@@ -122,9 +140,10 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     const time = now()
     const retryAt = time + (failure.failed === 'not found' ? notFoundTtl : errorTtl) * 1000
     if (before && !isFailure(before.answer) && failure.failed !== 'not found' && time < before.staleUntil) {
-      return { ...before, expiresAt: Math.min(retryAt, before.staleUntil) }
+      return { ...before, askedAt: time, expiresAt: Math.min(retryAt, before.staleUntil) }
     }
-    return { answer: failure, expiresAt: retryAt, staleUntil: retryAt, type: before?.type, used: before !== undefined }
+    const used = before !== undefined
+    return { answer: failure, askedAt: time, expiresAt: retryAt, staleUntil: retryAt, type: before?.type, used }
   }
 
   function remember(name: string, entry: Entry): void {
@@ -144,6 +163,7 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
 
   return {
     lookup,
+    renew,
     get size() {
       return entries.size
     },

@@ -31,6 +31,8 @@ export interface Carried {
   /** The socket takes more of the request's body. */
   onWritable(): void
   onFailure(failure: Failure, connection: UpstreamConnection): void
+  /** A peer somewhere has turned unhealthy, or healthy again, while nothing of a response has come. */
+  onPeersTurned(connection: UpstreamConnection): void
 }
 
 interface Home {
@@ -131,6 +133,16 @@ export class UpstreamConnection implements SocketEvents, Timed {
     this.#paused = false
     this.#onProgress()
     this.#socket.resume()
+  }
+
+  /** Whether the peer has taken the connection. */
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  /** Lets a request that still waits for its response think again whether this is the place to wait. */
+  peersTurned(): void {
+    if (this.#head === undefined) this.#carried?.onPeersTurned(this)
   }
 
   /** Gives the request up: nothing more is told of it. */

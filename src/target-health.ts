@@ -1,0 +1,130 @@
+/** Lets the health monitor follow the store: each upstream with its targets and certificate, as they are now. */
+import { storeKinds } from './config/kinds.ts'
+import { secretsOf } from './config/secrets.ts'
+import type { Settings } from './config/settings.ts'
+import type { Log } from './observe/log.ts'
+import type { UpstreamHealthSource } from './observe/upstream-health.ts'
+import { type MonitoredUpstream, startHealthMonitor } from './proxy/balancer/health/monitor.ts'
+import { trustedCertificates } from './proxy/create-runtime.ts'
+import { resolverOptions } from './proxy/dns/resolver-options.ts'
+import { createResolver } from './proxy/dns/resolver.ts'
+import type { Change, Reader, Store, Stored } from './store/store.ts'
+
+export interface TargetHealthWatch extends UpstreamHealthSource {
+  /** The memory in which the health of targets is now. */
+  readonly memory: () => SharedArrayBuffer
+  close(): void
+}
+
+export interface WatchOptions {
+  readonly store: Store
+  readonly settings: Settings
+  readonly log: Log
+  /** Told when the memory has become another one. */
+  readonly onMove: (memory: SharedArrayBuffer) => void
+}
+
+// Many writes to one upstream are read together.
+const settleMs = 50
+const pageSize = 1000
+
+/** Begins to watch over the targets of a store. */
+export function watchTargets({ store, settings, log, onMove }: WatchOptions): TargetHealthWatch {
+  const { reader } = store
+  const resolver = createResolver(resolverOptions(settings))
+  const withSecrets = secretsOf(storeKinds, process.env, settings.vault_env_prefix)
+  const monitor = startHealthMonitor({ resolver, log, ca: trustedCertificates(settings), onMove })
+  /** Whose target each is, and which certificate each upstream presents: what is deleted does not say so any more. */
+  const upstreamOf = new Map<string, string>()
+  const certificateOf = new Map<string, string>()
+  const changed = new Set<string>()
+  let timer: NodeJS.Timeout | undefined
+
+  const touched: Readonly<Record<string, (id: string) => Iterable<string>>> = {
+    upstreams: (id) => [id],
+    targets: (id) =>
+      [upstreamOf.get(id), foreignId(reader.get('targets', id), 'upstream')].filter((found) => found !== undefined),
+    certificates: (id) =>
+      certificateOf.entries().flatMap(([upstream, certificate]) => (certificate === id ? [upstream] : [])),
+  }
+
+  function note(changes: readonly Change[]): void {
+    const relevant = changes.filter(({ kind }) => Object.hasOwn(touched, kind))
+    if (relevant.length === 0) return
+    reader.renew()
+    for (const { kind, id } of relevant) {
+      for (const upstream of touched[kind]?.(id) ?? []) changed.add(upstream)
+      if (kind === 'targets' && !reader.get(kind, id)) upstreamOf.delete(id)
+    }
+    timer ??= setTimeout(settle, settleMs).unref()
+  }
+
+  function settle(): void {
+    clearTimeout(timer)
+    timer = undefined
+    for (const id of changed) monitor.adopt(id, read(id))
+    changed.clear()
+  }
+
+  function read(id: string): MonitoredUpstream | undefined {
+    certificateOf.delete(id)
+    const upstream = reader.get('upstreams', id)
+    if (!upstream) return undefined
+    const targets = targetsOf(reader, id)
+    for (const target of targets) upstreamOf.set(target.id, id)
+    const certificateId = foreignId(upstream, 'client_certificate')
+    if (certificateId !== undefined) certificateOf.set(id, certificateId)
+    return {
+      upstream: upstream as unknown as MonitoredUpstream['upstream'],
+      targets: targets as unknown as MonitoredUpstream['targets'],
+      certificate: certificateId === undefined ? undefined : certificate(certificateId),
+    }
+  }
+
+  function certificate(id: string): MonitoredUpstream['certificate'] {
+    const stored = reader.get('certificates', id)
+    if (!stored) return undefined
+    try {
+      const { cert, key } = withSecrets('certificates', stored, Array.from(reader.all('vaults')))
+      return { cert: String(cert), key: String(key) }
+    } catch (error) {
+      log.error(`health checks cannot present a certificate: ${(error as Error).message}`)
+      return undefined
+    }
+  }
+
+  for (const { id } of reader.all('upstreams')) changed.add(id)
+  settle()
+  store.onCommit(async (_, changes) => note(changes))
+  return {
+    memory: () => monitor.memory,
+    healthOf: (id) => {
+      settle()
+      return monitor.healthOf(id)
+    },
+    set: (id, target, address, healthy) => {
+      settle()
+      return monitor.set(id, target, address, healthy)
+    },
+    close: () => {
+      clearTimeout(timer)
+      monitor.close()
+      resolver.close()
+    },
+  }
+}
+
+function targetsOf(reader: Reader, upstream: string): Stored[] {
+  const targets: Stored[] = []
+  let offset: string | undefined
+  do {
+    const link = { field: 'upstream', id: upstream }
+    const page = reader.page('targets', { size: pageSize, link, ...(offset === undefined ? {} : { offset }) })
+    targets.push(...page.entities)
+    ;({ offset } = page)
+  } while (offset !== undefined)
+  return targets
+}
+
+const foreignId = (entity: Stored | undefined, field: string): string | undefined =>
+  (entity?.[field] as { readonly id: string } | null | undefined)?.id
