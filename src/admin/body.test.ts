@@ -46,7 +46,7 @@ test('dotted and bracketed form keys nest', () => {
     n: ['first', 'second'],
     again: ['1', '2', '3'],
     plus: 'a b+c',
-    d: '',
+    d: true,
     e: 'f=g',
   })
 })
@@ -61,6 +61,11 @@ test('forms beyond the limits, with contradicting keys or broken escapes are ref
   const bodies = ['a[99999]=1', `${'a.'.repeat(40)}b=1`, 'a=1&a.b=2', 'a.b=1&a[]=2', 'x=%zz']
   for (const body of bodies) assert.equal(parseForm(body), 'malformed', body.slice(0, 20))
   assert.equal(parseForm('a=1&'.repeat(1001)), 'too many')
+})
+
+test('a form key without a value is true, and an array with gaps is none', () => {
+  assert.deepEqual(plain(parseForm('on&x=&y[]=1&y[]=2')), { on: true, x: '', y: ['1', '2'] })
+  assert.deepEqual(plain(parseForm('a[1]=x&a[2]=y&b[2]=z')), { a: ['x', 'y'], b: { 2: 'z' } })
 })
 
 test('form texts take the types that the schema has', () => {

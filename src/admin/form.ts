@@ -18,14 +18,17 @@ export function parseForm(text: string): FormRecord | FormFault {
   const pairs = text.split('&', MAX_FIELDS + 1).filter((pair) => pair !== '')
   const entries = pairs.map((pair) => {
     const at = pair.indexOf('=')
-    return at < 0 ? [decode(pair), ''] : [decode(pair.slice(0, at)), decode(pair.slice(at + 1))]
+    return at < 0 ? [decode(pair), true] : [decode(pair.slice(0, at)), decode(pair.slice(at + 1))]
   })
-  return nestForm(entries as [string | undefined, string | undefined][])
+  return nestForm(entries as [string | undefined, FormValue | undefined][])
 }
+
+/** What a key of a form has: a text, or true where no `=` follows it. */
+type FormValue = string | true
 
 /** Makes a nested record of a form's keys and texts: `a.b`, `a[b]` name a field within, `a[]`, `a[1]` and a repeated key an array's element. */
 export function nestForm(
-  entries: readonly (readonly [string | undefined, string | undefined])[],
+  entries: readonly (readonly [string | undefined, FormValue | undefined])[],
 ): FormRecord | FormFault {
   if (entries.length > MAX_FIELDS) return 'too many'
   const form = newRecord()
@@ -72,7 +75,7 @@ const bracketStep = (inner: string): Step => {
 class Elements extends Map<number, unknown> {}
 
 /** Puts a value at its place; false where the key contradicts an earlier one. */
-function put(holder: FormRecord | Elements, [step, ...rest]: readonly Step[], value: string): boolean {
+function put(holder: FormRecord | Elements, [step, ...rest]: readonly Step[], value: FormValue): boolean {
   if (step === undefined) return false
   if (holder instanceof Elements) {
     if (typeof step === 'string') return false
@@ -84,7 +87,7 @@ function put(holder: FormRecord | Elements, [step, ...rest]: readonly Step[], va
   return place(holder[name], rest, value, (made) => (holder[name] = made))
 }
 
-function place(present: unknown, rest: readonly Step[], value: string, set: (made: unknown) => void): boolean {
+function place(present: unknown, rest: readonly Step[], value: FormValue, set: (made: unknown) => void): boolean {
   if (rest.length === 0) return put1(present, value, set)
   const wanted = typeof rest[0] === 'string' ? newRecord() : new Elements()
   const inner = present ?? wanted
@@ -94,10 +97,10 @@ function place(present: unknown, rest: readonly Step[], value: string, set: (mad
 }
 
 /** A key that comes again makes an array of its values. */
-function put1(present: unknown, value: string, set: (made: unknown) => void): boolean {
+function put1(present: unknown, value: FormValue, set: (made: unknown) => void): boolean {
   if (present === undefined) set(value)
   else if (present instanceof Elements) present.set(nextIndex(present), value)
-  else if (typeof present === 'string')
+  else if (typeof present === 'string' || present === true)
     set(
       new Elements([
         [1, present],
@@ -112,7 +115,10 @@ const nextIndex = (elements: Elements): number => elements.size + 1
 
 function compact(value: unknown): unknown {
   if (value instanceof Elements) {
-    return [...value].sort(([a], [b]) => a - b).map(([, element]) => compact(element))
+    const elements = [...value].sort(([a], [b]) => a - b)
+    // What has gaps is no list, as in Lua.
+    if (elements.some(([index], at) => index !== at + 1)) return compact(Object.fromEntries(elements))
+    return elements.map(([, element]) => compact(element))
   }
   if (typeof value !== 'object' || value === null) return value
   const record = newRecord()
@@ -142,8 +148,11 @@ const numeric: Infer = (_, value) => {
   return number ?? value
 }
 
-const elements: Infer = (field, value) =>
-  (Array.isArray(value) ? value : [value]).map((element) => infer(field.elements, element))
+/** One text is a list of one; what is no list at all is left to the checks. */
+const elements: Infer = (field, value) => {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  return (Array.isArray(value) ? value : [value]).map((element) => infer(field.elements, element))
+}
 
 const within = (value: unknown, inner: (record: FormRecord) => unknown): unknown =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? inner(value as FormRecord) : value
