@@ -191,6 +191,9 @@ export function read(context: Context, schema: Schema, name: Named, link?: Link)
   return found ? ok(found) : notFound
 }
 
+/** What no declarative file speaks of can be written where such a file is the source, too: it leaves that as it is. */
+const isWritable = ({ writable }: Context, { db_export }: Schema): boolean => writable || db_export === false
+
 /** POST: what the path links wins over the body. */
 export async function insert(context: Context, schema: Schema, request: AdminRequest, link?: Link): Promise<Answer> {
   const input = inputOf(context, schema, request, undefined, link)
@@ -199,7 +202,7 @@ export async function insert(context: Context, schema: Schema, request: AdminReq
   if ('refusal' in beside) return beside.refusal
   const checked = checkInsert(schema, input.input)
   if (!checked.ok) return schemaViolation(checked.errors)
-  if (!context.writable) return unsupported(`cannot create '${schema.name}' entities`)
+  if (!isWritable(context, schema)) return unsupported(`cannot create '${schema.name}' entities`)
   const entity = checked.value as Stored
   const { operations, shown } = beside(entity)
   const written = await context.store.write([{ do: 'insert', kind: schema.name, entity }, ...operations])
@@ -231,7 +234,7 @@ export function upsert(
       const fixed = { ...(name.field !== 'id' && { [name.field]: name.value }), id }
       const checked = checkUpsert(schema, fixed, keepCreation(existing, input.input))
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
-      if (!context.writable)
+      if (!isWritable(context, schema))
         return { refusal: unsupported(`cannot create or update '${schema.name}' entities${byField(name)}`) }
       const entity = checked.value as Stored
       return { entity, ...beside(entity), operation: 'upsert', claims: name }
@@ -263,7 +266,8 @@ export function patch(
       if ('refusal' in beside) return beside
       const checked = checkUpdate(schema, existing, { ...input.input, id: existing.id })
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
-      if (!context.writable) return { refusal: unsupported(`cannot update '${schema.name}' entities${byField(name)}`) }
+      if (!isWritable(context, schema))
+        return { refusal: unsupported(`cannot update '${schema.name}' entities${byField(name)}`) }
       const entity = checked.value as Stored
       return { entity, ...beside(entity), operation: 'update', expected: existing }
     },
@@ -282,7 +286,8 @@ export async function remove(context: Context, schema: Schema, name: Named, link
   const before = beforeRemoval(context, schema.name, found?.id ?? name.value)
   if ('refusal' in before) return before.refusal
   if (!found) return noContent
-  if (!context.writable) return unsupported(`cannot remove '${schema.name}' entities${byField(name, schema)}`)
+  if (!isWritable(context, schema))
+    return unsupported(`cannot remove '${schema.name}' entities${byField(name, schema)}`)
   const written = await context.store.write([...before.operations, { do: 'delete', kind: schema.name, id: found.id }])
   if (written.ok) return noContent
   if (written.error.code === 'absent') return link ? notFound : noContent

@@ -12,6 +12,7 @@ export const commands: { readonly [name: string]: Loader } = {
   config: () => import('./config.ts'),
   'jwt sign': () => import('./jwt-sign.ts'),
   'jwt explain': () => import('./jwt-explain.ts'),
+  'jwt revoke': () => import('./jwt-revoke.ts'),
   'admin-token': () => import('./admin-token.ts'),
   keyring: () => import('./keyring.ts'),
   backup: () => import('./backup.ts'),

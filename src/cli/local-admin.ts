@@ -14,7 +14,7 @@ const defaultTimeoutMs = 3_600_000
 /** Sends one request; rejects where nobody answers, within `timeoutMs`. */
 export function askLocally(
   prefix: string,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   { body, timeoutMs = defaultTimeoutMs }: { readonly body?: object; readonly timeoutMs?: number } = {},
 ): Promise<LocalAnswer> {

@@ -12,7 +12,7 @@ export interface Ways<T> {
   readonly stopped: (store: SealedStore) => Promise<T | { readonly problem: string }>
 }
 
-export type Ask = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) => Promise<LocalAnswer>
+export type Ask = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<LocalAnswer>
 
 /** Does it, has `tell` print what came of it, and returns the exit status. */
 export async function onPrefix<T extends object>(

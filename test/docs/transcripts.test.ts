@@ -11,7 +11,7 @@ import { parseDeclarative } from '../../src/config/declarative.ts'
 const root = join(import.meta.dirname, '../..')
 
 /** Pages in which every block marked `console` is run, one after another, in one shell. */
-const pages = ['docs/admin-access.md', 'docs/secrets-at-rest.md']
+const pages = ['docs/admin-access.md', 'docs/secrets-at-rest.md', 'docs/revoke-tokens.md']
 
 interface Step {
   readonly command: string

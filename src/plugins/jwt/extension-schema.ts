@@ -205,6 +205,13 @@ export const extensionFields = [
     },
   },
   {
+    check_revocation: {
+      type: 'boolean',
+      $extension: true,
+      description: 'Whether tokens that were taken back (`/jwt-revocations`) are refused.',
+    },
+  },
+  {
     hide_credentials: {
       type: 'boolean',
       $extension: true,

@@ -7,6 +7,7 @@ import { testEntities, testKong, type RequestDescription } from '../../pdk/testi
 import { checkInsert, checkUpdate } from '../../schema/check.ts'
 import { createJwt } from './handler.ts'
 import type { Config } from './ready.ts'
+import { jwt_revocations } from './revocations-schema.ts'
 import { schema } from './schema.ts'
 import { signToken } from './sign.ts'
 import { createTokenMemory } from './tokens.ts'
@@ -268,4 +269,64 @@ test('groups in a claim are those that the acl plugin goes by', () => {
   const { send } = world({ authenticated_groups_claim: ['realm', 'groups'] })
   assert.deepEqual(send({ realm: { groups: ['a', 'b'] } }).kong.ctx.shared['authenticated_groups'], ['a', 'b'])
   assert.deepEqual(send({}).kong.ctx.shared['authenticated_groups'], [])
+})
+
+/** What `POST /jwt-revocations` makes of a body. */
+function revocation(body: object) {
+  const checked = checkInsert(jwt_revocations, body)
+  assert.ok(checked.ok, JSON.stringify(checked))
+  return checked.value as { readonly id: string }
+}
+
+test('a token that was taken back is refused at once, and let in again when that is undone', () => {
+  const { send, verdict, entities } = world({ check_revocation: true })
+  const revoked = [401, { message: 'Token revoked' }, 'Bearer error="invalid_token"']
+  const claims = { jti: 'one', sub: 'alice', iat: now - 10 }
+  for (const body of [
+    { jti: 'one' },
+    { jti: 'one', iss: 'issuer' },
+    { sub: 'alice', before: now },
+    { sub: 'alice', iss: 'issuer', before: now - 9 },
+    { iss: 'issuer', before: now },
+    { credential: 'issuer', before: now },
+  ]) {
+    assert.equal(verdict(claims), 'let in', JSON.stringify(body))
+    const entity = revocation(body)
+    entities.put('jwt_revocations', entity)
+    assert.deepEqual(verdict(claims), revoked, JSON.stringify(body))
+    entities.delete('jwt_revocations', entity.id)
+  }
+  assert.equal(send(claims).answer, undefined)
+})
+
+test('nothing but what was meant is taken back', () => {
+  const { verdict, entities } = world({ check_revocation: true })
+  for (const body of [
+    { jti: 'other' },
+    { jti: 'one', iss: 'another' },
+    { sub: 'one', before: now },
+    { sub: 'alice', before: now - 10 },
+    { iss: 'alice', before: now },
+    { credential: 'one', before: now },
+    { sub: '["jti","one",null]', before: now },
+  ]) {
+    entities.put('jwt_revocations', revocation(body))
+    assert.equal(verdict({ jti: 'one', sub: 'alice', iat: now - 10 }), 'let in', JSON.stringify(body))
+  }
+  entities.put('jwt_revocations', revocation({ sub: 'bob', before: now }))
+  assert.equal(verdict({ sub: 'bob', iat: now }), 'let in', 'it was issued since')
+  assert.notEqual(verdict({ sub: 'bob' }), 'let in', 'nobody knows when')
+})
+
+test('a revocation says one thing, and counts from now where it gives no time', () => {
+  const wrong = (body: object) => {
+    const checked = checkInsert(jwt_revocations, body)
+    return checked.ok ? undefined : checked.errors
+  }
+  assert.ok(wrong({}))
+  assert.ok(wrong({ jti: 'a', sub: 'b' }))
+  assert.ok(wrong({ sub: '' }))
+  const { before, key } = revocation({ sub: 'alice', key: 'made up' }) as unknown as { before: number; key: string }
+  assert.ok(Math.abs(before - Date.now() / 1000) < 5)
+  assert.notEqual(key, 'made up')
 })

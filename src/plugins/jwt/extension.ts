@@ -6,13 +6,15 @@ import type { Loaded } from '../../pdk/entities.ts'
 import { identityOf, type Identity } from '../../pdk/identity.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import type { Outcome } from '../../pdk/plugin.ts'
+import { challenge, refusing } from './answers.ts'
 import { ageRuleOf, type AgeRule } from './age.ts'
-import { claimAt, type ClaimPath, wordsOf } from './claims.ts'
+import { claimAt, type ClaimPath, textOf, wordsOf } from './claims.ts'
 import { extensionNames } from './extension-schema.ts'
 import { hideToken } from './hiding.ts'
 import { type Issuer, issuerIn, issuersOf } from './issuers.ts'
 import type { Config, Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
+import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { rulesOf, type Rule } from './rules.ts'
 import { signerOf, type Signer } from './signers.ts'
 import { timeFault, type TimePolicy, timesOf } from './times.ts'
@@ -30,6 +32,8 @@ export interface Extension {
   readonly groups: ClaimPath | undefined
   readonly headers: readonly HeaderClaim[]
   readonly hides: boolean
+  /** Whether tokens taken back are refused, and the answer to them. */
+  readonly revocation: Answer | undefined
 }
 
 /** A token that may be let in, with what it brings along. */
@@ -40,6 +44,8 @@ interface Admitted extends Remembered {
   /** The values of `headers`, in their order. */
   readonly headers: readonly (string | undefined)[]
   readonly groups: readonly string[] | undefined
+  /** What it may have been taken back by. */
+  readonly revocations: readonly string[]
 }
 
 /** Prepares what a config asks for; undefined where that is nothing beside Kong's (`leeway` is among the times). */
@@ -54,6 +60,9 @@ export function extensionOf(config: Config): Extension | undefined {
     groups: config.authenticated_groups_claim,
     headers: headerClaimsOf(config.upstream_headers),
     hides: config.hide_credentials === true,
+    revocation: config.check_revocation
+      ? refusing(401, { message: 'Token revoked' }, challenge(config.realm, 'error="invalid_token"'))
+      : undefined,
   }
 }
 
@@ -95,7 +104,11 @@ function verifyByCredential(kong: AccessKong, ready: Ready, extension: Extension
   if (broken) return broken.answer
   const signer = signerByCredential(kong, extension, token, verified)
   if ('status' in signer) return signer
-  return remember(ready, text, { ...broughtBy(token, extension), signer, policy: ready.times })
+  return remember(ready, text, {
+    ...broughtBy(token, extension, textOf(verified.credential.entity['key'])),
+    signer,
+    policy: ready.times,
+  })
 }
 
 /** A token of an issuer has a consumer by its claims or none, and an end. */
@@ -115,7 +128,11 @@ function verifyByKey(
   if (!found && extension.who && !extension.who.optional) return extension.who.refusal
   const identity = identityOf(found?.entity ?? null, virtual.entity, virtual.entity['key'])
   const signer = ownSigner(virtual, found ?? virtual, identity)
-  return remember(ready, text, { ...broughtBy(token, extension), signer, policy: issuersTimes(ready, token) })
+  return remember(ready, text, {
+    ...broughtBy(token, extension, undefined),
+    signer,
+    policy: issuersTimes(ready, token),
+  })
 }
 
 function remember(ready: Ready, text: string, admitted: Admitted): Admitted {
@@ -145,8 +162,8 @@ function signerByCredential(
   return ownSigner(virtual, virtual, identityOf(null, virtual.entity, virtual.entity['key']))
 }
 
-/** About what a token's own identity takes in memory, in bytes. */
-const ownBytes = 1024
+/** About what a token's own identity, or all else that is its own, takes in memory, in bytes. */
+const ownBytes = 512
 
 function ownSigner(credential: Loaded, consumer: Loaded, identity: Identity): Signer {
   return { credential, consumer, identity, bytes: ownBytes + 2 * identity.lines.length, countedIn: -1 }
@@ -158,14 +175,18 @@ export function iatOf({ claims }: Pick<Token, 'claims'>): number {
   return typeof iat === 'number' && Number.isFinite(iat) ? iat : NaN
 }
 
-function broughtBy(token: Token, { headers, groups }: Extension): Omit<Admitted, 'signer' | 'policy'> {
+function broughtBy(
+  token: Token,
+  extension: Extension,
+  credential: string | undefined,
+): Omit<Admitted, 'signer' | 'policy'> {
   const { claims } = token
-  return {
-    ...timesOf(claims),
-    iat: iatOf(token),
-    headers: headers.map((header) => headerValue(header, claims)),
-    groups: groups && wordsOf(claimAt(claims, groups)),
-  }
+  const headers = extension.headers.map((header) => headerValue(header, claims))
+  const groups = extension.groups && wordsOf(claimAt(claims, extension.groups))
+  const revocations = extension.revocation ? revocationKeysOf(claims, credential) : []
+  const texts = [...headers, ...(groups ?? []), ...revocations]
+  const extraBytes = ownBytes + texts.reduce((sum, text = '') => sum + 2 * text.length + 16, 0)
+  return { ...timesOf(claims), iat: iatOf(token), headers, groups, revocations, extraBytes }
 }
 
 function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted): Answer | undefined {
@@ -174,6 +195,7 @@ function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admi
   if (fault !== 0) return ready.timeAnswers[fault]
   const tooOld = extension.age?.(token.iat, now)
   if (tooOld) return tooOld
+  if (extension.revocation && isRevoked(kong.entities, token.revocations, token.iat)) return extension.revocation
   kong.client.authenticate(token.signer.identity)
   const { headers } = extension
   for (let at = 0; at < headers.length; at++) {

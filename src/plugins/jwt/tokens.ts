@@ -12,6 +12,8 @@ import type { Times } from './times.ts'
 /** What is remembered of a verified token. That it is here says that its signature was right, not that it is valid now. */
 export interface Remembered extends Times {
   readonly signer: Signer
+  /** About what it takes in memory beside what every token does, in bytes. */
+  readonly extraBytes?: number
 }
 
 /** The tokens verified under one config. */
@@ -63,8 +65,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
   }
 
   /** A signer's own weight counts once in each generation, however many of its tokens are there. */
-  const cost = (token: string, { signer }: Remembered): number =>
-    token.length + ENTRY_BYTES + (signer.countedIn === generation ? 0 : signer.bytes)
+  const cost = (token: string, entry: Remembered): number =>
+    own(token, entry) + (entry.signer.countedIn === generation ? 0 : entry.signer.bytes)
 
   const turn = (): void => {
     for (const space of oldSpaces) space.old = new Map()
@@ -84,7 +86,7 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     const entry = space.old.get(token)
     if (entry === undefined) return undefined
     space.old.delete(token)
-    oldBytes -= token.length + ENTRY_BYTES
+    oldBytes -= own(token, entry)
     if (!isInForce(entry.signer)) return undefined
     insert(space, copyOf(token), entry)
     return entry
@@ -95,7 +97,7 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     if (entry === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
     if (isInForce(entry.signer)) return entry
     space.young.delete(token)
-    youngBytes -= token.length + ENTRY_BYTES
+    youngBytes -= own(token, entry)
     return undefined
   }
 
@@ -126,6 +128,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
 
   return { configure, use: () => ({ bytes: youngBytes + oldBytes, limit, hits, misses }), space }
 }
+
+const own = (token: string, { extraBytes = 0 }: Remembered): number => token.length + ENTRY_BYTES + extraBytes
 
 /** The memory that every jwt plugin of this worker shares. */
 export const tokenMemory = createTokenMemory()

@@ -1,0 +1,34 @@
+/**
+ * Tokens that were taken back before their end: one by its `jti`, or all of a subject, an issuer or a credential that were
+ * issued before a time. They stand in the store, so that every worker of every node knows them when the write is answered.
+ */
+import type { Entities } from '../../pdk/entities.ts'
+import { claimAt, textOf } from './claims.ts'
+import { revocationKey, type RevokedTokens } from './revocations-schema.ts'
+import type { JsonObject } from './token.ts'
+
+/** The keys of all revocations that a token may be under. */
+export function revocationKeysOf(claims: JsonObject, credential: string | undefined): readonly string[] {
+  const text = (name: string) => textOf(claimAt(claims, [name]))
+  const [jti, sub, iss] = [text('jti'), text('sub'), text('iss')]
+  const ofIssuer = iss === undefined ? [null] : [null, iss]
+  const subjects: RevokedTokens[] = [
+    ...(jti === undefined ? [] : ofIssuer.map((one): RevokedTokens => ['jti', jti, one])),
+    ...(sub === undefined ? [] : ofIssuer.map((one): RevokedTokens => ['sub', sub, one])),
+    ...(iss === undefined ? [] : [['iss', iss, null] as const]),
+    ...(credential === undefined ? [] : [['credential', credential, null] as const]),
+  ]
+  return subjects.map(revocationKey)
+}
+
+/** Whether a token issued at `iat` (seconds since 1970, NaN where it does not say) was taken back. */
+export function isRevoked(entities: Entities, keys: readonly string[], iat: number): boolean {
+  for (const key of keys) {
+    const found = entities.by('jwt_revocations', 'key', key)
+    if (!found) continue
+    const { before } = found.entity
+    // Written so that a token that does not say when it was issued is taken back, too.
+    if (typeof before !== 'number' || !(iat >= before)) return true
+  }
+  return false
+}

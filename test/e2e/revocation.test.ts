@@ -1,0 +1,115 @@
+/** Tokens taken back on a whole gateway: in force in every worker when the answer is there. */
+import assert from 'node:assert/strict'
+import { createSecretKey } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { test, type TestContext } from 'node:test'
+import { anyPort, sendTo } from '../admin/fixture.ts'
+import { main } from '../../src/cli/commands.ts'
+import { settingsOf, type Settings } from '../../src/config/settings.ts'
+import { startGateway } from '../../src/main.ts'
+import { signToken } from '../../src/plugins/jwt/sign.ts'
+
+const yaml = `
+_format_version: '3.0'
+routes:
+  - { name: all, paths: [/] }
+plugins:
+  - { name: jwt, config: { check_revocation: true } }
+consumers:
+  - username: alice
+    jwt_secrets:
+      - { key: alice-key, secret: alice-secret }
+`
+
+/** What a request gets where it is let in: there is no service behind the route. */
+const letIn = 503
+
+async function world(t: TestContext, settings: Partial<Settings>) {
+  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-revocation-'))
+  const file = join(prefix, 'kong.yaml')
+  writeFileSync(file, yaml)
+  const gateway = await startGateway(
+    settingsOf({
+      prefix,
+      proxy_listen: [anyPort],
+      admin_listen: [anyPort],
+      nginx_worker_processes: 2,
+      proxy_access_log: 'off',
+      proxy_error_log: 'off',
+      ...settings,
+      ...(settings.database === 'off' && { declarative_config: file }),
+    }),
+  )
+  t.after(async () => {
+    await gateway.stop()
+    rmSync(prefix, { recursive: true, force: true })
+  })
+  const gibbon = async (...argv: string[]) => {
+    let printed = ''
+    const stream = new Writable({
+      write(chunk: Buffer, _, done) {
+        printed += chunk.toString()
+        done()
+      },
+    })
+    const status = await main(argv, { stdout: stream, stderr: stream, env: { KONG_PREFIX: prefix } })
+    return { status, printed }
+  }
+  const token = (claims: object) =>
+    signToken(
+      { header: { alg: 'HS256', typ: 'JWT' }, payload: { iss: 'alice-key', ...claims } },
+      'HS256',
+      createSecretKey(Buffer.from('alice-secret')),
+    )
+  /** What each of many new connections gets, which the workers share. */
+  const ask = async (text: string) => {
+    const url = `http://127.0.0.1:${gateway.proxyPorts[0]}/`
+    const headers = { authorization: `Bearer ${text}`, connection: 'close' }
+    const answers = await Promise.all(Array.from({ length: 20 }, () => fetch(url, { headers })))
+    return [...new Set(answers.map(({ status }) => status))]
+  }
+  const admin = (method: string, path: string, body?: object) => sendTo(gateway.adminPorts[0]!, method, path, body)
+  return { gateway, file, gibbon, token, ask, admin }
+}
+
+test('a token is taken back by the command line, listed, and given back by the Admin API', async (t) => {
+  const { file, gateway, gibbon, token, ask, admin } = await world(t, {})
+  const admins = `http://127.0.0.1:${gateway.adminPorts[0]}`
+  assert.equal((await gibbon('config', 'import', file, '--admin', admins)).status, 0)
+  const now = Math.floor(Date.now() / 1000)
+  const [one, other] = [token({ jti: '1', sub: 'al', iat: now - 5, exp: now + 600 }), token({ jti: '2', iat: now - 5 })]
+  assert.deepEqual([await ask(one), await ask(other)], [[letIn], [letIn]])
+
+  const revoked = await gibbon('jwt', 'revoke', one)
+  assert.deepEqual(revoked, { status: 0, printed: 'gibbon: revoked jti "1" of iss "alice-key"\n' })
+  assert.deepEqual([await ask(one), await ask(other)], [[401], [letIn]])
+  assert.equal((await gibbon('jwt', 'revoke', one)).status, 0, 'once more does no harm')
+  const { data } = (await admin('GET', '/jwt-revocations')).json as { data: { id: string; jti: string; ttl: number }[] }
+  assert.deepEqual(
+    data.map(({ jti }) => jti),
+    ['1'],
+  )
+  assert.ok(data[0]!.ttl > 600 && data[0]!.ttl <= 660, 'it is forgotten when the token has ended')
+  assert.equal((await admin('DELETE', `/jwt-revocations/${data[0]!.id}`)).status, 204)
+  assert.deepEqual(await ask(one), [letIn])
+
+  assert.equal((await gibbon('jwt', 'revoke', '--credential', 'alice-key')).status, 0)
+  assert.deepEqual([await ask(one), await ask(other)], [[401], [401]])
+  assert.match((await gibbon('jwt', 'revoke', token({}))).printed, /the token has no jti/)
+  assert.match((await gibbon('jwt', 'revoke')).printed, /give a token, or --sub/)
+})
+
+test('tokens are taken back where a file is the configuration, too, and stay so when it is read again', async (t) => {
+  const { gateway, token, ask, admin } = await world(t, { database: 'off' })
+  const now = Math.floor(Date.now() / 1000)
+  const text = token({ sub: 'alice', iat: now - 5 })
+  assert.deepEqual(await ask(text), [letIn])
+  assert.equal((await admin('POST', '/jwt-revocations', { sub: 'alice', iss: 'alice-key', ttl: 600 })).status, 201)
+  assert.deepEqual(await ask(text), [401])
+  assert.equal((await admin('POST', '/consumers', { username: 'bob' })).status, 405)
+  await gateway.reload()
+  assert.deepEqual(await ask(text), [401])
+})
