@@ -8,21 +8,22 @@ import { hostname } from 'node:os'
 import type { NodeFacts } from './admin/node.ts'
 import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
 import { startStatusApi } from './admin/status-api.ts'
-import { catalogueOf, enabledPlugins, storeKinds, type Catalogue } from './config/kinds.ts'
+import { catalogueOf, enabledPlugins, storeKinds } from './config/kinds.ts'
 import { adminSocket, storeFile, type Listener, type Settings } from './config/settings.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
 import { nodeId } from './node-id.ts'
-import { type AuditLog, openAuditLog } from './observe/audit.ts'
+import { openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
 import { getDocument } from './plugins/jwt/document.ts'
 import { createKeyFetching } from './plugins/jwt/key-fetching.ts'
 import { trustedCertificates } from './proxy/create-runtime.ts'
+import { createReload, type Reload, type ReloadParts } from './reloading.ts'
 import { asStartError, StartError } from './start-error.ts'
-import { keepTls, type TlsKeeper } from './tls-keeper.ts'
-import { type Audit, audited } from './store/audit.ts'
+import { keepTls } from './tls-keeper.ts'
+import { audited } from './store/audit.ts'
 import { indexesOf } from './store/kinds.ts'
 import { readKeyring } from './store/keyring.ts'
 import { lockPrefix } from './store/lock.ts'
@@ -40,8 +41,8 @@ export interface Gateway {
   readonly statusPorts: readonly number[]
   /** Takes no new work, lets requests in flight finish within `drain_timeout`, and resolves when everything is closed. */
   stop(): Promise<void>
-  /** Reads declarative file and certificates again, and opens the logs anew. What is wrong is logged, and everything is as before. */
-  reload(): Promise<void>
+  /** Reads declarative file and certificates again, opens the logs anew, and takes over of new settings what it can. */
+  readonly reload: Reload
 }
 
 /** Starts a gateway. Rejects with a `StartError` where the settings cannot be put into practice. */
@@ -110,12 +111,13 @@ async function start(
   const status = await openStatus(parts)
   started.push(() => status.close())
   started.push(() => workers?.stop())
-  await workers.start()
+  // What stands in the way is a configuration that cannot be put in force, or a port; a bug's stack is in the log.
+  await workers.start().catch(failStart)
   store.onCommit((revision) => parts.workers.adopt(revision))
 
   const admin = await openAdmin(parts)
   started.push(() => admin.close())
-  const reload = () => reloadAll(parts)
+  const reload = createReload(parts)
   started.push(watchDeclared(settings, () => void reload()))
   return {
     proxyPorts: listeners.map(({ port }) => port),
@@ -127,25 +129,14 @@ async function start(
 }
 
 /** What the control side is made of. */
-interface Parts {
-  readonly settings: Settings
+interface Parts extends ReloadParts {
   readonly store: SealedStore
-  readonly audit: OpenAudit | undefined
-  readonly workers: Workers
-  readonly logs: Logs
-  readonly tls: TlsKeeper | undefined
   readonly health: TargetHealthWatch
   readonly node: NodeFacts
-  readonly catalogue: Catalogue
-}
-
-interface OpenAudit {
-  readonly audit: Audit
-  readonly log: AuditLog
 }
 
 /** Follows what is written from now on, where the settings ask for it. */
-function openAudit(settings: Settings, store: Store, { trouble }: Logs): OpenAudit | undefined {
+function openAudit(settings: Settings, store: Store, { trouble }: Logs): ReloadParts['audit'] {
   if (settings.admin_audit_log === 'off') return undefined
   const log = asStartError(() =>
     openAuditLog(settings.admin_audit_log, { maxQueuedBytes: settings.log_queue_bytes, onTrouble: trouble }),
@@ -153,31 +144,8 @@ function openAudit(settings: Settings, store: Store, { trouble }: Logs): OpenAud
   return { log, audit: audited(store, log, storeKinds) }
 }
 
-async function reloadAll({ settings, store, audit, workers, logs, tls, catalogue }: Parts): Promise<void> {
-  logs.reopen()
-  audit?.log.file.reopen()
-  workers.reopenLogs()
-  await tellProblem(logs.log, 'the certificates are', () => tls?.reload())
-  if (settings.database !== 'off') return
-  await tellProblem(logs.log, 'the configuration is', async () => {
-    if (!audit) return loadDeclared(store, settings, catalogue)
-    const load = () => loadDeclared(audit.audit.store, settings, catalogue)
-    await audit.audit.follow({ by: 'reload' }, load, () => ({}))
-  })
-}
-
 function failStart(error: Error): never {
   throw new StartError(error.message, { cause: error })
-}
-
-async function tellProblem(log: Log, what: string, reload: () => void | Promise<void>): Promise<void> {
-  try {
-    await reload()
-  } catch (error) {
-    const reason = error instanceof StartError ? error.message : String((error as Error).stack)
-    log.error(`${what} not reloaded, and everything stays as it was:`)
-    for (const line of reason.split('\n')) log.error(line.trim())
-  }
 }
 
 function nodeFacts(settings: Settings, plugins: readonly BundledPlugin[], workers: Workers): NodeFacts {

@@ -9,7 +9,7 @@ import { StartError } from './start-error.ts'
 export interface TlsKeeper {
   readonly setup: TlsSetup
   /** Reads the certificates' files again; throws, with everything as before, where one is wrong. */
-  reload(): void
+  reload(settings: Settings): void
   stop(): void
 }
 
@@ -21,17 +21,17 @@ const longestRotationMs = 86_400_000
  */
 export async function keepTls(settings: Settings, changed: (setup: TlsSetup) => void): Promise<TlsKeeper> {
   const { proxyCertificates } = await import('./config/self-signed.ts')
-  const read = (): Pick<TlsSetup, 'cert' | 'key'> => {
+  const read = (from: Settings): Pick<TlsSetup, 'cert' | 'key'> => {
     try {
-      const pairs = proxyCertificates(settings)
+      const pairs = proxyCertificates(from)
       const setup = { cert: pairs.map(({ cert }) => cert), key: pairs.map(({ key }) => key) }
-      createSecureContext({ ...tlsPolicy(settings), ...setup })
+      createSecureContext({ ...tlsPolicy(from), ...setup })
       return setup
     } catch (error) {
       throw new StartError(`TLS cannot be spoken: ${(error as Error).message}`, { cause: error })
     }
   }
-  let setup: TlsSetup = { ...read(), ticketKeys: newKeys() }
+  let setup: TlsSetup = { ...read(settings), ticketKeys: newKeys() }
   const change = (part: Partial<TlsSetup>): void => {
     setup = { ...setup, ...part }
     changed(setup)
@@ -45,7 +45,7 @@ export async function keepTls(settings: Settings, changed: (setup: TlsSetup) => 
     get setup() {
       return setup
     },
-    reload: () => change(read()),
+    reload: (next) => change(read(next)),
     stop: () => clearInterval(rotation),
   }
 }

@@ -4,7 +4,7 @@ import { readSettings, settingsOptions } from './with-settings.ts'
 
 export const command: Command = {
   name: 'reload',
-  summary: 'Have the running gateway read its declarative file again and open its logs anew',
+  summary: 'Have the running gateway read its declarative file and certificates again and open its logs anew',
   usage: `reload [-p FOLDER]
 
   A file with mistakes changes nothing: the gateway says why in its error log, and gibbon config validate says it here.`,

@@ -10,7 +10,7 @@ export const command: Command = {
   usage: `start [-c FILE] [-p FOLDER]
 
   Stays in the foreground. SIGTERM and SIGINT let requests in flight end (a second one does not wait), SIGHUP and SIGUSR1
-  read the declarative file again and open the log files anew.`,
+  read the settings, the declarative file and the certificates again and open the log files anew.`,
   options: {
     ...settingsOptions,
     // Kong's, so that existing scripts start this gateway, too. They have nothing to say here.
@@ -35,7 +35,8 @@ async function serve(context: CommandContext, settings: Settings): Promise<numbe
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
   })
   let gateway: Gateway | undefined
-  const reload = (): void => void gateway?.reload()
+  // Wrong settings are told on standard error, and the old ones go on to hold.
+  const reload = (): void => void gateway?.reload(readSettings(context)?.settings)
   for (const signal of reloadSignals) process.on(signal, reload)
   try {
     const { startGateway } = await import('../main.ts')

@@ -7,9 +7,11 @@ import type { Runtime } from './runtime.ts'
 
 /** Tells whether an address is in one of these ranges (`10.0.0.0/8`, `::/0`, single addresses). */
 export function addressSet(ranges: readonly string[]): (address: string) => boolean {
-  if (ranges.length === 0) return () => false
+  // Kong's `unix:` means peers on sockets of files, on which nothing listens here.
+  const addresses = ranges.filter((range) => range !== 'unix:')
+  if (addresses.length === 0) return () => false
   const list = new BlockList()
-  for (const range of ranges) {
+  for (const range of addresses) {
     const [address = '', bits] = range.split('/')
     const family = isIPv6(address) ? 'ipv6' : 'ipv4'
     if (bits === undefined) list.addAddress(address, family)

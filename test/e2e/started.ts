@@ -26,7 +26,10 @@ export interface Started {
 }
 
 /** Starts `gibbon start` with these settings, by their names, on free ports of 127.0.0.1; rejects with its words where it ends. */
-export async function startProcess(settings: Readonly<Record<string, string>>): Promise<Started> {
+export async function startProcess(
+  settings: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): Promise<Started> {
   const prefix = settings['prefix'] ?? mkdtempSync(join(tmpdir(), 'gibbon-process-'))
   const env = variables({
     prefix,
@@ -36,7 +39,10 @@ export async function startProcess(settings: Readonly<Record<string, string>>): 
     nginx_worker_processes: '2',
     ...settings,
   })
-  const child = spawn(process.execPath, [gibbon, 'start', '--json'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [gibbon, 'start', '--json', ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = once(child, 'close')
