@@ -22,7 +22,7 @@ import { createKeyFetching } from './plugins/jwt/key-fetching.ts'
 import { trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
 import { asStartError, StartError } from './start-error.ts'
-import { keepTls } from './tls-keeper.ts'
+import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { audited } from './store/audit.ts'
 import { indexesOf } from './store/kinds.ts'
 import { readKeyring } from './store/keyring.ts'
@@ -106,7 +106,7 @@ async function start(
   const audit = openAudit(settings, store, logs)
   if (audit) started.push(() => audit.log.file.close())
   const node = nodeFacts(settings, plugins, workers)
-  const parts: Parts = { settings, store, audit, workers, logs, tls, health, node, catalogue }
+  const parts: Parts = { settings, store, audit, workers, logs, health, node, catalogue }
   // Before the workers, so that whoever asks whether the gateway is ready hears that it is not yet.
   const status = await openStatus(parts)
   started.push(() => status.close())
@@ -117,7 +117,8 @@ async function start(
 
   const admin = await openAdmin(parts)
   started.push(() => admin.close())
-  const reload = createReload(parts)
+  const certificates = (from: Settings) => reloadCertificates(from, { tls, admin, status })
+  const reload = createReload({ ...parts, certificates })
   started.push(watchDeclared(settings, () => void reload()))
   return {
     proxyPorts: listeners.map(({ port }) => port),
@@ -129,7 +130,7 @@ async function start(
 }
 
 /** What the control side is made of. */
-interface Parts extends ReloadParts {
+interface Parts extends Omit<ReloadParts, 'certificates'> {
   readonly store: SealedStore
   readonly health: TargetHealthWatch
   readonly node: NodeFacts
@@ -142,6 +143,21 @@ function openAudit(settings: Settings, store: Store, { trouble }: Logs): ReloadP
     openAuditLog(settings.admin_audit_log, { maxQueuedBytes: settings.log_queue_bytes, onTrouble: trouble }),
   )
   return { log, audit: audited(store, log, storeKinds) }
+}
+
+interface TlsParts {
+  readonly tls: TlsKeeper | undefined
+  readonly admin: RunningAdmin
+  readonly status: RunningAdmin
+}
+
+/** Everything is read before anything is changed. */
+async function reloadCertificates(settings: Settings, { tls, admin, status }: TlsParts): Promise<void> {
+  const forAdmin = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
+  const forStatus = settings.status_listen.some(({ ssl }) => ssl) ? await statusTls(settings) : undefined
+  tls?.reload(settings)
+  if (forAdmin) admin.setTls(forAdmin)
+  if (forStatus) status.setTls(forStatus)
 }
 
 function failStart(error: Error): never {

@@ -7,7 +7,6 @@ import type { AuditLog } from './observe/audit.ts'
 import { StartError } from './start-error.ts'
 import type { Audit } from './store/audit.ts'
 import type { Store } from './store/store.ts'
-import type { TlsKeeper } from './tls-keeper.ts'
 import type { Workers } from './workers.ts'
 
 export interface ReloadParts {
@@ -16,7 +15,8 @@ export interface ReloadParts {
   readonly audit: { readonly audit: Audit; readonly log: AuditLog } | undefined
   readonly workers: Workers
   readonly logs: Logs
-  readonly tls: TlsKeeper | undefined
+  /** Reads the certificates of all listeners again; rejects, with everything as before, where one is wrong. */
+  readonly certificates: (settings: Settings) => Promise<void>
   readonly catalogue: Catalogue
 }
 
@@ -30,6 +30,11 @@ const live: ReadonlySet<SettingName> = new Set([
   'declarative_config_string',
   'ssl_cert',
   'ssl_cert_key',
+  'admin_ssl_cert',
+  'admin_ssl_cert_key',
+  'admin_ssl_client_ca',
+  'status_ssl_cert',
+  'status_ssl_cert_key',
 ] as const)
 
 /** Makes the function; reloads that are asked for together run one after the other. */
@@ -62,11 +67,11 @@ function change({ logs, workers }: ReloadParts, settings: Settings, next: Settin
 }
 
 async function reload(parts: ReloadParts, settings: Settings): Promise<void> {
-  const { store, audit, workers, logs, tls, catalogue } = parts
+  const { store, audit, workers, logs, certificates, catalogue } = parts
   logs.reopen()
   audit?.log.file.reopen()
   workers.reopenLogs()
-  await tellProblem(logs, 'the certificates are', () => tls?.reload(settings))
+  await tellProblem(logs, 'the certificates are', () => certificates(settings))
   if (settings.database !== 'off') return
   await tellProblem(logs, 'the configuration is', async () => {
     if (!audit) return loadDeclared(store, settings, catalogue)
@@ -75,7 +80,7 @@ async function reload(parts: ReloadParts, settings: Settings): Promise<void> {
   })
 }
 
-async function tellProblem({ log }: Logs, what: string, run: () => void | Promise<void>): Promise<void> {
+async function tellProblem({ log }: Logs, what: string, run: () => Promise<void>): Promise<void> {
   try {
     await run()
   } catch (error) {

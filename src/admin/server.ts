@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import type { TlsOptions } from 'node:tls'
+import { Server as TlsServer, type TlsOptions } from 'node:tls'
 import type { Listener } from '../config/settings.ts'
 import { type AdminOptions, type Handling, requestHandler } from './handling.ts'
 import type { Log } from '../observe/log.ts'
@@ -13,6 +13,8 @@ export type { AdminOptions } from './handling.ts'
 export interface RunningAdmin {
   /** The ports listened on, in the order of the listeners. */
   readonly ports: readonly number[]
+  /** Changes what new clients of listeners with `ssl` are shown. */
+  setTls(tls: ServerTls): void
   /** Stops listening, lets requests under way end, and resolves when all connections are gone. */
   close(): Promise<void>
 }
@@ -74,6 +76,9 @@ export async function startListening(options: ListenOptions): Promise<RunningAdm
   }
   return {
     ports: servers.map((server) => (server.address() as AddressInfo).port),
+    setTls: (tls) => {
+      for (const server of servers) if (server instanceof TlsServer) server.setSecureContext(tlsOptions(tls))
+    },
     close: async () => void (await Promise.all(servers.map(closed))),
   }
 }

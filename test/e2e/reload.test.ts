@@ -1,9 +1,12 @@
 /** What a running gateway takes over when it is told to read its settings again. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import tls from 'node:tls'
+import { makeCertificate } from '../../src/config/self-signed.ts'
 import { startProcess } from './started.ts'
 
 async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -37,5 +40,43 @@ test('SIGHUP takes over the settings that can change, names those that cannot, a
   gateway.child.kill('SIGHUP')
   await until(() => gateway.stderr().includes('log_level = "loud"'), 'the mistake')
   assert.deepEqual(await level(), { message: 'log level: info' })
+  assert.equal(await gateway.stop(), 0)
+})
+
+test('SIGHUP reads the certificates of the Admin API and the Status API again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gibbon-reload-'))
+  const files = { cert: join(folder, 'one.crt'), key: join(folder, 'one.key') }
+  const write = (name: string) => {
+    const { cert, key } = makeCertificate([name], Date.now())
+    writeFileSync(files.cert, cert)
+    writeFileSync(files.key, key)
+  }
+  write('before.test')
+  const gateway = await startProcess({
+    admin_listen: '127.0.0.1:0 ssl',
+    admin_ssl_cert: files.cert,
+    admin_ssl_cert_key: files.key,
+    status_listen: '127.0.0.1:0 ssl',
+    status_ssl_cert: files.cert,
+    status_ssl_cert_key: files.key,
+  })
+  const shown = () =>
+    Promise.all(
+      [gateway.admin[0]!, gateway.status[0]!].map(async (url) => {
+        const socket = tls.connect({ port: Number(new URL(url).port), host: '127.0.0.1', rejectUnauthorized: false })
+        await once(socket, 'secureConnect')
+        const { subject } = socket.getPeerCertificate()
+        socket.destroy()
+        return subject.CN
+      }),
+    )
+  assert.deepEqual(await shown(), ['before.test', 'before.test'])
+  write('after.test')
+  gateway.child.kill('SIGHUP')
+  await until(async () => (await shown()).every((name) => name === 'after.test'), 'the new certificate')
+  writeFileSync(files.cert, 'no certificate')
+  gateway.child.kill('SIGHUP')
+  await until(() => gateway.stderr().includes('the certificates are not reloaded'), 'the mistake')
+  assert.deepEqual(await shown(), ['after.test', 'after.test'])
   assert.equal(await gateway.stop(), 0)
 })
