@@ -24,6 +24,7 @@ export async function gatherMetrics(sources: MetricSources): Promise<Metric[]> {
     ...ofTraffic(workers),
     ...ofStore(sources),
     ...perWorker.map((metric) => ofWorkers(metric, reports)),
+    ofObserved(reports.flatMap((report) => report?.observed ?? [])),
     single('counter', 'gibbon_log_lines_dropped_total', 'Log lines that could not be written fast enough.', dropped),
   ]
 }
@@ -99,3 +100,19 @@ const ofWorkers = ({ of, ...metric }: PerWorker, reports: readonly (WorkerReport
     report ? [{ labels: { worker: String(index) }, value: of(report) }] : [],
   ),
 })
+
+/** Summed over the workers. */
+function ofObserved(observed: WorkerReport['observed']): Metric {
+  const sums = Map.groupBy(observed, ({ plugin, reason, consumer }) => JSON.stringify([plugin, reason, consumer]))
+  return {
+    name: 'gibbon_jwt_would_refuse_total',
+    help: 'Requests that jwt plugins with mode = observe would have refused.',
+    type: 'counter',
+    samples: [...sums.values()].flatMap((same) => {
+      const [first] = same
+      if (!first) return []
+      const { plugin, reason, consumer } = first
+      return [{ labels: { plugin, reason, consumer }, value: same.reduce((sum, { count: more }) => sum + more, 0) }]
+    }),
+  }
+}

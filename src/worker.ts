@@ -8,6 +8,7 @@ import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts
 import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
+import { observedCounts } from './plugins/jwt/observed.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
 import { HealthTable } from './proxy/balancer/health/table.ts'
 import { createRuntime } from './proxy/create-runtime.ts'
@@ -133,6 +134,7 @@ function report(): WorkerReport {
     entityBytes: held.bytes,
     entityReads: held.reads,
     linesDropped: logFiles.reduce((sum, file) => sum + file.dropped, 0),
+    observed: observedCounts(),
   }
 }
 

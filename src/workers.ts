@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { Settings } from './config/settings.ts'
 import type { Level, Log } from './observe/log.ts'
+import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { ServerCounters } from './admin/node.ts'
@@ -60,6 +61,8 @@ export interface WorkerReport {
   readonly entityBytes: number
   readonly entityReads: number
   readonly linesDropped: number
+  /** What jwt plugins that observe would have refused. */
+  readonly observed: readonly Observed[]
 }
 
 export type ToWorker =

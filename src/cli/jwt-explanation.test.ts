@@ -51,3 +51,26 @@ test('a token of an issuer is explained with the keys that the issuer publishes 
   const gone = await explain({}, 'gone')
   assert.deepEqual(gone.answer?.body, { message: 'No key found for the token' })
 })
+
+test('in mode observe both are told: what is, and what would be', async () => {
+  const config = { mode: 'observe', audience_required: ['orders'] }
+  const checked = checkInsert(schema, { config })
+  assert.ok(checked.ok)
+  const entities = testEntities()
+  const pem = publicKey.export({ type: 'spki', format: 'pem' })
+  entities.put('consumers', { id: 'c', username: 'bob', custom_id: null })
+  entities.put('jwt_secrets', {
+    id: 'k',
+    key: 'bob-key',
+    algorithm: 'ES256',
+    rsa_public_key: pem,
+    secret: null,
+    consumer: { id: 'c' },
+  })
+  const token = signToken({ header: { alg: 'ES256' }, payload: { iss: 'bob-key' } }, 'ES256', privateKey)
+  const { accepted, hints } = await explainToken(token, checked.value['config'] as Config, entities, now)
+  assert.deepEqual(
+    [accepted, hints],
+    [true, [`mode is observe; with enforce it would be 401 {"message":"Invalid 'aud' in claims"}`]],
+  )
+})

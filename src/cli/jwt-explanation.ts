@@ -3,7 +3,9 @@ import type { Entities, Entity } from '../pdk/entities.ts'
 import { identityOf } from '../pdk/identity.ts'
 import type { Answer } from '../pdk/kong.ts'
 import { algorithms } from '../plugins/jwt/algorithms.ts'
-import { iatOf, issuersTimes } from '../plugins/jwt/extension.ts'
+import { extensionNames } from '../plugins/jwt/extension-schema.ts'
+import { iatOf } from '../plugins/jwt/age.ts'
+import { issuersTimes } from '../plugins/jwt/extension.ts'
 import { prepare, type Config, type Ready } from '../plugins/jwt/ready.ts'
 import { refusals, type Refusal, type Step, steps } from '../plugins/jwt/refusals.ts'
 import type { Rule } from '../plugins/jwt/rules.ts'
@@ -63,7 +65,18 @@ export async function explainToken(
   entities: Entities,
   now: number,
 ): Promise<Explanation> {
-  const ready = prepare(config, createTokenMemory(0), () => now)
+  const explain = (asIf: Config) => explainEnforced(text, asIf, entities, now)
+  if (config.mode !== 'observe') return explain(config)
+  const [kongs, all] = [await explain(withoutExtension(config)), await explain({ ...config, mode: 'enforce' })]
+  const told = all.answer ? `${all.answer.status} ${JSON.stringify(all.answer.body)}` : 'let in, too'
+  return { ...kongs, hints: [...kongs.hints, `mode is observe; with enforce it would be ${told}`] }
+}
+
+const withoutExtension = (config: Config): Config =>
+  Object.fromEntries(Object.entries(config).filter(([name]) => !extensionNames.includes(name))) as Config
+
+async function explainEnforced(text: string, config: Config, entities: Entities, now: number): Promise<Explanation> {
+  const ready = prepare(config, '', createTokenMemory(0), () => now)
   const facts = gather(text, config, entities, now, ready)
   const { verified, hints } = facts.issuer
     ? await verifyByIssuer(facts.issuer, facts)
@@ -78,7 +91,11 @@ export async function explainToken(
     answer: answer === undefined ? null : shown(answer),
     anonymous: answer === undefined ? null : config.anonymous,
     upstreamHeaders: answer === undefined ? identityHeaders(facts) : [],
-    hints: [...hints, ...hintsFor(facts, isRefused ? verified : undefined, entities, ready)],
+    hints: [
+      ...hints,
+      ...(config.check_revocation ? ['whether it was taken back is not looked at here'] : []),
+      ...hintsFor(facts, isRefused ? verified : undefined, entities, ready),
+    ],
   }
 }
 

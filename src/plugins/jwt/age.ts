@@ -1,7 +1,9 @@
 /** How old a token may be, by the time at which it was issued. Source: RFC 7519 section 4.1.6. */
 import type { Answer } from '../../pdk/kong.ts'
 import { challenge, refusing } from './answers.ts'
+import { claimAt } from './claims.ts'
 import type { Config } from './ready.ts'
+import type { Token } from './token.ts'
 
 /** Gives the answer to a token issued at `iat` (NaN where it does not say so); times in seconds since 1970. */
 export type AgeRule = (iat: number, now: number) => Answer | undefined
@@ -17,4 +19,10 @@ export function ageRuleOf({ maximum_age: most, leeway = 0, realm }: Config): Age
     if (iat > now + leeway) return early
     return now - iat > most + leeway ? old : undefined
   }
+}
+
+/** When a token was issued, in seconds since 1970; NaN where it does not say so. */
+export function iatOf({ claims }: Pick<Token, 'claims'>): number {
+  const iat = claimAt(claims, ['iat'])
+  return typeof iat === 'number' && Number.isFinite(iat) ? iat : NaN
 }

@@ -54,6 +54,15 @@ export function togetherError(config: { readonly [field: string]: unknown }): st
 
 export const extensionFields = [
   {
+    mode: {
+      type: 'string',
+      one_of: ['enforce', 'observe'],
+      $extension: true,
+      description:
+        'With `observe`, the fields beside Kong’s are looked at, and what they would refuse is counted, not refused.',
+    },
+  },
+  {
     issuers: {
       type: 'array',
       len_min: 1,

@@ -6,6 +6,7 @@ import type { Answer } from '../../pdk/kong.ts'
 import { testEntities, testKong, type RequestDescription } from '../../pdk/testing.ts'
 import { checkInsert, checkUpdate } from '../../schema/check.ts'
 import { createJwt } from './handler.ts'
+import { countObserved, observedCounts } from './observed.ts'
 import type { Config } from './ready.ts'
 import { jwt_revocations } from './revocations-schema.ts'
 import { schema } from './schema.ts'
@@ -329,4 +330,42 @@ test('a revocation says one thing, and counts from now where it gives no time', 
   const { before, key } = revocation({ sub: 'alice', key: 'made up' }) as unknown as { before: number; key: string }
   assert.ok(Math.abs(before - Date.now() / 1000) < 5)
   assert.notEqual(key, 'made up')
+})
+
+test('what would be refused is only counted in mode observe, by reason and consumer', () => {
+  const asked = { audience_required: ['orders'], maximum_age: 60, leeway: 60, claims_to_verify: ['exp'] }
+  const shown = { ...asked, upstream_headers: [{ name: 'X-Sub', claim: ['sub'] }], hide_credentials: true }
+  const { send, verdict, clock } = world({ ...shown, mode: 'observe' })
+  const before = observedCounts()
+  const counted = (reason: string) => {
+    const of = (counts: typeof before) =>
+      counts.find(({ plugin, consumer, reason: why }) => plugin === 'plugin' && consumer === 'alice' && why === reason)
+    return (of(observedCounts())?.count ?? 0) - (of(before)?.count ?? 0)
+  }
+  const good = { exp: now + 600, iat: now, aud: 'orders' }
+  assert.equal(verdict(good), 'let in')
+  assert.deepEqual([counted('audience'), counted('age')], [0, 0])
+  assert.equal(verdict({ ...good, aud: 'billing' }), 'let in')
+  assert.deepEqual([counted('audience'), counted('age')], [2, 0])
+  clock.now += 121
+  const { kong } = send(good)
+  assert.deepEqual([counted('audience'), counted('age')], [2, 1])
+  assert.equal(kong.identity?.consumer?.['username'], 'alice')
+  assert.equal(kong.upstreamHeaders.size, 0, 'nothing is done with the request')
+  assert.deepEqual(
+    verdict({ ...good, exp: now + 121 })[1],
+    { exp: 'token expired' },
+    'Kong’s part holds, without leeway',
+  )
+  assert.equal(send({ iss: 'nobody' }).answer?.status, 401)
+})
+
+test('consumers cannot fill the memory with counts', () => {
+  for (let at = 0; at < 2000; at++) countObserved('flood', 'audience', `consumer ${at}`)
+  const mine = observedCounts().filter(({ plugin }) => plugin === 'flood')
+  assert.ok(mine.length <= 1001)
+  assert.equal(
+    mine.reduce((sum, { count }) => sum + count, 0),
+    2000,
+  )
 })

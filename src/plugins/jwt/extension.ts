@@ -7,13 +7,14 @@ import { identityOf, type Identity } from '../../pdk/identity.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import type { Outcome } from '../../pdk/plugin.ts'
 import { challenge, refusing } from './answers.ts'
-import { ageRuleOf, type AgeRule } from './age.ts'
+import { ageRuleOf, type AgeRule, iatOf } from './age.ts'
 import { claimAt, type ClaimPath, textOf, wordsOf } from './claims.ts'
 import { extensionNames } from './extension-schema.ts'
 import { hideToken } from './hiding.ts'
 import { type Issuer, issuerIn, issuersOf } from './issuers.ts'
 import type { Config, Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
+import { attemptObserved } from './observing.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { rulesOf, type Rule } from './rules.ts'
 import { signerOf, type Signer } from './signers.ts'
@@ -25,6 +26,10 @@ import { type Verified, verifyDecoded } from './verification.ts'
 import { virtualCredential, whoOf, type Who } from './who.ts'
 
 export interface Extension {
+  /** The plugin's id. */
+  readonly plugin: string
+  /** Whether all of this is only looked at, and counted. */
+  readonly observes: boolean
   readonly issuers: ReadonlyMap<string, Issuer> | undefined
   readonly rules: readonly Rule[]
   readonly age: AgeRule | undefined
@@ -49,10 +54,14 @@ interface Admitted extends Remembered {
 }
 
 /** Prepares what a config asks for; undefined where that is nothing beside Kong's (`leeway` is among the times). */
-export function extensionOf(config: Config): Extension | undefined {
-  const isUsed = extensionNames.some((name) => name !== 'leeway' && config[name as keyof Config] !== undefined)
+export function extensionOf(config: Config, plugin: string): Extension | undefined {
+  const isUsed = extensionNames.some(
+    (name) => name !== 'leeway' && name !== 'mode' && config[name as keyof Config] !== undefined,
+  )
   if (!isUsed) return undefined
   return {
+    plugin,
+    observes: config.mode === 'observe',
     issuers: issuersOf(config),
     rules: rulesOf(config),
     age: ageRuleOf(config),
@@ -67,12 +76,14 @@ export function extensionOf(config: Config): Extension | undefined {
 }
 
 /** Takes away what the client may have sent in the place of claims, whoever it turns out to be. */
-export function dropClaimHeaders(kong: AccessKong, { headers }: Extension): void {
+export function dropClaimHeaders(kong: AccessKong, { headers, observes }: Extension): void {
+  if (observes) return
   for (const { name } of headers) kong.service.request.clear_header(name)
 }
 
 /** Identifies the request by its token's text, or gives the answer that refuses it; a promise where keys must be fetched. */
 export function attemptExtended(kong: AccessKong, ready: Ready, extension: Extension, text: string): Outcome {
+  if (extension.observes) return attemptObserved(kong, ready, extension, text)
   // What this config's space remembers was put there below.
   const known = ready.tokens.recall(text) as Admitted | undefined
   const verdict = known ?? verify(kong, ready, extension, text)
@@ -167,12 +178,6 @@ const ownBytes = 512
 
 function ownSigner(credential: Loaded, consumer: Loaded, identity: Identity): Signer {
   return { credential, consumer, identity, bytes: ownBytes + 2 * identity.lines.length, countedIn: -1 }
-}
-
-/** When a token was issued, in seconds since 1970; NaN where it does not say so. */
-export function iatOf({ claims }: Pick<Token, 'claims'>): number {
-  const iat = claimAt(claims, ['iat'])
-  return typeof iat === 'number' && Number.isFinite(iat) ? iat : NaN
 }
 
 function broughtBy(

@@ -27,10 +27,10 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
   return definePlugin<Config, Ready>({
     version: '3.10.0',
     priority: 1450,
-    prepare(config, { warn }) {
+    prepare(config, { id, warn }) {
       const oddity = oddityOf(config)
       if (oddity !== undefined) warn?.(oddity)
-      return prepare(config, memory, now)
+      return prepare(config, id, memory, now)
     },
     access(kong, ready) {
       if (ready.extension) dropClaimHeaders(kong, ready.extension)

@@ -28,8 +28,8 @@ export interface Ready {
   readonly now: () => number
 }
 
-/** Prepares a config. */
-export function prepare(config: Config, memory: TokenMemory, now: () => number): Ready {
+/** Prepares the config of the plugin with this id. */
+export function prepare(config: Config, plugin: string, memory: TokenMemory, now: () => number): Ready {
   const claim = config.key_claim_name ?? 'iss'
   return {
     locations: locationsOf(config),
@@ -39,7 +39,7 @@ export function prepare(config: Config, memory: TokenMemory, now: () => number):
     times: timePolicyOf(config),
     tokens: memory.space(),
     ...answersOf(claim, config.realm),
-    extension: extensionOf(config),
+    extension: extensionOf(config, plugin),
     now,
   }
 }
@@ -59,7 +59,9 @@ export function timePolicyOf(config: Config): TimePolicy {
   const maximumExpiration = config.maximum_expiration ?? 0
   const exp = claims.includes('exp')
   const nbf = claims.includes('nbf')
-  return { exp, nbf, maximumExpiration, leeway: config.leeway ?? 0, any: exp || nbf || maximumExpiration > 0 }
+  // It is among what is only looked at, and it would let in what Kong does not.
+  const leeway = config.mode === 'observe' ? 0 : (config.leeway ?? 0)
+  return { exp, nbf, maximumExpiration, leeway, any: exp || nbf || maximumExpiration > 0 }
 }
 
 /** Every answer the config can give, made once: RFC 6750 3 wants no error in the challenge of a request without a token. */
