@@ -44,9 +44,17 @@ const mixes: readonly Mix[] = [
     request: (index) => ({ host: 'example.com', path: `/service-${index}/users/42` }),
   },
   {
+    name: 'expression',
+    route: (index) => ({
+      expression: `http.host == "h${index % 100}.example.com" && http.path ^= "/service-${index}/" && http.method == "GET"`,
+      priority: index,
+    }),
+    request: (index) => ({ host: `h${index % 100}.example.com`, path: `/service-${index}/v1/users/42` }),
+  },
+  {
     name: 'mix of all',
-    route: (index) => mixes[index % 5]?.route(index) ?? {},
-    request: (index) => mixes[index % 5]?.request(index) ?? { host: '', path: '/' },
+    route: (index) => mixes[index % 6]?.route(index) ?? {},
+    request: (index) => mixes[index % 6]?.request(index) ?? { host: '', path: '/' },
   },
 ]
 
@@ -68,7 +76,7 @@ reportPaths()
 
 function report(mix: Mix, size: number): void {
   const routes = Array.from({ length: size }, (_, index) => routeOf(mix, index))
-  const [router, buildMs] = timed(() => compileRouter(routes))
+  const [router, buildMs] = timed(() => compileRouter(routes, 'expressions'))
   const [out, into] = [routes[size >> 1], routeOf(mix, size >> 1)]
   const changeMs = Math.min(
     ...Array.from({ length: 5 }, () => timed(() => changeRouter(router, out ? [out.route] : [], [into]))[1]),

@@ -8,7 +8,7 @@ import { hostname } from 'node:os'
 import type { NodeFacts } from './admin/node.ts'
 import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
 import { startStatusApi } from './admin/status-api.ts'
-import { catalogueOf, enabledPlugins, storeKinds } from './config/kinds.ts'
+import { catalogueFor, enabledPlugins, storeKinds } from './config/kinds.ts'
 import { adminSocket, storeFile, type Listener, type Settings } from './config/settings.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
 import { openLogs, type Logs } from './logs.ts'
@@ -80,7 +80,7 @@ async function start(
   started.push(() => opened.close())
   const store = await sealStore(opened, { keyring, kinds: storeKinds }).catch(failStart)
   const plugins = enabledPlugins(settings.plugins)
-  const catalogue = catalogueOf(plugins)
+  const catalogue = catalogueFor(settings)
   if (settings.database === 'off') await loadDeclared(store, settings, catalogue)
   refuseOthersInUse(store, plugins)
 

@@ -206,6 +206,7 @@ function planTools(settings: Settings): PlanTools {
   return {
     resolver: createResolver(resolverOptions(settings)),
     health,
+    routerFlavor: settings.router_flavor === 'expressions' ? 'expressions' : 'traditional_compatible',
     plugins: new Map(enabledPlugins(settings.plugins).map(({ name, handler }) => [name, handler])),
     warn: (message) => isSpokesman && log.warn(message),
     withSecrets: secretsOf(storeKinds, process.env, settings.vault_env_prefix),

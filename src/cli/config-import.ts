@@ -8,7 +8,7 @@ import {
   previousOf,
   type Refusal,
 } from '../config/declarative.ts'
-import { kinds } from '../config/kinds.ts'
+import { catalogueFor, kinds } from '../config/kinds.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Store, StoreError } from '../store/store.ts'
 import { runningGateway } from './running.ts'
@@ -32,15 +32,16 @@ export async function importInto(settings: Settings, text: string, format: TextF
     }
   }
   try {
-    return await withStore(settings, (store) => merge(store, text, format))
+    return await withStore(settings, (store) => merge(store, settings, text, format))
   } catch (error) {
     return { problem: (error as Error).message }
   }
 }
 
-async function merge(store: Store, text: string, format: TextFormat): Promise<Imported> {
+async function merge(store: Store, settings: Settings, text: string, format: TextFormat): Promise<Imported> {
   const previous = previousOf(store.reader)
-  const parsed = parseDeclarative(text, { format, previous })
+  const { kinds: own } = catalogueFor(settings)
+  const parsed = parseDeclarative(text, { format, previous, kinds: own })
   if (!parsed.ok) return { refusal: parsed }
   const written = await mergeDeclarative(store, parsed, previous)
   return written.ok
@@ -63,8 +64,13 @@ interface Target {
 }
 
 /** Writes entity after entity through an Admin API, referenced ones first; one without a database takes the file as a whole. */
-export async function importThrough(admin: Target, text: string, format: TextFormat): Promise<Imported> {
-  const parsed = parseDeclarative(text, { format })
+export async function importThrough(
+  admin: Target,
+  settings: Settings,
+  text: string,
+  format: TextFormat,
+): Promise<Imported> {
+  const parsed = parseDeclarative(text, { format, kinds: catalogueFor(settings).kinds })
   if (!parsed.ok) return { refusal: parsed }
   const base = { ...admin, url: admin.url.replace(/\/+$/, '') }
   try {

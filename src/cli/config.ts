@@ -1,6 +1,7 @@
 /** `gibbon config`: declarative configurations checked, written from the store, and read into it. */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { configFormat, type PlacedMistake, parseDeclarative, type Refusal } from '../config/declarative.ts'
+import type { Catalogue } from '../config/kinds.ts'
 import { didYouMean } from '../config/nearest.ts'
 import { type Settings, storeFile } from '../config/settings.ts'
 import { adminHeaders, adminTokenOption } from './admin-client.ts'
@@ -43,12 +44,18 @@ type Action = (context: CommandContext, args: readonly string[]) => number | Pro
 
 const actions: { readonly [name: string]: Action } = { validate, export: exportStore, import: importFile }
 
-function validate({ stdout, stderr, json, isTerminal }: CommandContext, files: readonly string[]): number {
+async function validate(context: CommandContext, files: readonly string[]): Promise<number> {
+  const { stdout, stderr, json, isTerminal } = context
   if (files.length === 0) {
     stderr.write('gibbon config validate: name a file\n')
     return exitStatus.usage
   }
-  const reports = files.map(reportOf)
+  // What may be written depends on the settings, such as on how routes are written.
+  const loaded = readSettings(context)
+  if (!loaded) return exitStatus.usage
+  const { catalogueFor } = await import('../config/kinds.ts')
+  const catalogue = catalogueFor(loaded.settings)
+  const reports = files.map((file) => reportOf(file, catalogue))
   if (json) stdout.write(`${JSON.stringify(reports, undefined, 2)}\n`)
   else for (const report of reports) stdout.write(reportText(report, isTerminal))
   return reports.every(({ valid }) => valid) ? exitStatus.done : exitStatus.failed
@@ -61,12 +68,12 @@ interface Report {
   readonly mistakes: readonly PlacedMistake[]
 }
 
-function reportOf(file: string): Report {
+function reportOf(file: string, { kinds }: Catalogue): Report {
   const text = readFile(file)
   if (text instanceof Error) {
     return { file, valid: false, entities: 0, mistakes: [{ path: [], message: text.message, line: 1, column: 1 }] }
   }
-  const parsed = parseDeclarative(text, { format: configFormat(file) })
+  const parsed = parseDeclarative(text, { format: configFormat(file), kinds })
   if (!parsed.ok) return { file, valid: false, entities: 0, mistakes: parsed.places() }
   return { file, valid: true, entities: parsed.entities.length, mistakes: [] }
 }
@@ -179,12 +186,14 @@ async function importFile(context: CommandContext, args: readonly string[]): Pro
   }
   const { importInto, importThrough } = await import('./config-import.ts')
   const admin = values['admin']
-  const loaded = typeof admin === 'string' ? undefined : readSettings(context)
-  if (typeof admin !== 'string' && !loaded) return exitStatus.usage
+  const loaded = readSettings(context)
+  if (!loaded) return exitStatus.usage
+  const { settings } = loaded
   const format = configFormat(file)
-  const outcome = loaded
-    ? await importInto(loaded.settings, text, format)
-    : await importThrough({ url: String(admin), headers: adminHeaders(context) }, text, format)
+  const outcome =
+    typeof admin === 'string'
+      ? await importThrough({ url: admin, headers: adminHeaders(context) }, settings, text, format)
+      : await importInto(settings, text, format)
   if ('refusal' in outcome) {
     stderr.write(refusalText(file, outcome.refusal, isTerminal))
     return exitStatus.failed

@@ -10,7 +10,7 @@ import { keyrings } from '../entities/keyrings.ts'
 import { keys } from '../entities/keys.ts'
 import { parameters } from '../entities/parameters.ts'
 import { plugins as pluginEntity } from '../entities/plugins.ts'
-import { routes } from '../entities/routes.ts'
+import { expressionRoutes, routes } from '../entities/routes.ts'
 import { services } from '../entities/services.ts'
 import { snis } from '../entities/snis.ts'
 import { tags } from '../entities/tags.ts'
@@ -21,6 +21,7 @@ import { workspaces } from '../entities/workspaces.ts'
 import { bundledPlugins, type BundledPlugin } from '../plugins/index.ts'
 import type { Field, Fields, Schema, Subschema } from '../schema/field.ts'
 import { bundledVaults } from '../vaults/index.ts'
+import type { Settings } from './settings.ts'
 
 /** The vaults' settings by the vault's name. */
 export const vaultSchemas: ReadonlyMap<string, Schema> = new Map(bundledVaults.map((schema) => [schema.name, schema]))
@@ -32,8 +33,8 @@ export interface Catalogue {
   readonly pluginSchemas: ReadonlyMap<string, Schema>
 }
 
-/** The catalogue with these plugins alone, and the kinds that they bring. */
-export function catalogueOf(plugins: readonly BundledPlugin[]): Catalogue {
+/** The catalogue with these plugins alone, and the kinds that they bring; `flavor` is how routes are written. */
+export function catalogueOf(plugins: readonly BundledPlugin[], flavor?: string): Catalogue {
   const pluginSchemas: ReadonlyMap<string, Schema> = new Map(plugins.map(({ name, schema }) => [name, schema]))
   const kinds = new Map<string, Schema>()
   const kindNamed = (name: string): Schema => {
@@ -42,8 +43,13 @@ export function catalogueOf(plugins: readonly BundledPlugin[]): Catalogue {
     return schema
   }
   for (const schema of declaredWith(plugins, pluginSchemas)) kinds.set(schema.name, tied(schema, kindNamed))
+  if (flavor === 'expressions') kinds.set(expressionRoutes.name, tied(expressionRoutes, kindNamed))
   return { kinds, pluginSchemas }
 }
+
+/** The catalogue that follows from the settings. */
+export const catalogueFor = (settings: Pick<Settings, 'plugins' | 'router_flavor'>): Catalogue =>
+  catalogueOf(enabledPlugins(settings.plugins), settings.router_flavor)
 
 /** The plugins that the setting `plugins` allows: names, `bundled` for all, `off` for none. */
 export function enabledPlugins(names: readonly string[]): readonly BundledPlugin[] {

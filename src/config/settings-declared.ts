@@ -284,8 +284,8 @@ export const declared = {
     type: 'string',
     default: 'traditional_compatible',
     one_of: ['traditional', 'traditional_compatible', 'expressions'],
-    $later: ['expressions'],
-    description: 'How routes are written; traditional and traditional_compatible route alike here.',
+    description:
+      'How routes are written: expressions lets them have an expression; traditional and traditional_compatible route alike here.',
   },
 
   log_level: {

@@ -1,3 +1,4 @@
+import { expressionError } from '../schema/expression/check.ts'
 import type { Field, Schema, Subschema } from '../schema/field.ts'
 import {
   auto_timestamp_s,
@@ -181,6 +182,75 @@ export const routes = {
     },
   ],
 } as const satisfies Schema
+
+const expression = {
+  type: 'string',
+  description: 'What requests it matches, in place of hosts, paths and so on.',
+} as const satisfies Field
+const priority = {
+  type: 'integer',
+  between: [0, 2 ** 46 - 1],
+  required: true,
+  default: 0,
+  description: 'Of expressions that match, the one with the greatest priority is taken.',
+} as const satisfies Field
+
+/** The same where routes may have expressions (`router_flavor = expressions`), and HTTP routes tell connections apart, too. */
+export const expressionRoutes: Schema = {
+  ...routes,
+  fields: [...routes.fields, { expression }, { priority }],
+  subschemas: new Map([...routes.subschemas].map(([protocol, subschema]) => [protocol, withExpression(subschema)])),
+  entity_checks: routes.entity_checks.map((check) =>
+    'custom_entity_check' in check && 'run_with_missing_fields' in check.custom_entity_check
+      ? { custom_entity_check: { ...check.custom_entity_check, $check: expressionProblem } }
+      : check,
+  ),
+}
+
+/** A route may have an expression in place of the fields of which it needs one. */
+function withExpression({ fields, entity_checks, ...rest }: Subschema): Subschema {
+  const isStream = (fields ?? []).some((field) => 'hosts' in field)
+  return {
+    ...rest,
+    fields: (fields ?? []).filter((field) => isStream || !('sources' in field || 'destinations' in field)),
+    entity_checks: (entity_checks ?? []).map((check) => {
+      if (!('conditional_at_least_one_of' in check)) return check
+      const { then_at_least_one_of, else_then_at_least_one_of, ...others } = check.conditional_at_least_one_of
+      return {
+        conditional_at_least_one_of: {
+          ...others,
+          then_at_least_one_of: [...then_at_least_one_of, 'expression'],
+          ...(else_then_at_least_one_of
+            ? { else_then_at_least_one_of: [...else_then_at_least_one_of, 'expression'] }
+            : {}),
+        },
+      }
+    }),
+  }
+}
+
+const conditionFields = ['methods', 'hosts', 'paths', 'headers', 'snis', 'sources', 'destinations']
+const failed = (problem: string): string => `Router Expression failed validation: ${problem}`
+
+/** What is wrong with a route that may have an expression. */
+function expressionProblem(route: Readonly<Record<string, unknown>>): string | undefined {
+  const { expression: text, protocols, regex_priority, priority: order } = route
+  const hasConditions = conditionFields.some((name) => !isEmpty(route[name]))
+  const together = (one: string, other: string) => failed(`cannot set '${one}' with ${other} simultaneously`)
+  const others = "'methods', 'hosts', 'paths', 'headers', 'snis', 'sources' or 'destinations'"
+  if (typeof text !== 'string') {
+    if (hasConditions && !isZero(order)) return together('priority', others)
+    return emptyHeader(route['headers'])
+  }
+  if (hasConditions) return together('expression', others)
+  if (!isZero(regex_priority)) return together('regex_priority', "'expression'")
+  const problem = expressionError(text, Array.isArray(protocols) ? protocols.map(String) : [])
+  return problem === undefined ? undefined : failed(problem)
+}
+
+const isZero = (value: unknown): boolean => value === undefined || value === null || value === 0
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
 
 /** A header without values could match nothing. */
 function emptyHeader(sent: unknown): string | undefined {

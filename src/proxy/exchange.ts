@@ -27,6 +27,8 @@ export interface Downstream {
   readonly scheme: 'http' | 'https'
   readonly remoteAddress: string
   readonly remotePort: number
+  /** The address that the client has connected to, where that is known. */
+  readonly localAddress?: string | undefined
   readonly localPort: number
   /** Whom a balancer in front named in its PROXY protocol header. */
   readonly proxied?: ProxiedPeer | undefined
@@ -169,6 +171,20 @@ export class Exchange implements RoutingRequest, HashInput {
 
   get scheme(): 'http' | 'https' {
     return this.downstream.scheme
+  }
+
+  get clientPort(): number {
+    return this.downstream.remotePort
+  }
+
+  get serverIp(): string {
+    return this.downstream.localAddress ?? ''
+  }
+
+  /** The port as clients know it. */
+  get serverPort(): number {
+    const { localPort } = this.downstream
+    return this.runtime.portMap.get(localPort) ?? localPort
   }
 
   get sni(): string | undefined {

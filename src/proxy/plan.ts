@@ -7,7 +7,7 @@ import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { type Balancers, compileBalancers } from './balancers.ts'
 import { type Chain, chainOfRoute, type Chains, type ChainTools, compileChains, partsOfScope } from './chains.ts'
-import { changeRouter, compileRouter, type RouteInput, type Router } from './router/router.ts'
+import { changeRouter, compileRouter, type RouteInput, type Router, type RouterFlavor } from './router/router.ts'
 import { compileServices, type ServicePlan, type ServicePlans, type ServiceTools } from './service-plan.ts'
 
 export interface RoutePlan {
@@ -44,14 +44,17 @@ export interface Compiled {
   readonly freePlaces: readonly number[]
 }
 
-export interface PlanTools extends ServiceTools, ChainTools {}
+export interface PlanTools extends ServiceTools, ChainTools {
+  /** How routes are written; by fields alone where it is left out. */
+  readonly routerFlavor?: RouterFlavor
+}
 
 /** Compiles a snapshot, with what is the same as in `previous` taken over. */
 export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compiled): Compiled {
   const balancers = compileBalancers(tools, snapshot, previous)
   const services = compileServices(tools, snapshot, balancers, previous)
   const { chains, changed } = compileChains(tools, snapshot, previous)
-  const routes = routesEdit(previous)
+  const routes = routesEdit(tools, previous)
   for (const id of concerned(snapshot, services, changed, previous)) {
     routes.put(id, planOf(tools, snapshot, services, chains, id))
   }
@@ -59,7 +62,7 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
 }
 
 /** Changes the plans of routes, and the router only for routes that have changed themselves. */
-function routesEdit(previous: Compiled | undefined) {
+function routesEdit({ routerFlavor }: PlanTools, previous: Compiled | undefined) {
   const places = (previous?.places ?? emptyMap<number>()).edit()
   const plans = previous?.plans.slice() ?? []
   const freePlaces = previous?.freePlaces.slice() ?? []
@@ -92,7 +95,7 @@ function routesEdit(previous: Compiled | undefined) {
       places: places.done(),
       plans,
       freePlaces,
-      router: changeRouter(previous?.router ?? compileRouter<number>([]), removed, added),
+      router: changeRouter(previous?.router ?? compileRouter<number>([], routerFlavor), removed, added),
     }),
   }
 }

@@ -22,6 +22,8 @@ export interface Regex {
   test(text: string): boolean
   /** The match that begins at the text's start, or undefined. `groups[0]` is the whole match. */
   matchStart(text: string): RegexMatch | undefined
+  /** The first match anywhere, or undefined. */
+  find(text: string): RegexMatch | undefined
 }
 
 export type CompiledRegex =
@@ -54,13 +56,20 @@ function regexOf(source: string, compiled: RE2JS): Regex {
     test: (text) => compiled.test(text),
     matchStart(text) {
       const matcher = compiled.matcher(text)
-      if (!matcher.lookingAt()) return undefined
-      const end = matcher.end()
-      const groups: (string | undefined)[] = [text.slice(0, end)]
-      // Asking for a group makes the engine match once more, so a pattern without groups is not asked.
-      for (let group = 1; group <= groupCount; group++) groups.push(matcher.group(group) ?? undefined)
-      return { end, groups, named: names.length > 0 ? namedGroups(matcher, names) : noNames }
+      return matcher.lookingAt() ? matchOf(matcher, text) : undefined
     },
+    find(text) {
+      const matcher = compiled.matcher(text)
+      return matcher.find() ? matchOf(matcher, text) : undefined
+    },
+  }
+
+  function matchOf(matcher: Matcher, text: string): RegexMatch {
+    const end = matcher.end()
+    const groups: (string | undefined)[] = [text.slice(matcher.start(), end)]
+    // Asking for a group makes the engine match once more, so a pattern without groups is not asked.
+    for (let group = 1; group <= groupCount; group++) groups.push(matcher.group(group) ?? undefined)
+    return { end, groups, named: names.length > 0 ? namedGroups(matcher, names) : noNames }
   }
 }
 

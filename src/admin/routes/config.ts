@@ -33,7 +33,7 @@ export function configEndpoints(context: Context): Endpoint[] {
   ]
 }
 
-async function load({ store }: Context, { body, query }: AdminRequest): Promise<Answer> {
+async function load({ store, kinds }: Context, { body, query }: AdminRequest): Promise<Answer> {
   const source = sourceOf(body)
   if (source === undefined) return expectedConfiguration
   const asked = optionsOf(body, query)
@@ -42,6 +42,7 @@ async function load({ store }: Context, { body, query }: AdminRequest): Promise<
     flatten: asked.flatten,
     info: 'refused',
     previous: previousOf(store.reader),
+    kinds,
   })
   if (!declaration.ok) return refused(declaration)
   const written = await loadDeclarative(store, declaration)

@@ -62,7 +62,7 @@ function configurationDocument({ pluginSchemas, store }: Context, settings: Sett
   return {
     ...maskedSettings(settings),
     database: databaseWord(settings),
-    router_flavor: 'traditional_compatible',
+    router_flavor: settings.router_flavor === 'expressions' ? 'expressions' : 'traditional_compatible',
     role: 'traditional',
     wasm: false,
     loaded_plugins: Object.fromEntries([...pluginSchemas.keys()].map((name) => [name, true])),

@@ -77,8 +77,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.#socket = socket
     this.#writer = new Writer(socket)
     this.scheme = scheme
-    const address = socket.remoteAddress ?? ''
-    this.remoteAddress = address.startsWith('::ffff:') ? address.slice(7) : address
+    this.remoteAddress = plainAddress(socket.remoteAddress)
     this.remotePort = socket.remotePort ?? 0
     this.localPort = socket.localPort ?? 0
     this.serverName = (scheme === 'https' && (socket as TLSSocket).servername) || undefined
@@ -91,6 +90,10 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   get body(): RequestBody {
     return this
+  }
+
+  get localAddress(): string {
+    return plainAddress(this.#socket.localAddress)
   }
 
   // ---- reading
@@ -522,3 +525,6 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.#leave()
   }
 }
+
+/** An address without the prefix that a listener of both families puts before IPv4 ones. */
+const plainAddress = (address = ''): string => (address.startsWith('::ffff:') ? address.slice(7) : address)

@@ -5,7 +5,7 @@
  */
 import { beats, type Rule } from './rule.ts'
 
-/** A node, reached by its `label` from its parent; `rules` need no regular expression, `regexRules` do. Both best first. */
+/** A node, reached by its `label` from its parent; `rules` hold where the path leads, `regexRules` have to be tried on it. Both best first. */
 export interface PathNode<T> {
   label: string
   children: Map<number, PathNode<T>> | undefined
@@ -15,6 +15,8 @@ export interface PathNode<T> {
   owner: object | undefined
 }
 
+const needsTrying = (rule: Rule<unknown>): boolean => rule.regex !== undefined || rule.condition !== undefined
+
 /** A tree without rules. */
 export const emptyTree = <T>(owner?: object): PathNode<T> => newNode('', owner)
 
@@ -22,7 +24,7 @@ export const emptyTree = <T>(owner?: object): PathNode<T> => newNode('', owner)
 export function withRule<T>(node: PathNode<T>, prefix: string, rule: Rule<T>, owner: object): PathNode<T> {
   const own = editable(node, owner)
   if (prefix === '') {
-    place(rule.regex ? own.regexRules : own.rules, rule)
+    place(needsTrying(rule) ? own.regexRules : own.rules, rule)
     return own
   }
   const code = prefix.charCodeAt(0)
@@ -43,7 +45,7 @@ export function withoutRule<T>(
 ): PathNode<T> | undefined {
   const own = editable(node, owner)
   if (prefix === '') {
-    const list = rule.regex ? own.regexRules : own.rules
+    const list = needsTrying(rule) ? own.regexRules : own.rules
     const at = list.indexOf(rule)
     if (at >= 0) list.splice(at, 1)
     return compact(own)

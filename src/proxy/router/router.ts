@@ -3,7 +3,9 @@
  * depends on its own length and on the rules that its host and path meet, not on how many routes there are.
  */
 import { emptyMap, type MapEdit, type PersistentMap } from '../../config/persistent-map.ts'
+import { capturesOf } from './captures.ts'
 import { matchesHeaders, matchesSni } from './conditions.ts'
+import type { Found } from './expressions.ts'
 import { emptyTree, type PathNode, withoutRule, withRule } from './path-tree.ts'
 import {
   beats,
@@ -31,7 +33,16 @@ export interface RoutingRequest {
   readonly sni: string | undefined
   /** Every value of a header, one for each line. Called only when a route with header rules may match. */
   header(lowerName: string): readonly string[] | undefined
+  // What only expressions look at: the connection's two ends, as the client is known and as the listener is mapped, and the query.
+  readonly clientIp?: string
+  readonly clientPort?: number
+  readonly serverIp?: string
+  readonly serverPort?: number
+  readonly rawQuery?: string
 }
+
+/** How routes are written: by fields alone, or also by expressions, with whose protocols a request must come. */
+export type RouterFlavor = 'traditional_compatible' | 'expressions'
 
 /** A route and what a match with it gives back. */
 export interface RouteTarget<T> {
@@ -54,8 +65,10 @@ export interface Router<T> {
 }
 
 /** Compiles routes. */
-export const compileRouter = <T>(routes: Iterable<RouteTarget<T>>): Router<T> =>
-  changeRouter<T>(new Tables<T>(), [], routes)
+export const compileRouter = <T>(
+  routes: Iterable<RouteTarget<T>>,
+  flavor: RouterFlavor = 'traditional_compatible',
+): Router<T> => changeRouter<T>(new Tables<T>(flavor), [], routes)
 
 /** The same router with some routes taken out and others put in; the cost follows the number of changes. */
 export function changeRouter<T>(
@@ -92,6 +105,11 @@ class Tables<T> implements Router<T> {
   prefixLengths = noLengths
   /** How many routes have path rules: with any, a path that is not UTF-8 matches nothing. */
   pathRoutes = 0
+  readonly flavor: RouterFlavor
+
+  constructor(flavor: RouterFlavor) {
+    this.flavor = flavor
+  }
 
   get problems(): readonly RouteProblem[] {
     const problems: RouteProblem[] = []
@@ -195,6 +213,13 @@ function searchRegexRules(
     const rule = rules[index]
     if (!rule || (best && !beats(rule, best))) return
     if (!holds(rule, request, port)) continue
+    if (rule.condition) {
+      const seen: Found = { matchedPath: '', captures: undefined }
+      if (!rule.condition(request, seen)) continue
+      best = rule
+      bestMatch = { target: rule.target, ...seen }
+      return
+    }
     const found = rule.regex?.matchStart(path)
     if (!found) continue
     best = rule
@@ -210,23 +235,11 @@ function searchRegexRules(
 /** Everything but the host's name and the path. */
 function holds(rule: Rule<unknown>, request: RoutingRequest, port: number): boolean {
   if (rule.port !== 0 && rule.port !== port) return false
+  if (rule.schemes && !rule.schemes.includes(request.scheme)) return false
   if (rule.methods && !rule.methods.includes(request.method)) return false
   if (rule.snis && !matchesSni(rule.snis, request.scheme, request.sni)) return false
+  if (rule.connection && !rule.connection(request)) return false
   return !rule.headers || matchesHeaders(rule.headers, request)
-}
-
-function capturesOf(
-  groups: readonly (string | undefined)[],
-  named: Readonly<Record<string, string>>,
-): ReadonlyMap<string | number, string> | undefined {
-  if (groups.length <= 1) return undefined
-  const captures = new Map<string | number, string>()
-  for (let index = 1; index < groups.length; index++) {
-    const group = groups[index]
-    if (group !== undefined) captures.set(index, group)
-  }
-  for (const name of Object.keys(named)) captures.set(name, named[name] ?? '')
-  return captures
 }
 
 type HostKind = Exclude<Placement<unknown>['kind'], 'any'>
@@ -252,7 +265,7 @@ class Build<T> {
 
   add(route: RouteInput, target: T): void {
     this.remove(route)
-    const compiled = compileRoute(route, target)
+    const compiled = compileRoute(route, target, this.before.flavor)
     this.routes.set(route.id, { route, compiled })
     if (route.paths?.length && compiled.placements.length > 0) this.pathRoutes++
     for (const placement of compiled.placements) {
@@ -275,7 +288,7 @@ class Build<T> {
   }
 
   tables(): Tables<T> {
-    const after = new Tables<T>()
+    const after = new Tables<T>(this.before.flavor)
     after.routes = this.routes.done()
     after.exact = this.hosts.exact.done()
     after.suffix = this.hosts.suffix.done()

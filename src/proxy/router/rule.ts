@@ -5,7 +5,10 @@
  */
 import { uuidOfName } from '../../config/uuid.ts'
 import { compileRegex, type Regex } from '../../schema/regex.ts'
+import { compileExpression, type Condition } from './expressions.ts'
 import { literalPrefix } from './literal-prefix.ts'
+import { connectionTest } from './connections.ts'
+import type { RouterFlavor, RoutingRequest } from './router.ts'
 
 /** The fields of a `routes` entity that matching looks at. */
 export interface RouteInput {
@@ -17,6 +20,18 @@ export interface RouteInput {
   readonly headers?: Readonly<Record<string, readonly string[]>> | null
   readonly snis?: readonly string[] | null
   readonly regex_priority?: number | null
+  readonly sources?: readonly ConnectionEnd[] | null
+  readonly destinations?: readonly ConnectionEnd[] | null
+  /** In place of all the fields above, where the flavour has expressions. */
+  readonly expression?: string | null
+  /** Of an expression: the greatest that matches is taken. */
+  readonly priority?: number | null
+}
+
+/** One end of a connection: an address or a range of them, a port, or both. */
+export interface ConnectionEnd {
+  readonly ip?: string | null
+  readonly port?: number | null
 }
 
 /** What matching gives: `matchedPath` is the part of the path that `strip_path` removes, empty if no path rule took part. */
@@ -39,6 +54,12 @@ export interface Rule<T> extends Match<T> {
   readonly snis: readonly SniRule[] | undefined
   readonly headers: readonly HeaderRule[] | undefined
   readonly regex: Regex | undefined
+  /** In place of all other conditions but the schemes. */
+  readonly condition?: Condition
+  /** What the connection must be like; undefined for any. */
+  readonly connection?: ((request: RoutingRequest) => boolean) | undefined
+  /** The schemes that a request may come by; undefined for any. */
+  readonly schemes?: readonly string[] | undefined
 }
 
 /** A rule's place in the tables: under its host pattern, and there under a prefix that its path must have. */
@@ -76,11 +97,13 @@ export type CompiledRoute<T> =
   | { readonly target: T; readonly placements: readonly []; readonly problem: string }
 
 /** Compiles a route. One whose protocols are those of streams, or that has no condition, has no rules. */
-export function compileRoute<T>(route: RouteInput, target: T): CompiledRoute<T> {
+export function compileRoute<T>(route: RouteInput, target: T, flavor: RouterFlavor): CompiledRoute<T> {
   if (!route.protocols.some((protocol) => httpProtocols.has(protocol))) return { target, placements: [] }
+  if (flavor === 'expressions' && typeof route.expression === 'string')
+    return expressionRoute(route, route.expression, target)
   if (conditions(route, route.paths).every((present) => !present)) return { target, placements: [] }
   try {
-    const shared = sharedParts(route)
+    const shared = { ...sharedParts(route), schemes: flavor === 'expressions' ? schemesOf(route) : undefined }
     const hosts = hostPatterns(route.hosts)
     const rules = pathGroups(route).flatMap((group) => groupRules(route, group, shared, target))
     return { target, placements: rules.flatMap((rule) => hosts.map((host) => placement(rule, host))) }
@@ -95,7 +118,7 @@ const httpProtocols = new Set(['http', 'https', 'grpc', 'grpcs'])
 /** Thrown by the steps below and caught by `compileRoute` alone. */
 class Unusable extends Error {}
 
-const isSet = (list: readonly string[] | null | undefined): list is readonly string[] => !!list && list.length > 0
+const isSet = <T>(list: readonly T[] | null | undefined): list is readonly T[] => !!list && list.length > 0
 
 /** Which kinds of conditions a route has; the more, the higher its priority. */
 function conditions(route: RouteInput, paths: readonly string[] | null | undefined): boolean[] {
@@ -105,17 +128,20 @@ function conditions(route: RouteInput, paths: readonly string[] | null | undefin
     isSet(paths),
     Object.keys(route.headers ?? {}).length > 0,
     isSet(route.snis),
+    isSet(route.sources),
+    isSet(route.destinations),
   ]
 }
 
-type SharedParts = Pick<Rule<unknown>, 'methods' | 'snis' | 'headers'>
+type SharedParts = Pick<Rule<unknown>, 'methods' | 'snis' | 'headers' | 'connection' | 'schemes'>
 
-function sharedParts(route: RouteInput): SharedParts {
+function sharedParts(route: RouteInput): Omit<SharedParts, 'schemes'> {
   const headers = Object.entries(route.headers ?? {}).map(([name, values]) => headerRule(name, values))
   return {
     methods: isSet(route.methods) ? route.methods : undefined,
     snis: isSet(route.snis) ? route.snis.map(sniRule) : undefined,
     headers: headers.length > 0 ? headers : undefined,
+    connection: connectionTest(route.sources ?? [], route.destinations ?? []),
   }
 }
 
@@ -215,6 +241,36 @@ function groupRules<T>(route: RouteInput, group: PathGroup, shared: SharedParts,
 function placement<T>(rule: Rule<T>, { kind, host, port }: HostPattern): Placement<T> {
   const prefix = rule.regex ? literalPrefix(rule.regex.source) : rule.matchedPath
   return { kind, host, prefix, rule: port === 0 ? rule : { ...rule, port } }
+}
+
+/** Whatever an expression's priority, it comes before that of every route without one; a number below 2^53 holds both. */
+const expressionsFirst = 2 ** 52
+
+function expressionRoute<T>(route: RouteInput, expression: string, target: T): CompiledRoute<T> {
+  const compiled = compileExpression(expression)
+  if ('error' in compiled) return { target, placements: [], problem: `expression: ${compiled.error}` }
+  const rule: Rule<T> = {
+    target,
+    matchedPath: '',
+    captures: undefined,
+    priority: expressionsFirst + (route.priority ?? 0),
+    id: route.id.toLowerCase(),
+    order: 0,
+    port: 0,
+    methods: undefined,
+    snis: undefined,
+    headers: undefined,
+    regex: undefined,
+    condition: compiled.condition,
+    schemes: schemesOf(route),
+  }
+  return { target, placements: compiled.anchors.map((anchor) => ({ ...anchor, rule })) }
+}
+
+/** A route for TLS alone also meets plain requests, so that these can be told where to come; any other only its own protocols. */
+function schemesOf({ protocols }: RouteInput): readonly string[] | undefined {
+  if (protocols.length === 1 && protocols[0] === 'https') return undefined
+  return protocols.map((protocol) => (protocol === 'https' || protocol === 'grpcs' ? 'https' : 'http'))
 }
 
 /**
