@@ -66,27 +66,32 @@ const runtime = runtimeOf(settings, compile(tools, snapshot), entities)
 let problemsTold: ReadonlySet<string> = new Set()
 tellProblems(runtime.config)
 
-start().catch((error: Error) => say({ say: 'cannot start', message: error.message }))
+const open: Listener[] = []
+parentPort?.on('message', obey)
+say({ say: 'built' })
 
 async function start(): Promise<void> {
-  const open: Listener[] = []
+  // What was committed while this worker read the store has to be in force before it serves anybody.
+  adopt(reader, entities)
   const reusePort = process.platform === 'linux'
   const secure = tls && { setup: tls, policy: tlsPolicy(settings), withSecrets: tools.withSecrets }
   for (const { ssl, ...listener } of listeners)
     open.push(await listen(runtime, { ...listener, reusePort, tls: ssl ? secure : undefined }))
-  parentPort?.on('message', (message: ToWorker) => obey(message, open))
-  // What was committed while this worker started has to be in force before it says that it is ready.
-  adopt(reader, entities)
   say({ say: 'ready' })
 }
 
-function obey(message: ToWorker, open: readonly Listener[]): void {
+function obey(message: ToWorker): void {
   switch (message.do) {
+    case 'listen':
+      start().catch((error: Error) => say({ say: 'cannot start', message: error.message }))
+      return
     case 'adopt':
+      counters[counter.adopting] = 1
       say({ say: 'adopted', number: message.number, ...problemOf(() => adopt(reader, entities)) })
+      counters[counter.adopting] = 0
       return
     case 'drain':
-      void drain(open)
+      void drain()
       return
     case 'adopt-keys':
       adoptKeys(message.address, message.keys)
@@ -175,7 +180,7 @@ function tellProblems({ router }: Compiled): void {
   problemsTold = problems
 }
 
-async function drain(open: readonly Listener[]): Promise<void> {
+async function drain(): Promise<void> {
   runtime.draining = true
   await Promise.all(open.map((listener) => listener.drain()))
   runtime.pools.close()

@@ -39,8 +39,11 @@ export interface WorkerData {
   readonly health: SharedArrayBuffer
 }
 
-/** Where each count stands in a worker's counters; from `answered` on, the answers by their status' first digit, 0 for none. */
-export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, answered: 4 } as const
+/**
+ * Where each count stands in a worker's counters; `adopting` is 1 while it builds a configuration; from `answered` on, the answers
+ * by their status' first digit, 0 for none.
+ */
+export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, adopting: 4, answered: 5 } as const
 const statusClasses = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
 const counterSize = counter.answered + statusClasses.length
 
@@ -66,6 +69,8 @@ export interface WorkerReport {
 }
 
 export type ToWorker =
+  /** Adopts the newest revision and begins to serve. */
+  | { readonly do: 'listen' }
   | { readonly do: 'adopt'; readonly number: number }
   | { readonly do: 'drain' }
   /** An issuer's keys, which this worker follows. */
@@ -81,6 +86,8 @@ export type ToWorker =
   | { readonly do: 'tls'; readonly setup: TlsSetup }
 
 export type FromWorker =
+  /** It has read the store, and hears what it is told from now on. */
+  | { readonly say: 'built' }
   | { readonly say: 'ready' }
   | { readonly say: 'cannot start'; readonly message: string }
   /** The revision is in force, or could not be put in force, for which `problem` says why. */
@@ -135,6 +142,8 @@ export interface Workers {
 }
 
 const silenceMs = 1000
+/** How long a worker may take over one configuration, in ms; while it builds one, it says nothing. */
+const buildMs = 60_000
 const restartPauseMs = 200
 const flushMs = 200
 const silent = Symbol('silent')
@@ -220,6 +229,8 @@ class Slot {
   readonly #isSpokesman: boolean
   #worker: Worker | undefined
   #stopping = false
+  /** Whether the worker has been told to listen. Until then it serves nobody, and what is committed it reads before it does. */
+  #isTold = false
   #questions = 0
   /** Who waits for the answer to each question; told undefined where there will be none. */
   #waiting = new Map<number, (answer: WorkerReport | undefined) => void>()
@@ -251,7 +262,9 @@ class Slot {
     }
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker
+    this.#isTold = false
     this.counters[counter.active] = 0
+    this.counters[counter.adopting] = 0
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
         if (message.say === 'ready') {
@@ -271,6 +284,10 @@ class Slot {
   }
 
   #hear(message: FromWorker): void {
+    if (message.say === 'built') {
+      this.#isTold = true
+      this.send({ do: 'listen' })
+    }
     if (message.say === 'drained') this.#drained?.()
     if (message.say === 'trouble') this.#options.trouble(message.message)
     if (message.say === 'report') this.#waiting.get(message.number)?.(message.report)
@@ -313,13 +330,13 @@ class Slot {
     this.#worker?.postMessage(message)
   }
 
-  /** Resolves when the worker serves by the newest revision. A worker that is only starting reads it by itself. */
+  /** Resolves when the worker serves by the newest revision, or serves nobody yet. */
   async adopt(): Promise<void> {
     const worker = this.#worker
-    if (!worker) return
+    if (!worker || !this.#isTold) return
     const answered = await this.#ask((number) => ({ do: 'adopt', number }))
     if (answered !== silent || this.#worker !== worker) return
-    this.#options.log.crit('a proxy worker was silent for a second and is replaced')
+    this.#options.log.crit('a proxy worker was silent for too long and is replaced')
     this.terminate()
   }
 
@@ -329,12 +346,16 @@ class Slot {
     return answer === silent ? undefined : answer
   }
 
-  /** Sends a question, and gives the answer, or `silent` where there is none for a second. */
+  /** Sends a question, and gives the answer, or `silent` where there is none for a second, in which it builds nothing either. */
   async #ask(question: (number: number) => ToWorker): Promise<WorkerReport | undefined | typeof silent> {
     const number = ++this.#questions
     const { promise, resolve } = Promise.withResolvers<WorkerReport | undefined | typeof silent>()
     this.#waiting.set(number, resolve)
-    const timer = setTimeout(() => resolve(silent), silenceMs)
+    const giveUp = () => resolve(silent)
+    let timer = setTimeout(() => {
+      if (this.counters[counter.adopting] === 0) giveUp()
+      else timer = setTimeout(giveUp, buildMs)
+    }, silenceMs)
     this.send(question(number))
     const answer = await promise
     clearTimeout(timer)
