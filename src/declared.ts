@@ -1,20 +1,25 @@
 /** The declarative file as the source of the configuration: loaded at the start, when asked, and where wanted when it changes. */
 import { readFileSync, type Stats, unwatchFile, watchFile } from 'node:fs'
-import { loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
+import { isLoaded, loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
 import type { Catalogue } from './config/kinds.ts'
 import type { Settings } from './config/settings.ts'
 import { asStartError, StartError } from './start-error.ts'
 import type { Store } from './store/store.ts'
+import { version } from './version.ts'
 
 /**
  * Makes the declarative configuration the content of the store; without one, the store is emptied. Rejects with every mistake,
  * a line each, where there are any, with everything as before.
  */
-export async function loadDeclared(store: Store, settings: Settings, { kinds }: Catalogue): Promise<void> {
+export async function loadDeclared(store: Store, settings: Settings, catalogue: Catalogue): Promise<void> {
+  const { kinds, pluginSchemas } = catalogue
   const { declarative_config: file, declarative_config_string: given } = settings
   const name = file ?? 'declarative_config_string'
   const text = given ?? (file === undefined ? '_format_version: "3.0"' : asStartError(() => readFileSync(file, 'utf8')))
+  // Other plugins may fill in other defaults, and refuse other things.
+  const by = `${version} with ${[...pluginSchemas.keys()].join()}`
   store.reader.renew()
+  if (isLoaded(store.reader, text, by)) return
   const declaration = parseDeclarative(text, { kinds, previous: previousOf(store.reader) })
   if (!declaration.ok) {
     const places = declaration.places().map(({ line, column, path, message }) => {
@@ -23,7 +28,7 @@ export async function loadDeclared(store: Store, settings: Settings, { kinds }: 
     })
     throw new StartError([`the declarative configuration ${name} is not valid:`, ...places].join('\n'))
   }
-  const written = await loadDeclarative(store, declaration)
+  const written = await loadDeclarative(store, declaration, by)
   if (!written.ok) throw new StartError(`cannot load ${name}: ${JSON.stringify(written.error)}`)
 }
 

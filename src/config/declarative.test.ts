@@ -10,6 +10,7 @@ import {
   type Declaration,
   type DeclarativeOptions,
   emptyHash,
+  isLoaded,
   loadDeclarative,
   loadedHash,
   parseDeclarative,
@@ -574,3 +575,15 @@ function memory() {
     },
   }
 }
+
+test('a text that a store holds already need not be loaded again, unless another version reads it or an entity has died', async () => {
+  const store = memory()
+  const text = '_format_version: "3.0"\nservices:\n- name: a\n  url: http://a.test\n'
+  assert.equal(isLoaded(store, text, '1'), false)
+  await loadDeclarative(store, load(text), '1')
+  assert.equal(isLoaded(store, text, '1'), true)
+  assert.equal(isLoaded(store, text, '2'), false)
+  assert.equal(isLoaded(store, `${text}# other`, '1'), false)
+  await loadDeclarative(store, load(text))
+  assert.equal(isLoaded(store, text, '1'), false)
+})

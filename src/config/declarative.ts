@@ -91,28 +91,47 @@ export function parseDeclarative(input: string | object, options: DeclarativeOpt
   return parseData(read.value, input, options)
 }
 
-/** Makes a configuration the whole content of a store, in one durable write; `meta` remembers its hash and what was made up. */
-export function loadDeclarative(store: Pick<Store, 'write'>, declaration: Declaration): Promise<Written> {
+/**
+ * Makes a configuration the whole content of a store, in one durable write; `meta` remembers its hash and what was made up, and
+ * that it was loaded `by` a certain version, for `isLoaded`.
+ */
+export function loadDeclarative(store: Pick<Store, 'write'>, declaration: Declaration, by?: string): Promise<Written> {
+  // Entities that die are gone after a while, and are to come back with the file.
+  const isLasting = by !== undefined && declaration.entities.every(({ entity }) => typeof entity['ttl'] !== 'number')
   const operations: Operation[] = [
     { do: 'replace-all', entities: declaration.entities },
     { do: 'meta', name: hashName, value: declaration.hash },
     { do: 'meta', name: generatedName, value: JSON.stringify(declaration.generated) },
+    { do: 'meta', name: loadedName, value: isLasting ? loadedBy(by, declaration.hash) : null },
   ]
   return store.write(operations)
 }
 
 /**
+ * Whether a store holds what this very text says, as this version reads it: then there is nothing to load, which spares a restart
+ * with a million consumers most of a minute.
+ */
+export const isLoaded = (reader: Pick<Reader, 'meta'>, text: string, by: string): boolean =>
+  reader.meta(loadedName) === loadedBy(by, configHash(text))
+
+const loadedBy = (by: string, hash: string): string => `${hash} by ${by}`
+
+/**
  * Writes a configuration's entities beside what a store already holds, replacing those with the same ids, in one durable write.
- * `previous` must be what the configuration was parsed with.
+ * `previous` must be what the configuration was parsed with. Into an empty store a million go as a whole, in the order of the
+ * tables.
  */
 export function mergeDeclarative(
-  store: Pick<Store, 'write'>,
+  store: Pick<Store, 'write' | 'reader'>,
   declaration: Declaration,
   previous: Previous,
 ): Promise<Written> {
   const generated = [...new Set([...previous.generated, ...declaration.generated])]
-  const upserts = declaration.entities.map((loaded): Operation => ({ do: 'upsert', ...loaded }))
-  return store.write([...upserts, { do: 'meta', name: generatedName, value: JSON.stringify(generated) }])
+  const isEmpty = [...everyKind.keys()].every((kind) => store.reader.count(kind) === 0)
+  const written: readonly Operation[] = isEmpty
+    ? [{ do: 'replace-all', entities: declaration.entities }]
+    : declaration.entities.map((loaded) => ({ do: 'upsert', ...loaded }))
+  return store.write([...written, { do: 'meta', name: generatedName, value: JSON.stringify(generated) }])
 }
 
 /** The hash of the configuration that a store was last loaded with. */
@@ -126,6 +145,7 @@ export function previousOf(reader: Pick<Reader, 'get' | 'meta'>): Previous {
 
 const hashName = 'declarative_hash'
 const generatedName = 'declarative_generated'
+const loadedName = 'declarative_loaded'
 
 const syntaxWords = 'failed parsing declarative configuration: '
 

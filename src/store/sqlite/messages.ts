@@ -1,5 +1,5 @@
 import type { KindIndex } from '../kinds.ts'
-import type { Change, Operation, Written } from '../store.ts'
+import type { Change, Kind, Operation, Written } from '../store.ts'
 
 /** What the writer's thread is started with. */
 export interface WriterData {
@@ -11,6 +11,14 @@ export interface WriterData {
 
 /** What the writer's thread is told. */
 export type ToWriter =
+  /** A part of what the operation at place `at` of a batch that is yet to come makes the whole content; entities as texts. */
+  | {
+      readonly say: 'content'
+      readonly batch: number
+      readonly at: number
+      readonly kind: Kind
+      readonly bodies: readonly string[]
+    }
   | { readonly say: 'write'; readonly batch: number; readonly operations: readonly Operation[] }
   | { readonly say: 'close' }
 

@@ -49,9 +49,9 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     const thread = await running().catch(asError)
     if (thread instanceof Error) return unavailable(thread.message)
     const batch = ++batches
-    thread.write(batch, operations)
     thread.hold(true)
     try {
+      await thread.write(batch, operations)
       return await published.answerTo(batch)
     } finally {
       if (published.waiting() === 0) thread.hold(false)

@@ -1,7 +1,7 @@
 import { equal } from '../equal.ts'
 import type { KindIndex } from '../kinds.ts'
 import type { Change, Kind, Operation, Stored, StoreError } from '../store.ts'
-import { replaceAll } from './replace-all.ts'
+import { addToContent, type Content, emptyContent, replaceAll } from './replace-all.ts'
 import { rowsOf, type Rows } from './rows.ts'
 import type { Statements } from './statements.ts'
 
@@ -13,11 +13,16 @@ export interface Context {
   readonly now: () => number
 }
 
+type Replacement = Extract<Operation, { do: 'replace-all' }> & { readonly gathered?: Content }
+
+/** An operation as the writer does it: a large content may have been gathered before. */
+export type WriterOperation = Exclude<Operation, { do: 'replace-all' }> | Replacement
+
 /**
  * Applies one operation inside the open transaction. An error that it returns leaves a part of it done: the caller rolls back.
  * Errors come in Kong's order: the id, then what is unique together, then single unique fields, then references.
  */
-export function apply(context: Context, operation: Operation): StoreError | undefined {
+export function apply(context: Context, operation: WriterOperation): StoreError | undefined {
   switch (operation.do) {
     case 'insert':
       return insert(context, operation.kind, operation.entity)
@@ -32,10 +37,17 @@ export function apply(context: Context, operation: Operation): StoreError | unde
         ? remove(context, operation.kind, operation.id)
         : { code: 'absent', kind: operation.kind, id: operation.id }
     case 'replace-all':
-      return replaceAll(context, operation.entities)
+      return replaceAll(context, contentOf(context, operation))
     case 'meta':
       context.tables.setMeta(operation.name, operation.value)
   }
+}
+
+/** What was gathered of a content before its operation came, with what the operation brings itself. */
+function contentOf(context: Context, { entities, gathered }: Replacement): Content {
+  const content = gathered ?? emptyContent()
+  for (const { kind, entity } of entities) addToContent(content, indexOf(context, kind), JSON.stringify(entity))
+  return content
 }
 
 /** Deletes an entity with everything that hangs on it; nothing happens where it is gone already. */

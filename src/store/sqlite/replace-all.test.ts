@@ -145,3 +145,40 @@ function randomContent(): [string, Stored][] {
   ])
   return [...plugins, ...routes, ...services]
 }
+
+test('a content of thousands is put in force as a whole, while others write', async (t) => {
+  const store = await sampleStore(t)
+  const many = (count: number, port: number) =>
+    replaceAll(
+      ...Array.from({ length: count }, (_, at): [string, Stored][] => [
+        ['services', { id: `s${at}`, name: `n${at}`, port }],
+        ['routes', { id: `r${at}`, service: { id: `s${at}` } }],
+      ]).flat(),
+    )
+  const [first] = await Promise.all([
+    store.write([many(3000, 80)]),
+    store.write([{ do: 'insert', kind: 'services', entity: { id: 'other', name: 'other' } }]),
+  ])
+  assert.equal(first.ok && first.changes.filter(({ operation }) => operation === 'insert').length, 6000)
+  assert.equal(store.reader.count('services'), 3000)
+  assert.deepEqual(await changesOf(store, many(3000, 80)), [])
+  assert.equal((await changesOf(store, many(2999, 81))).length, 3001)
+  assert.deepEqual(store.reader.by('services', 'name', 'n2998'), { id: 's2998', name: 'n2998', port: 81 })
+})
+
+test('of several mistakes the first in the order of the entities is told, and nothing is written', async (t) => {
+  const store = await sampleStore(t)
+  const mistakes = [
+    ['routes', { id: 'r1', service: { id: 'nowhere' } }],
+    ['services', { id: 's1', name: 'a' }],
+    ['services', { id: 's2', name: 'a' }],
+  ] satisfies [string, Stored][]
+  assert.equal((await refused(store, replaceAll(...mistakes))).code, 'foreign')
+  const [dangling, ...twice] = mistakes
+  assert.deepEqual(await refused(store, replaceAll(...twice, dangling as [string, Stored])), {
+    code: 'unique',
+    kind: 'services',
+    fields: { name: 'a' },
+  })
+  assert.equal(store.reader.count('services'), 0)
+})

@@ -34,8 +34,9 @@ export function statements(db: DatabaseSync) {
     db.prepare(`DELETE FROM ${table} WHERE kind = ?`),
   )
 
-  const putKey = (kind: string, id: string, key: KeyRow) => void insertKey.run(kind, key.field, key.value, id)
-  const putLink = (kind: string, id: string, link: LinkRow) =>
+  const putKey = (kind: string, id: string, key: Pick<KeyRow, 'field' | 'value'>) =>
+    void insertKey.run(kind, key.field, key.value, id)
+  const putLink = (kind: string, id: string, link: Omit<LinkRow, 'onDelete'>) =>
     void insertLink.run(link.kind, link.id, kind, link.field, id)
   const putTag = (kind: string, id: string, tag: string) => void insertTag.run(tag, kind, id)
   return {

@@ -1,10 +1,13 @@
 import { Worker } from 'node:worker_threads'
-import type { Operation } from '../store.ts'
+import type { Kind, Operation } from '../store.ts'
 import type { Committed, FromWriter, ToWriter, WriterData } from './messages.ts'
 
 export interface WriterThread {
-  /** Queues a batch under a number that its answer will bear; throws where the operations are no plain data, or the thread is dead. */
-  write(batch: number, operations: readonly Operation[]): void
+  /**
+   * Queues a batch under a number that its answer will bear, a large content in parts, between which this thread does other
+   * things; rejects where the operations are no plain data, or the thread is dead.
+   */
+  write(batch: number, operations: readonly Operation[]): Promise<void>
   /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
   hold(wanted: boolean): void
   /** Ends the thread when it has done all it was sent. */
@@ -20,6 +23,23 @@ export interface WriterEvents {
 /** Node runs TypeScript from the source tree, JavaScript from the published package. */
 const entry = new URL(import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js', import.meta.url)
 
+/** How many entities are sent at once: some milliseconds of work. */
+const partSize = 1000
+
+/** A content as texts, in parts of one kind each. */
+function* partsOf(
+  entities: Extract<Operation, { do: 'replace-all' }>['entities'],
+): Iterable<{ readonly kind: Kind; readonly bodies: readonly string[] }> {
+  let bodies: string[] = []
+  for (const [at, { kind, entity }] of entities.entries()) {
+    bodies.push(JSON.stringify(entity))
+    const next = entities[at + 1]
+    if (next?.kind === kind && bodies.length < partSize) continue
+    yield { kind, bodies }
+    bodies = []
+  }
+}
+
 /** Starts the writer's thread; resolves when it is ready, rejects where it cannot open the file. */
 export function startWriter(workerData: WriterData, { committed, died }: WriterEvents): Promise<WriterThread> {
   const worker = new Worker(entry, { workerData, name: 'store writer' })
@@ -29,9 +49,20 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
   let closing = false
   let dead: Error | undefined
   const thread: WriterThread = {
-    write(batch, operations) {
+    async write(batch, operations) {
+      const sent: Operation[] = []
+      for (const [at, operation] of operations.entries()) {
+        if (operation.do === 'replace-all') {
+          for (const part of partsOf(operation.entities)) {
+            if (dead) throw dead
+            send({ say: 'content', batch, at, ...part })
+            await new Promise((resolve) => setImmediate(resolve))
+          }
+          sent.push({ do: 'replace-all', entities: [] })
+        } else sent.push(operation)
+      }
       if (dead) throw dead
-      send({ say: 'write', batch, operations })
+      send({ say: 'write', batch, operations: sent })
     },
     hold: (wanted) => (wanted ? worker.ref() : worker.unref()),
     close() {

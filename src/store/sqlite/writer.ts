@@ -1,11 +1,13 @@
 /** The entry of the writer's thread: applies the batches that it is sent, all that wait together in one transaction. */
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
-import type { Written } from '../store.ts'
+import type { Operation, Written } from '../store.ts'
 import { connect, lockWaitMs } from './file.ts'
 import { gathering } from './gathering.ts'
 import { groupCommit } from './group.ts'
 import type { FromWriter, ToWriter, WriterData } from './messages.ts'
+import type { WriterOperation } from './operations.ts'
+import { addToContent, type Content, emptyContent } from './replace-all.ts'
 
 /** Commits, or changes in them, after which the write-ahead log is brought over into the file. */
 const checkpointCommits = 100
@@ -32,6 +34,9 @@ const commit = groupCommit(db, kinds, { keep, now: Date.now })
 const checkpointAfter = checkpoints(db)
 const send = (message: FromWriter) => port.postMessage(message)
 
+/** Large contents, part by part, until the operations come that they belong to: by batch and place in it. */
+const contents = new Map<string, Content>()
+const indexes = new Map(kinds.map((index) => [index.kind, index]))
 let closing = false
 const gathered = gathering<Write>({
   commit: write,
@@ -55,10 +60,34 @@ function* waiting(port: MessagePort): Iterable<ToWriter> {
 }
 
 function writesOf(messages: Iterable<ToWriter>): Write[] {
-  return [...messages].filter((message) => {
+  const writes: Write[] = []
+  for (const message of messages) {
     if (message.say === 'close') closing = true
-    return message.say === 'write'
-  })
+    else if (message.say === 'content') gather(message)
+    else
+      writes.push({
+        ...message,
+        operations: message.operations.map((operation, at) => whole(operation, message.batch, at)),
+      })
+  }
+  return writes
+}
+
+function gather({ batch, at, kind, bodies }: Extract<ToWriter, { say: 'content' }>): void {
+  const place = `${batch}/${at}`
+  const content = contents.get(place) ?? emptyContent()
+  const index = indexes.get(kind)
+  if (!index) throw new TypeError(`the store knows no kind ${kind}`)
+  contents.set(place, content)
+  for (const body of bodies) addToContent(content, index, body)
+}
+
+/** An operation with what was gathered for it. */
+function whole(operation: Operation, batch: number, at: number): WriterOperation {
+  const place = `${batch}/${at}`
+  const gathered = contents.get(place)
+  contents.delete(place)
+  return operation.do === 'replace-all' && gathered ? { ...operation, gathered } : operation
 }
 
 function write(writes: readonly Write[]): void {
