@@ -96,6 +96,8 @@ interface Placed<T> {
 class Tables<T> implements Router<T> {
   /** By id. */
   routes: PersistentMap<Placed<T>> = emptyMap()
+  /** Why routes can match nothing, by their ids. */
+  unusable: PersistentMap<string> = emptyMap()
   exact: Hosts<T> = emptyMap()
   suffix: Hosts<T> = emptyMap()
   prefix: Hosts<T> = emptyMap()
@@ -112,11 +114,7 @@ class Tables<T> implements Router<T> {
   }
 
   get problems(): readonly RouteProblem[] {
-    const problems: RouteProblem[] = []
-    for (const { route, compiled } of this.routes.values()) {
-      if ('problem' in compiled) problems.push({ routeId: route.id, message: compiled.problem })
-    }
-    return problems
+    return [...this.unusable.entries()].map(([routeId, message]) => ({ routeId, message }))
   }
 
   match(request: RoutingRequest): Match<T> | undefined {
@@ -249,6 +247,7 @@ class Build<T> {
   readonly owner = {}
   readonly before: Tables<T>
   readonly routes: MapEdit<Placed<T>>
+  readonly unusable: MapEdit<string>
   readonly hosts: Readonly<Record<HostKind, MapEdit<PathNode<T>>>>
   /** Copied by the first change of each. */
   lengths: { suffix?: Map<number, number>; prefix?: Map<number, number> } = {}
@@ -258,6 +257,7 @@ class Build<T> {
   constructor(before: Tables<T>) {
     this.before = before
     this.routes = before.routes.edit()
+    this.unusable = before.unusable.edit()
     this.hosts = { exact: before.exact.edit(), suffix: before.suffix.edit(), prefix: before.prefix.edit() }
     this.any = before.any
     this.pathRoutes = before.pathRoutes
@@ -267,6 +267,7 @@ class Build<T> {
     this.remove(route)
     const compiled = compileRoute(route, target, this.before.flavor)
     this.routes.set(route.id, { route, compiled })
+    if ('problem' in compiled) this.unusable.set(route.id, compiled.problem)
     if (route.paths?.length && compiled.placements.length > 0) this.pathRoutes++
     for (const placement of compiled.placements) {
       const tree = this.treeOf(placement) ?? emptyTree<T>(this.owner)
@@ -280,6 +281,7 @@ class Build<T> {
     if (!placed) return
     const { route, compiled } = placed
     this.routes.delete(id)
+    this.unusable.delete(id)
     if (route.paths?.length && compiled.placements.length > 0) this.pathRoutes--
     for (const placement of compiled.placements) {
       const tree = this.treeOf(placement)
@@ -290,6 +292,7 @@ class Build<T> {
   tables(): Tables<T> {
     const after = new Tables<T>(this.before.flavor)
     after.routes = this.routes.done()
+    after.unusable = this.unusable.done()
     after.exact = this.hosts.exact.done()
     after.suffix = this.hosts.suffix.done()
     after.prefix = this.hosts.prefix.done()
