@@ -227,7 +227,8 @@ test('an entity past its time is unknown, and its unique values are free again',
     ['tokens', { id: 't1', token: 'a', ttl: 0.05 }],
     ['tokens', { id: 't2', token: 'b', ttl: 3600 }],
   ])
-  assert.equal(store.reader.get('tokens', 't2')?.['ttl'], 3600)
+  const left = Number(store.reader.get('tokens', 't2')?.['ttl'])
+  assert.ok(left > 3300 && left <= 3600, `${left} s are left`)
   await buried
   assert.equal(store.reader.get('tokens', 't1'), undefined)
   assert.equal(store.reader.count('tokens'), 1)
