@@ -1,7 +1,8 @@
 /** The load generator, in a process of its own: keep-alive connections, each with one request under way at a time. */
 import { type Socket, connect } from 'node:net'
-import { type Flood, type Job, type Outcome, answerBody, requestWith } from './messages.ts'
+import { type Distinct, type Flood, type Job, type Outcome, answerBody, requestWith } from './messages.ts'
 import { type Usage, usageOf } from './processes.ts'
+import { oneOfMany } from './tokens.ts'
 
 process.on('message', (job: Job) => {
   void run(job).then((outcome) => process.send?.(outcome))
@@ -17,15 +18,10 @@ interface Counts {
 
 async function run(job: Job): Promise<Outcome> {
   const counts: Counts = { good: 0, refused: 0, wrong: 0, firstWrong: null }
+  const next = job.distinct && nextOfMany(job.distinct)
   const sockets = Array.from({ length: job.connections }, (_, index) => {
     const request = job.requests[index % job.requests.length] ?? ''
-    return open(
-      job.port,
-      () => request,
-      200,
-      () => counts.good++,
-      counts,
-    )
+    return open(job.port, next ?? (() => request), 200, () => counts.good++, counts)
   })
   if (job.flood) sockets.push(...openFlood(job.port, job.flood, counts))
   await seconds(job.warmUpSeconds)
@@ -43,6 +39,19 @@ async function run(job: Job): Promise<Outcome> {
     residentBytesBefore: before.residentBytes,
     residentBytesAfter: after.residentBytes,
   }
+}
+
+/** Made once, since signing a million tokens takes seconds; where a round ended the next one goes on. */
+const made = new Map<string, { readonly requests: readonly string[]; at: number }>()
+
+function nextOfMany({ path, count, owners, secret }: Distinct): () => string {
+  const name = `${path} ${count} ${owners}`
+  const known = made.get(name) ?? {
+    requests: Array.from({ length: count }, (_, at) => requestWith(path, oneOfMany(at, owners, secret))),
+    at: 0,
+  }
+  made.set(name, known)
+  return () => known.requests[known.at++ % count] ?? ''
 }
 
 const seconds = (count: number) => new Promise((resolve) => setTimeout(resolve, count * 1000))

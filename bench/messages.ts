@@ -23,7 +23,17 @@ export interface Job {
   readonly connections: number
   /** Request texts; the connections take them in turn, and keep them. */
   readonly requests: readonly string[]
+  /** In place of `requests`: each request with another token, in turn. */
+  readonly distinct?: Distinct
   readonly flood?: Flood
+}
+
+/** Good traffic of many tokens; see `oneOfMany`. */
+export interface Distinct {
+  readonly path: string
+  readonly count: number
+  readonly owners: number
+  readonly secret: string
 }
 
 /** Bad traffic beside the good: every request with a token that was never sent before. */

@@ -9,13 +9,36 @@ import { type Flood, type Job, type Outcome, answerBody, requestWith } from './m
 import { cores, pinned, startWorker, stop } from './processes.ts'
 import { type Check, type Result, checksOf, summaryOf } from './result.ts'
 import { printResult } from './table.ts'
-import { gibbonEs256, gibbonHs256, gibbonPlain, gibbonRs256 } from './subjects/gibbon.ts'
+import {
+  gibbonEdDsa,
+  gibbonEs256,
+  gibbonHs256,
+  gibbonPlain,
+  gibbonRoutes100,
+  gibbonRoutes10k,
+  gibbonRs256,
+  gibbonTokens10k,
+  gibbonTokens1m,
+} from './subjects/gibbon.ts'
 import { haproxy, haproxyHs256 } from './subjects/haproxy.ts'
 import { nginx } from './subjects/nginx.ts'
 import type { Running, Subject } from './subjects/subject.ts'
 import { type TokenSet, es256, hs256 } from './tokens.ts'
 
-const subjects: readonly Subject[] = [nginx, haproxy, haproxyHs256, gibbonPlain, gibbonHs256, gibbonRs256, gibbonEs256]
+const subjects: readonly Subject[] = [
+  nginx,
+  haproxy,
+  haproxyHs256,
+  gibbonPlain,
+  gibbonHs256,
+  gibbonRs256,
+  gibbonEs256,
+  gibbonEdDsa,
+  gibbonTokens10k,
+  gibbonTokens1m,
+  gibbonRoutes100,
+  gibbonRoutes10k,
+]
 
 const floods: readonly { readonly subject: Subject; readonly tokens: TokenSet; readonly kind: Flood['kind'] }[] = [
   { subject: gibbonHs256, tokens: hs256, kind: 'unknown key' },
@@ -89,13 +112,13 @@ function lastLines(directory: string): string {
 }
 
 async function waitUntilListening({ name }: Subject, { process: child, port }: Running): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1200; tries++) {
     if (child.exitCode !== null) throw new Error(`${name} ended with status ${child.exitCode} while starting`)
     const answered = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)
     if (answered) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-  throw new Error(`${name} does not listen after 10 s`)
+  throw new Error(`${name} does not listen after a minute`)
 }
 
 /** A figure is worth something only where the gateway did its work: the right body with a token, a refusal without one. */
@@ -144,7 +167,16 @@ async function measureFloods(load: ChildProcess, measured: readonly Measured[], 
 function jobOf(subject: Subject, { process: child, port }: Running, options: Options): Job {
   const { seconds, connections } = options
   const requests = subject.tokens.map((token) => requestWith(subject.path, token))
-  return { pid: child.pid ?? 0, port, seconds, warmUpSeconds: 0.3, connections, requests }
+  const distinct = subject.distinct && { path: subject.path, ...subject.distinct }
+  return {
+    pid: child.pid ?? 0,
+    port,
+    seconds,
+    warmUpSeconds: 0.3,
+    connections,
+    requests,
+    ...(distinct && { distinct }),
+  }
 }
 
 function floodOf(subject: Subject, tokens: TokenSet, kind: Flood['kind'], { connections }: Options): Flood {

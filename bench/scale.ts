@@ -74,11 +74,16 @@ async function measureLoad(file: string, prefix: string): Promise<Row> {
   const begun = performance.now()
   const child = gibbon(['config', 'import', file], { KONG_PREFIX: prefix })
   let peakKb = 0
-  const watch = setInterval(() => (peakKb = Math.max(peakKb, peakOf(child))), 50)
+  let cpuSeconds = 0
+  const watch = setInterval(() => {
+    peakKb = Math.max(peakKb, peakOf(child))
+    cpuSeconds = Math.max(cpuSeconds, usageOf(child.pid ?? 0).cpuSeconds)
+  }, 50)
   const [status] = (await once(child, 'exit')) as [number]
   clearInterval(watch)
   if (status !== 0) throw new Error(`the import ended with status ${status}`)
-  return { 'load s': (performance.now() - begun) / 1000, 'load peak MB': peakKb / 1000 }
+  const loadSeconds = (performance.now() - begun) / 1000
+  return { 'load s': loadSeconds, 'load CPU s': cpuSeconds, 'load peak MB': peakKb / 1000 }
 }
 
 function peakOf({ pid }: ChildProcess): number {
@@ -110,9 +115,16 @@ async function measureRunning(prefix: string, size: Size): Promise<Row> {
   try {
     await firstAnswer(child, proxyPort, size)
     const startSeconds = (performance.now() - begun) / 1000
+    const startCpuSeconds = usageOf(child.pid ?? 0).cpuSeconds
     const memory = residentMb(child)
     const writes = await measureWrites(`http://127.0.0.1:${adminPort}`, () => usageOf(child.pid ?? 0).cpuSeconds)
-    return { 'start s': startSeconds, 'memory MB': memory, ...writes, 'memory after writes MB': residentMb(child) }
+    return {
+      'start s': startSeconds,
+      'start CPU s': startCpuSeconds,
+      'memory MB': memory,
+      ...writes,
+      'memory after writes MB': residentMb(child),
+    }
   } finally {
     await stop(child)
   }

@@ -3,7 +3,7 @@ import { type KeyObject, createHmac, generateKeyPairSync, randomBytes, sign } fr
 
 /** One credential for each consumer, and a token for each credential. */
 export interface TokenSet {
-  readonly algorithm: 'HS256' | 'RS256' | 'ES256'
+  readonly algorithm: 'HS256' | 'RS256' | 'ES256' | 'EdDSA'
   /** The credentials' keys, as in the claim `iss`. */
   readonly keys: readonly string[]
   readonly tokens: readonly string[]
@@ -12,6 +12,8 @@ export interface TokenSet {
   /** What every credential is verified with. */
   readonly secret: string
   readonly publicKey: string | undefined
+  /** Where the load is of many tokens, each sent in its turn: how many, of all `keys` alike. `tokens` then are the first few. */
+  readonly distinct: number | undefined
 }
 
 const consumers = 8
@@ -19,6 +21,7 @@ const consumers = 8
 const secret = randomBytes(24).toString('hex')
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const ed = generateKeyPairSync('ed25519')
 
 export const hs256 = tokenSet('HS256', (text) => createHmac('sha256', secret).update(text).digest(), undefined)
 export const rs256 = tokenSet('RS256', (text) => sign('sha256', Buffer.from(text), rsa.privateKey), rsa.publicKey)
@@ -27,6 +30,27 @@ export const es256 = tokenSet(
   (text) => sign('sha256', Buffer.from(text), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' }),
   ec.publicKey,
 )
+
+export const eddsa = tokenSet('EdDSA', (text) => sign(null, Buffer.from(text), ed.privateKey), ed.publicKey)
+
+/** HS256 tokens, `count` different ones, of as many credentials as `owners`. */
+export function manyTokens(count: number, owners: number): TokenSet {
+  const keys = Array.from({ length: owners }, (_, index) => manyKey(index))
+  return {
+    ...hs256,
+    keys,
+    tokens: Array.from({ length: 8 }, (_, at) => oneOfMany(at, owners, secret)),
+    distinct: count,
+  }
+}
+
+const manyKey = (owner: number): string => `many-key-${owner}`
+
+/** The token at a place among many, so that load generator and gateway need not be told of each. */
+export function oneOfMany(at: number, owners: number, hmacSecret: string): string {
+  const text = `${json({ alg: 'HS256', typ: 'JWT' })}.${json({ iss: manyKey(at % owners), sub: 'bench', jti: at })}`
+  return `${text}.${createHmac('sha256', hmacSecret).update(text).digest('base64url')}`
+}
 
 function tokenSet(
   algorithm: TokenSet['algorithm'],
@@ -45,6 +69,7 @@ function tokenSet(
     wrongSignature: signatureOf('no token').toString('base64url'),
     secret,
     publicKey: publicKey?.export({ type: 'spki', format: 'pem' }).toString(),
+    distinct: undefined,
   }
 }
 

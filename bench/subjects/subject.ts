@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
+import type { Distinct } from '../messages.ts'
 
 /** A gateway with one way of being configured. */
 export interface Subject {
@@ -14,6 +15,8 @@ export interface Subject {
   readonly path: string
   /** Tokens that it accepts. */
   readonly tokens: readonly string[]
+  /** Where it is sent many different tokens, each in its turn. */
+  readonly distinct?: Omit<Distinct, 'path'>
   /** Starts it in front of the upstream. All its files are in `directory`, which is its own. */
   start(directory: string, upstreamPort: number): Promise<Running>
 }

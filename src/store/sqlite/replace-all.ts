@@ -122,6 +122,7 @@ function takeAway(
   const changed: Changed[] = []
   const there = new Map<Kind, Set<string>>()
   for (const kind of tables.kinds()) {
+    if (context.kinds.get(kind)?.undeclared) continue
     const wanted = content.kinds.get(kind)?.bodies
     if (!wanted) {
       for (const { id } of tables.bodies(kind)) record(kind, id, 'delete')
