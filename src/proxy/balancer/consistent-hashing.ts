@@ -9,10 +9,12 @@ import { roundRobin } from './round-robin.ts'
 import type { Rotation, RotationOptions, Share } from './rotation.ts'
 
 const defaultSlots = 10_000
+// With fewer, shares would be far from the weights.
+const leastSlots = 1000
 
 /** A request without a hash goes to each peer in turn. */
 export function consistentHashing(shares: readonly Share[], options: RotationOptions = {}): Rotation {
-  const slots = options.slots ?? defaultSlots
+  const slots = Math.max(options.slots ?? defaultSlots, leastSlots)
   const seeds = shares.map(({ peer }) => hashText(`${peer.host} ${peer.address} ${peer.port}`))
   // Whose a slot is gets worked out when it is first met.
   const owners = Array.from<Peer | undefined>({ length: slots })

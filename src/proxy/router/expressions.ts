@@ -48,11 +48,11 @@ function conditionOf(expression: Expression): Condition {
     return (request, found) => !inner(request, found)
   }
   if ('and' in expression) {
-    const [one, other] = [conditionOf(expression.and[0]), conditionOf(expression.and[1])]
-    return (request, found) => one(request, found) && other(request, found)
+    const parts = expression.and.map(conditionOf)
+    return (request, found) => parts.every((part) => part(request, found))
   }
-  const [one, other] = [conditionOf(expression.or[0]), conditionOf(expression.or[1])]
-  return (request, found) => one(request, found) || other(request, found)
+  const parts = expression.or.map(conditionOf)
+  return (request, found) => parts.some((part) => part(request, found))
 }
 
 /** Of several values all must fit, or with `any` one. A field that the request does not have fits nothing. */
@@ -144,21 +144,21 @@ const anywhere: readonly Anchor[] = [{ kind: 'any', host: '', prefix: '' }]
 function anchorsOf(expression: Expression): readonly Anchor[] {
   if ('predicate' in expression) return [anchorOf(expression.predicate)]
   if ('not' in expression) return anywhere
-  const [one, other] = ('and' in expression ? expression.and : expression.or).map(anchorsOf) as [
-    readonly Anchor[],
-    readonly Anchor[],
-  ]
-  const together = 'and' in expression ? both(one, other) : [...one, ...other]
-  if (together.length > mostAnchors) return 'and' in expression ? fewer(one, other) : anywhere
-  return distinct(together)
+  if ('and' in expression) return expression.and.map(anchorsOf).reduce(both)
+  const either = distinct(expression.or.flatMap(anchorsOf))
+  return either.length > mostAnchors ? anywhere : either
 }
 
-const fewer = (one: readonly Anchor[], other: readonly Anchor[]): readonly Anchor[] =>
-  one.length <= other.length ? one : other
-
 /** A request is where both say: it may be looked for at the narrower host, and under the longer prefix. */
-const both = (one: readonly Anchor[], other: readonly Anchor[]): readonly Anchor[] =>
-  one.flatMap((left) => other.map((right) => ({ ...narrower(left, right), prefix: longer(left.prefix, right.prefix) })))
+function both(one: readonly Anchor[], other: readonly Anchor[]): readonly Anchor[] {
+  const fewer = one.length <= other.length ? one : other
+  if (one.length * other.length > mostAnchors * mostAnchors) return fewer
+  const pairs = one.flatMap((left) =>
+    other.map((right) => ({ ...narrower(left, right), prefix: longer(left.prefix, right.prefix) })),
+  )
+  const together = distinct(pairs)
+  return together.length > mostAnchors ? fewer : together
+}
 
 const narrowness: Readonly<Record<Anchor['kind'], number>> = { any: 0, prefix: 1, suffix: 1, exact: 2 }
 const narrower = (one: Anchor, other: Anchor): Pick<Anchor, 'kind' | 'host'> =>

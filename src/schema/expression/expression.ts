@@ -25,8 +25,8 @@ export interface Predicate {
 }
 
 export type Expression =
-  | { readonly and: readonly [Expression, Expression] }
-  | { readonly or: readonly [Expression, Expression] }
+  | { readonly and: readonly Expression[] }
+  | { readonly or: readonly Expression[] }
   | { readonly not: Expression }
   | { readonly predicate: Predicate }
 
@@ -60,17 +60,19 @@ class Refused extends Error {
   }
 }
 
-/** `||` binds closer than `&&`, as in Kong; both from the left. */
+/** `||` binds closer than `&&`, as in Kong. */
 function expressionOf({ children }: Tree): Expression {
-  const factors: Expression[] = []
+  const factors: Expression[][] = []
   for (let at = 0; at < children.length; at += 2) {
     const term = termOf(children[at] as Tree)
-    const last = factors.at(-1)
-    if (last && children[at - 1]?.rule === 'or_op') factors[factors.length - 1] = { or: [last, term] }
-    else factors.push(term)
+    if (children[at - 1]?.rule === 'or_op') factors.at(-1)?.push(term)
+    else factors.push([term])
   }
-  return factors.reduce((one, other) => ({ and: [one, other] }))
+  const parts = factors.map((terms) => alone(terms) ?? { or: terms })
+  return alone(parts) ?? { and: parts }
 }
+
+const alone = (parts: readonly Expression[]): Expression | undefined => (parts.length === 1 ? parts[0] : undefined)
 
 function termOf({ children: [inner] }: Tree): Expression {
   if (inner?.rule === 'predicate') return { predicate: predicateOf(inner) }

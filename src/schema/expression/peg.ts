@@ -12,7 +12,6 @@ export type Part =
   | { readonly all: readonly Part[] }
   | { readonly one: readonly Part[] }
   | { readonly repeat: Part; readonly least: number; readonly most: number }
-  | { readonly not: Part }
   | { readonly at: 'start' | 'end' }
 
 export interface Rule {
@@ -75,7 +74,6 @@ class Run {
   furthest = 0
   tried: string[] = []
   #kind: Rule['kind'] = 'spaced'
-  #denied = false
   #depth = 0
 
   constructor(grammar: Grammar, text: string) {
@@ -92,8 +90,10 @@ class Run {
     const matched = this.#depth < deepest ? this.#deeper(part, at) : undefined
     const tracked = kind === 'word' ? before : this.#kind
     this.#kind = before
-    if (matched === undefined ? !this.#denied : this.#denied) this.#track(name, at, triedBefore, tracked)
-    if (matched === undefined) return undefined
+    if (matched === undefined) {
+      this.#track(name, at, triedBefore, tracked)
+      return undefined
+    }
     const { to, trees } = matched
     return { to, trees: [{ rule: name, from: at, to, text: this.text.slice(at, to), children: trees }] }
   }
@@ -128,7 +128,6 @@ class Run {
     if ('rule' in part) return this.rule(part.rule, at)
     if ('all' in part) return this.#all(part.all, at)
     if ('one' in part) return this.#one(part.one, at)
-    if ('not' in part) return this.#not(part.not, at)
     if ('at' in part)
       return at === (part.at === 'start' ? 0 : this.text.length) ? { to: at, trees: nothing } : undefined
     return this.#repeat(part.repeat, part.least, part.most, at)
@@ -147,7 +146,7 @@ class Run {
       const matched = this.#match(part, index === 0 ? to : this.#blanks(to))
       if (!matched) return undefined
       ;({ to } = matched)
-      trees.push(...matched.trees)
+      for (const tree of matched.trees) trees.push(tree)
     }
     return { to, trees }
   }
@@ -160,14 +159,6 @@ class Run {
     return undefined
   }
 
-  #not(part: Part, at: number): Matched | undefined {
-    const before = this.#denied
-    this.#denied = !before
-    const matched = this.#match(part, at)
-    this.#denied = before
-    return matched ? undefined : { to: at, trees: nothing }
-  }
-
   #repeat(part: Part, least: number, most: number, at: number): Matched | undefined {
     let to = at
     const trees: Tree[] = []
@@ -176,7 +167,7 @@ class Run {
       const matched = this.#match(part, count === 0 ? to : this.#blanks(to))
       if (!matched) break
       ;({ to } = matched)
-      trees.push(...matched.trees)
+      for (const tree of matched.trees) trees.push(tree)
     }
     return count < least ? undefined : { to, trees }
   }

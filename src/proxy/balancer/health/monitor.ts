@@ -58,6 +58,9 @@ export function startHealthMonitor(options: MonitorOptions): HealthMonitor {
   const { resolver, log, ca } = options
   const health: HealthHolder = { table: new HealthTable(healthMemory(options.capacity ?? startCapacity)) }
   const upstreams = new Map<string, Known>()
+  /** What gives up each probe under way. */
+  const probes = new Set<() => void>()
+  let isClosed = false
   let turns = health.table.turns
 
   function adopt(id: string, monitored: MonitoredUpstream | undefined): void {
@@ -75,7 +78,7 @@ export function startHealthMonitor(options: MonitorOptions): HealthMonitor {
       balancer,
       checks: active,
       health,
-      probe: (peer) => probe(peer, active, { certificate, ca }),
+      probe: async (peer) => (isClosed ? 'timeout' : probe(peer, active, { certificate, ca }, probes)),
     }
     if (before?.checks && !checks) forget(id, before)
     const checker = plan && checkerOf(plan, before?.checker)
@@ -151,7 +154,11 @@ export function startHealthMonitor(options: MonitorOptions): HealthMonitor {
       }
       return true
     },
-    close: () => clearInterval(clock),
+    close: () => {
+      isClosed = true
+      clearInterval(clock)
+      for (const giveUp of Array.from(probes)) giveUp()
+    },
   }
 }
 

@@ -77,6 +77,15 @@ test('what refuses, resets, is silent or speaks something else is told apart', a
   assert.equal(await probe(other, checks(), own), 0)
 })
 
+test('a probe that is given up does not wait for its timeout', async () => {
+  const silent = await listening(net.createServer())
+  const open = new Set<() => void>()
+  const asked = probe(silent, checks({ timeout: 600 }), own, open)
+  for (const giveUp of open) giveUp()
+  assert.equal(await asked, 'timeout')
+  assert.equal(open.size, 0)
+})
+
 test('a TCP probe asks for no more than a connection', async () => {
   const silent = await listening(net.createServer())
   assert.equal(await probe(silent, checks({ type: 'tcp' }), own), 'connected')

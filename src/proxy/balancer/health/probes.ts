@@ -15,13 +15,19 @@ export interface ProbeTls {
   readonly ca: string | undefined
 }
 
-/** Looks at a peer; resolves within the checks' timeout, and never rejects. */
-export function probe(peer: Peer, checks: ActiveChecks, own: ProbeTls): Promise<Outcome> {
+/**
+ * Looks at a peer; resolves within the checks' timeout, and never rejects. While it looks, `open` holds what gives it up, as after
+ * the timeout.
+ */
+export function probe(peer: Peer, checks: ActiveChecks, own: ProbeTls, open = new Set<() => void>()): Promise<Outcome> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => end('timeout'), checks.timeoutMs)
+    const giveUp = () => end('timeout')
+    const timer = setTimeout(giveUp, checks.timeoutMs)
     const stop = probes[checks.type]({ peer, checks, own, end })
+    open.add(giveUp)
     function end(outcome: Outcome): void {
       clearTimeout(timer)
+      open.delete(giveUp)
       resolve(outcome)
       // What a probe began is not needed any more, whatever it still had to say.
       queueMicrotask(() => stop())
