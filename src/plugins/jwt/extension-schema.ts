@@ -1,5 +1,6 @@
 /**
- * What the plugin can do beside Kong's: fields that are in a config only where they are used. Their names are those of Kong's
+ * What the plugin can do beside Kong's: fields that are in a config only where they are used, also those within them, since
+ * decK cannot know a default that no schema tells it. Their names are those of Kong's
  * openid-connect plugin where that has such a field, so that people know them.
  */
 import type { Field, Fields } from '../../schema/field.ts'
@@ -73,10 +74,11 @@ export const extensionFields = [
         required: true,
         fields: [
           { issuer: { type: 'string', required: true, len_min: 1, description: 'What stands in `iss`.' } },
-          { jwks_uri: { ...url, description: "Where the issuer's keys are (RFC 7517)." } },
+          { jwks_uri: { ...url, $extension: true, description: "Where the issuer's keys are (RFC 7517)." } },
           {
             discovery_uri: {
               ...url,
+              $extension: true,
               description:
                 'Where its metadata is, without `jwks_uri`; `/.well-known/openid-configuration` below the issuer.',
             },
@@ -84,6 +86,7 @@ export const extensionFields = [
           {
             algorithms: {
               type: 'set',
+              $extension: true,
               elements: { type: 'string', one_of: asymmetric },
               description: 'The algorithms taken; without it all with public keys that suit a key.',
             },
@@ -201,10 +204,9 @@ export const extensionFields = [
           {
             format: {
               type: 'string',
-              required: true,
-              default: 'text',
+              $extension: true,
               one_of: ['text', 'json', 'base64'],
-              description: 'Text, lists separated by commas; JSON; or JSON in base64.',
+              description: 'Text, lists separated by commas, which it is without this; JSON; or JSON in base64.',
             },
           },
         ],

@@ -85,6 +85,18 @@ test('a config that uses none of it has none of it, and looks like Kong’s', ()
   assert.deepEqual(configOf({ leeway: null, scopes_required: null }), configOf({}))
 })
 
+test('what is used is shown as it was written, without a field more, so that decK finds no difference', () => {
+  const used = {
+    issuers: [{ issuer: 'https://a.test' }, { issuer: 'https://b.test', algorithms: ['RS256'] }],
+    consumer_claim: ['sub'],
+    upstream_headers: [{ name: 'X-Sub', claim: ['sub'] }],
+    scopes_required: ['a b'],
+    leeway: 5,
+    mode: 'observe',
+  }
+  assert.deepEqual(configOf(used), { ...configOf({}), ...used })
+})
+
 test('what was used is given up by null', () => {
   const plugins = kinds.get('plugins')!
   const used = checkInsert(plugins, { name: 'jwt', config: { leeway: 5, issuers_allowed: ['a'] } })

@@ -30,9 +30,9 @@ function issuerOf({
   discovery_uri,
   algorithms: allowed,
 }: NonNullable<Config['issuers']>[number]): Issuer {
-  const address: IssuerAddress = { issuer, jwks_uri, discovery_uri }
+  const address: IssuerAddress = { issuer, jwks_uri: jwks_uri ?? null, discovery_uri: discovery_uri ?? null }
   const keys = keySetOf(JSON.stringify(address))
-  const isAllowed = (alg: string) => allowed === null || (allowed as readonly string[]).includes(alg)
+  const isAllowed = (alg: string) => allowed === undefined || (allowed as readonly string[]).includes(alg)
   return {
     verify(token) {
       // A key that everyone can read must never be taken for a secret.

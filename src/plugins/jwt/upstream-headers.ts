@@ -20,7 +20,7 @@ const formats: Readonly<Record<string, HeaderClaim['write']>> = {
 const LONGEST = 8192
 
 export const headerClaimsOf = (headers: Config['upstream_headers'] = []): HeaderClaim[] =>
-  headers.map(({ name, claim, format }) => ({ name, claim, write: formats[format]! }))
+  headers.map(({ name, claim, format = 'text' }) => ({ name, claim, write: formats[format]! }))
 
 /** A header's value; undefined where the token has no such claim, or it is null or too long. */
 export function headerValue({ claim, write }: HeaderClaim, claims: JsonObject): string | undefined {
