@@ -278,6 +278,13 @@ test('where a consumer is optional the token stands for itself', () => {
   assert.equal(send({ sub: 'bob' }).kong.identity?.consumer?.['username'], 'bob')
 })
 
+test('a token that stands for itself becomes its consumer’s as soon as there is one', () => {
+  const { send, entities } = world({ consumer_claim: ['sub'], consumer_optional: true })
+  assert.equal(send({ sub: 'carol' }).kong.identity?.consumer, null)
+  entities.put('consumers', { id: 'ca401000-0000-4000-8000-000000000000', username: 'carol', custom_id: null })
+  assert.equal(send({ sub: 'carol' }).kong.identity?.consumer?.['username'], 'carol')
+})
+
 test('groups in a claim are those that the acl plugin goes by', () => {
   const { send } = world({ authenticated_groups_claim: ['realm', 'groups'] })
   assert.deepEqual(send({ realm: { groups: ['a', 'b'] } }).kong.ctx.shared['authenticated_groups'], ['a', 'b'])

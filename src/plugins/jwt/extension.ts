@@ -51,6 +51,8 @@ interface Admitted extends Remembered {
   readonly groups: readonly string[] | undefined
   /** What it may have been taken back by. */
   readonly revocations: readonly string[]
+  /** Whom its claim names where no consumer was there by that: one may come. */
+  readonly nobody: string | undefined
 }
 
 /** Prepares what a config asks for; undefined where that is nothing beside Kong's (`leeway` is among the times). */
@@ -86,10 +88,14 @@ export function attemptExtended(kong: AccessKong, ready: Ready, extension: Exten
   if (extension.observes) return attemptObserved(kong, ready, extension, text)
   // What this config's space remembers was put there below.
   const known = ready.tokens.recall(text) as Admitted | undefined
-  const verdict = known ?? verify(kong, ready, extension, text)
+  const verdict = known && isUpToDate(kong, extension, known) ? known : verify(kong, ready, extension, text)
   if (verdict instanceof Promise) return verdict.then((late) => conclude(kong, ready, extension, late))
   return conclude(kong, ready, extension, verdict)
 }
+
+/** A token that stands for itself does so until there is a consumer whom it names. */
+const isUpToDate = ({ entities }: AccessKong, { who }: Extension, { nobody }: Admitted): boolean =>
+  nobody === undefined || who?.named(entities, nobody) === undefined
 
 type Verdict = Admitted | Refusal | Answer
 
@@ -113,12 +119,15 @@ function verifyByCredential(kong: AccessKong, ready: Ready, extension: Extension
   if (typeof verified === 'string') return verified
   const broken = extension.rules.find((rule) => !rule.holds(token))
   if (broken) return broken.answer
-  const signer = signerByCredential(kong, extension, token, verified)
+  // Where there are issuers only they are believed when they name a consumer: whoever has a credential speaks for himself.
+  const who = extension.issuers ? undefined : extension.who
+  const signer = signerByCredential(kong, who, token, verified)
   if ('status' in signer) return signer
   return remember(ready, text, {
     ...broughtBy(token, extension, textOf(verified.credential.entity['key'])),
     signer,
     policy: ready.times,
+    nobody: signer.identity.consumer ? undefined : who?.textIn(token.claims),
   })
 }
 
@@ -143,6 +152,7 @@ function verifyByKey(
     ...broughtBy(token, extension, undefined),
     signer,
     policy: issuersTimes(ready, token),
+    nobody: found ? undefined : extension.who?.textIn(token.claims),
   })
 }
 
@@ -161,7 +171,7 @@ export const issuersTimes = ({ times }: Pick<Ready, 'times'>, { claims }: Token)
 
 function signerByCredential(
   { entities }: AccessKong,
-  { who }: Extension,
+  who: Who | undefined,
   { claims }: Token,
   { credential, consumer }: Verified,
 ): Signer | Answer {
@@ -184,7 +194,7 @@ function broughtBy(
   token: Token,
   extension: Extension,
   credential: string | undefined,
-): Omit<Admitted, 'signer' | 'policy'> {
+): Omit<Admitted, 'signer' | 'policy' | 'nobody'> {
   const { claims } = token
   const headers = extension.headers.map((header) => headerValue(header, claims))
   const groups = extension.groups && wordsOf(claimAt(claims, extension.groups))

@@ -170,7 +170,8 @@ test('what no issuer of the config vouches for is looked up among the credential
   const { token, verdict, publish, entities } = world({ key_claim_name: 'iss' })
   publish()
   const iss = 'a-credential'
-  const owner = { id: 'b0b00000-0000-4000-8000-000000000000' }
+  const owner = { id: 'a11ce000-0000-4000-8000-000000000000' }
+  entities.put('consumers', { ...owner, username: 'alice', custom_id: null })
   entities.put('jwt_secrets', {
     id: 'c',
     key: iss,
@@ -180,7 +181,8 @@ test('what no issuer of the config vouches for is looked up among the credential
     rsa_public_key: null,
   })
   const secret = createSecretKey(Buffer.from('s'))
-  assert.equal(await verdict(token({ alg: 'HS256' }, { iss }, secret)), 'bob')
+  // The claim says bob: issuers are believed in that, a credential's owner is not.
+  assert.equal(await verdict(token({ alg: 'HS256' }, { iss }, secret)), 'alice')
   assert.deepEqual(
     await verdict(token({}, { iss: 'https://evil.test' })),
     message("No credentials found for given 'iss'"),

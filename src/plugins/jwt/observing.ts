@@ -72,7 +72,7 @@ function lasting(kong: AccessKong, extension: Extension, verified: Verified): st
   if (typeof made === 'string') return made
   const broken = extension.rules.find((rule) => !rule.holds(token))
   if (broken) return broken.reason
-  const { who } = extension
+  const who = extension.issuers && !issuer ? undefined : extension.who
   return who && !who.optional && !who.find(kong.entities, token.claims) ? 'consumer' : undefined
 }
 

@@ -9,6 +9,10 @@ import type { JsonObject } from './token.ts'
 
 export interface Who {
   find(entities: Entities, claims: JsonObject): Loaded | undefined
+  /** What the claim says, where that is a text. */
+  textIn(claims: JsonObject): string | undefined
+  /** The consumer whom such a text names. */
+  named(entities: Entities, text: string): Loaded | undefined
   /** Whether a token is good without a consumer. */
   readonly optional: boolean
   /** The answer where it is not. */
@@ -22,17 +26,22 @@ export function whoOf(config: Config): Who | undefined {
   const { consumer_claim: path, consumer_by = ['username', 'custom_id'], consumer_optional = false, realm } = config
   if (!path && !consumer_optional) return undefined
   const message = `Could not find consumer for the given '${(path ?? []).join('.')}'`
+  const textIn = (claims: JsonObject) => path && textOf(claimAt(claims, path))
+  const named = (entities: Entities, text: string): Loaded | undefined => {
+    for (const field of consumer_by) {
+      const found = field === 'id' ? byId(entities, text) : entities.by('consumers', field, text)
+      if (found) return found
+    }
+    return undefined
+  }
   return {
     optional: consumer_optional,
     refusal: refusing(401, { message }, challenge(realm, 'error="invalid_token"')),
+    textIn,
+    named,
     find(entities, claims) {
-      const text = path && textOf(claimAt(claims, path))
-      if (text === undefined) return undefined
-      for (const field of consumer_by) {
-        const found = field === 'id' ? byId(entities, text) : entities.by('consumers', field, text)
-        if (found) return found
-      }
-      return undefined
+      const text = textIn(claims)
+      return text === undefined ? undefined : named(entities, text)
     },
   }
 }
