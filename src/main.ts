@@ -9,7 +9,7 @@ import type { NodeFacts } from './admin/node.ts'
 import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
 import { startStatusApi } from './admin/status-api.ts'
 import { catalogueFor, enabledPlugins, storeKinds } from './config/kinds.ts'
-import { adminSocket, storeFile, type Listener, type Settings } from './config/settings.ts'
+import { addressOf, adminSocket, storeFile, type Listener, type Settings } from './config/settings.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
@@ -190,8 +190,9 @@ function refuseOthersInUse({ reader }: Store, plugins: readonly BundledPlugin[])
 async function proxyListeners(settings: Settings): Promise<ProxyListener[]> {
   const listeners: ProxyListener[] = []
   for (const listener of settings.proxy_listen) {
-    const { ip, ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
-    listeners.push({ ip, port: await freePort(listener), backlog, ssl, proxyProtocol })
+    const { ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
+    const { host: ip, ipv6Only } = addressOf(listener)
+    listeners.push({ ip, port: await freePort(listener), ipv6Only, backlog, ssl, proxyProtocol })
   }
   return listeners
 }
@@ -199,16 +200,18 @@ async function proxyListeners(settings: Settings): Promise<ProxyListener[]> {
 /**
  * Makes sure that nobody else listens there, which sharing a port would hide, and finds a port where 0 asks for any.
  */
-async function freePort({ ip, port, listener }: Listener): Promise<number> {
+async function freePort(listener: Listener): Promise<number> {
   const server = net.createServer()
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen({ host: ip, port, exclusive: true }, resolve)
+      server.listen({ ...addressOf(listener), exclusive: true }, resolve)
     })
     return (server.address() as net.AddressInfo).port
   } catch (error) {
-    throw new StartError(`cannot listen on ${listener} (proxy_listen): ${(error as Error).message}`, { cause: error })
+    throw new StartError(`cannot listen on ${listener.listener} (proxy_listen): ${(error as Error).message}`, {
+      cause: error,
+    })
   } finally {
     await new Promise((resolve) => server.close(resolve))
   }

@@ -15,6 +15,7 @@ import type { TlsSetup } from './proxy/tls/server.ts'
 export interface ProxyListener {
   readonly ip: string
   readonly port: number
+  readonly ipv6Only: boolean
   readonly backlog: number
   readonly ssl: boolean
   readonly proxyProtocol: boolean

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Server as TlsServer, type TlsOptions } from 'node:tls'
-import type { Listener } from '../config/settings.ts'
+import { addressOf, type Listener } from '../config/settings.ts'
 import { type AdminOptions, type Handling, requestHandler } from './handling.ts'
 import type { Log } from '../observe/log.ts'
 import { type AnswerToPath, refuse, type Unreadable } from './sending.ts'
@@ -151,7 +151,7 @@ function serving(server: Server, { name, listener, log, unknownMethod }: Serving
 function listening(server: Server, listener: Listener | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: listener?.ip, port: listener?.port, backlog: listener?.backlog }, () => {
+    server.listen({ ...(listener && addressOf(listener)), backlog: listener?.backlog }, () => {
       server.off('error', reject)
       resolve()
     })

@@ -21,6 +21,16 @@ export interface Listener {
   readonly listener: string
 }
 
+/** Where a listener listens, as `net.Server.listen` takes it. As in nginx, an IPv6 one takes no IPv4 unless told to. */
+export function addressOf({ ip, port, ipv6only = true }: Pick<Listener, 'ip' | 'port' | 'ipv6only'>): {
+  readonly host: string
+  readonly port: number
+  readonly ipv6Only: boolean
+} {
+  const host = ip === '*' ? '0.0.0.0' : ip.replace(/^\[(.*)\]$/, '$1')
+  return { host, port, ipv6Only: ipv6only && host.includes(':') }
+}
+
 /** A port that clients see, and the gateway's own behind it. */
 export interface PortMap {
   readonly outside: number

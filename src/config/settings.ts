@@ -11,7 +11,7 @@ import { forms, plainForms, type Listener, type Read } from './settings-forms.ts
 import { inertNames, whyInert } from './settings-inert.ts'
 
 export type { SettingName, Settings } from './settings-declared.ts'
-export type { Listener } from './settings-forms.ts'
+export { addressOf, type Listener } from './settings-forms.ts'
 
 /** Where a setting's present value came from, and the text it was read from. */
 export interface Origin {

@@ -11,6 +11,8 @@ import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from '.
 export interface ListenOptions {
   readonly ip: string
   readonly port: number
+  /** Whether an IPv6 address such as :: takes no IPv4 connections. */
+  readonly ipv6Only?: boolean
   readonly backlog: number
   /** Lets several workers listen on the same port, the kernel spreading connections over them. */
   readonly reusePort: boolean
@@ -32,7 +34,7 @@ export interface Listener {
 
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(runtime: Runtime, options: ListenOptions): Promise<Listener> {
-  const { ip, port, backlog, reusePort, proxyProtocol } = options
+  const { ip, port, ipv6Only = false, backlog, reusePort, proxyProtocol } = options
   const connections = new Set<ClientConnection>()
   /** Those of which no request can be read yet: their header or their handshake is under way. */
   const beginning = new Set<net.Socket>()
@@ -68,7 +70,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   }
 
   const server = net.createServer({ allowHalfOpen: true, noDelay: true })
-  server.listen({ host: ip, port, backlog, reusePort })
+  server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
   await once(server, 'listening')
   server.on('error', (error) => runtime.log.error(`listener ${ip}:${port}: ${error.message}`))
   const secure = options.tls && createTlsServer(runtime, options.tls, options.tls.setup)

@@ -138,3 +138,23 @@ test('a declarative file is loaded again when it changes, also by way of a link,
   assert.deepEqual(await hosts(), ['two.test'])
   await gateway.stop()
 })
+
+test('every interface listens on IPv6 addresses, beside the same ports of IPv4, and on all addresses', async () => {
+  const port = await freePort()
+  const gateway = await startProcess({
+    proxy_listen: `[::]:${port}, *:${port}`,
+    admin_listen: '[::1]:0',
+    status_listen: '[::1]:0, 127.0.0.1:0',
+  })
+  for (const url of [`http://[::1]:${port}/`, `http://127.0.0.1:${port}/`]) assert.equal((await fetch(url)).status, 404)
+  for (const url of [gateway.admin[0]!, ...gateway.status]) assert.equal((await fetch(`${url}/status`)).status, 200)
+  assert.equal(await gateway.stop(), 0)
+})
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -39,7 +39,7 @@ before(async () => {
       nginx_worker_processes: '2',
       proxy_access_log: 'off',
       proxy_error_log: 'error.log',
-      client_header_timeout: '500ms',
+      client_header_timeout: '2s',
       ssl_cert: join(folder, 'default.crt'),
       ssl_cert_key: join(folder, 'default.key'),
       real_ip_header: 'proxy_protocol',
