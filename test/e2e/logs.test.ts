@@ -6,6 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { kinds, storeKinds } from '../../src/config/kinds.ts'
+import { storeFile } from '../../src/config/settings.ts'
+import { checkInsert } from '../../src/schema/check.ts'
+import { indexesOf } from '../../src/store/kinds.ts'
+import { openStore } from '../../src/store/sqlite/open.ts'
 import { startProcess } from './started.ts'
 
 const newPrefix = (): string => mkdtempSync(join(tmpdir(), 'gibbon-logs-'))
@@ -92,4 +97,23 @@ test('a log level set through the Admin API holds for the workers, too', async (
   await gateway.put(`/plugins/${id}`, { name: 'jwt', config: { maximum_expiration: 60 } })
   await gateway.stop()
   assert.equal(linesOf(join(gateway.prefix, 'error.log')).length, 1)
+})
+
+test('a route that can match nothing, as one of an older store may, is told of once by its id', async () => {
+  const prefix = newPrefix()
+  const id = '0b7f9f0a-5d0c-4a35-9f0f-3d9c0f3f8a11'
+  const store = await openStore({ file: storeFile({ prefix, database: 'sqlite' }), kinds: indexesOf(storeKinds) })
+  const route = checkInsert(kinds.get('routes')!, { id, protocols: ['http'], paths: ['/'] })
+  assert.ok(route.ok)
+  const entity = { ...route.value, id, paths: ['~/(?=look-ahead)'] }
+  const written = await store.write([{ do: 'insert', kind: 'routes', entity }])
+  assert.ok(written.ok)
+  await store.close()
+  const gateway = await startProcess({ prefix, log_format: 'json', proxy_error_log: 'error.log' })
+  await gateway.put('/services/other', { host: 'example.test' })
+  assert.equal((await fetch(gateway.proxy[0]!)).status, 404)
+  await gateway.stop()
+  const told = linesOf(join(prefix, 'error.log')).filter(({ message }) => String(message).includes(id))
+  assert.equal(told.length, 1)
+  assert.match(String(told[0]?.['message']), new RegExp(`^the route ${id} matches nothing: `))
 })
