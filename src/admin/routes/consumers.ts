@@ -19,9 +19,9 @@ export function consumerEndpoints(context: Context): Endpoint[] {
 }
 
 function listConsumers(context: Context, schema: Schema, request: AdminRequest): Answer {
-  const customId = request.query.get('custom_id')
-  if (customId === null) return list(context, schema, request)
-  if (customId === '') return message(400, 'custom_id must be an unempty string')
+  const [customId, another] = request.query.getAll('custom_id')
+  if (customId === undefined) return list(context, schema, request)
+  if (customId === '' || another !== undefined) return message(400, 'custom_id must be an unempty string')
   const found = context.store.reader.by('consumers', 'custom_id', customId)
   return ok({ data: found ? [found] : [], next: null })
 }

@@ -50,7 +50,6 @@ function nodeDocument(
     plugins: {
       available_on_server: Object.fromEntries(node.plugins),
       enabled_in_cluster: enabledInCluster,
-      disabled_on_server: {},
     },
   }
 }
