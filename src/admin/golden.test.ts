@@ -61,5 +61,4 @@ const expected: readonly { readonly why: string; readonly steps: readonly number
   { why: 'Kong fails with a 500 when a key-set is put by its name', steps: [1105] },
   { why: "a taken id is a primary key violation, also where Kong blames the field 'key'", steps: [506] },
   { why: "Kong's schema says or does not say `len_min`, depending on what it checked before", steps: [1220] },
-  { why: 'a route header without values: the reason is told in our own words', steps: [346] },
 ]

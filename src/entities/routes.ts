@@ -1,5 +1,6 @@
 import { expressionError } from '../schema/expression/check.ts'
 import type { Field, Schema, Subschema } from '../schema/field.ts'
+import { compileRegex } from '../schema/regex.ts'
 import {
   auto_timestamp_s,
   header_name,
@@ -15,6 +16,7 @@ import {
   uuid,
   wildcard_host,
 } from '../schema/typedefs.ts'
+import { emptyHeaderError } from './route-expression.ts'
 
 /** Addresses of a connection's one end, for routes of streams. */
 const endpoints = {
@@ -177,7 +179,7 @@ export const routes = {
           'priority',
         ],
         run_with_missing_fields: true,
-        $check: ({ headers: sent }) => emptyHeader(sent),
+        $check: routerError,
       },
     },
   ],
@@ -240,7 +242,7 @@ function expressionProblem(route: Readonly<Record<string, unknown>>): string | u
   const others = "'methods', 'hosts', 'paths', 'headers', 'snis', 'sources' or 'destinations'"
   if (typeof text !== 'string') {
     if (hasConditions && !isZero(order)) return together('priority', others)
-    return emptyHeader(route['headers'])
+    return routerError(route)
   }
   if (hasConditions) return together('expression', others)
   if (!isZero(regex_priority)) return together('regex_priority', "'expression'")
@@ -252,10 +254,20 @@ const isZero = (value: unknown): boolean => value === undefined || value === nul
 const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
 
-/** A header without values could match nothing. */
-function emptyHeader(sent: unknown): string | undefined {
-  const found = Object.entries(sent ?? {}).find(([, values]) => Array.isArray(values) && values.length === 0)
-  return found && `Router Expression failed validation: header '${found[0]}' has no values`
+/** What the router could not make anything of: a header without values, or a pattern that is no regular expression. */
+function routerError(route: Readonly<Record<string, unknown>>): string | undefined {
+  const error = emptyHeaderError(route) ?? headerPatternError((route['headers'] ?? {}) as Record<string, string[]>)
+  return error && failed(error)
+}
+
+function headerPatternError(sent: Readonly<Record<string, readonly string[]>>): string | undefined {
+  for (const [name, values] of Object.entries(sent)) {
+    for (const value of values.filter((one) => one.startsWith('~*'))) {
+      const compiled = compileRegex(`(?i)${value.slice(2)}`)
+      if (!compiled.ok) return `invalid regex in header '${name}': '${value.slice(2)}' (${compiled.error})`
+    }
+  }
+  return undefined
 }
 
 /** What routes of each protocol may and must have. */
