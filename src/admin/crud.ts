@@ -280,7 +280,13 @@ const isUnnamedPlugin = (schema: Schema, { body }: AdminRequest): boolean =>
   schema.name === 'plugins' && (body.value['name'] ?? null) === null
 
 /** DELETE: at the top level what is not there counts as deleted; below a parent it is a 404. */
-export async function remove(context: Context, schema: Schema, name: Named, link?: Link): Promise<Answer> {
+export async function remove(
+  context: Context,
+  schema: Schema,
+  name: Named,
+  link?: Link,
+  triesLeft = MAX_TRIES,
+): Promise<Answer> {
   const found = find(context, schema, name, link)
   if (!found && (link || name.field !== 'id')) return link ? notFound : noContent
   const before = beforeRemoval(context, schema.name, found?.id ?? name.value)
@@ -290,8 +296,12 @@ export async function remove(context: Context, schema: Schema, name: Named, link
     return unsupported(`cannot remove '${schema.name}' entities${byField(name, schema)}`)
   const written = await context.store.write([...before.operations, { do: 'delete', kind: schema.name, id: found.id }])
   if (written.ok) return noContent
-  if (written.error.code === 'absent') return link ? notFound : noContent
-  return storeRefusal(written.error)
+  if (written.error.code !== 'absent') return storeRefusal(written.error)
+  if (written.error.kind === schema.name) return link ? notFound : noContent
+  // What was to go with it went by itself meanwhile.
+  if (triesLeft <= 1) return storeRefusal(written.error)
+  context.store.reader.renew()
+  return remove(context, schema, name, link, triesLeft - 1)
 }
 
 /** PUT on `/routes/{routes}/service`: writes the entity referred to; where there is none, makes one and refers to it. */
@@ -318,17 +328,21 @@ async function insertParent(
 ): Promise<Answer> {
   const input = inputOf(context, parent, request)
   if ('refusal' in input) return input.refusal
+  const beside = besideWrite(context, parent.name, input.input)
+  if ('refusal' in beside) return beside.refusal
   const checked = checkInsert(parent, input.input)
   if (!checked.ok) return schemaViolation(checked.errors)
   if (!context.writable) return unsupported(`cannot create or update '${parent.name}' entities`)
   const entity = checked.value as Stored
   const referring = checkUpdate(schema, child, { [field]: { id: entity.id } })
   if (!referring.ok) return schemaViolation(referring.errors)
+  const { operations, shown } = beside(entity)
   const written = await context.store.write([
     { do: 'insert', kind: parent.name, entity },
     { do: 'update', kind: schema.name, entity: referring.value as Stored, expected: child },
+    ...operations,
   ])
-  return written.ok ? ok(entity) : storeRefusal(written.error)
+  return written.ok ? ok(shown) : storeRefusal(written.error)
 }
 
 type Attempt =

@@ -19,7 +19,8 @@ export type Refused = { readonly refusal: Answer }
 export interface Custom {
   /**
    * Looks at a body before the schema's checks do; `id` is that of the entity to be written, where there may be one, and
-   * `before` the entity that the body is merged into by a PATCH. What it returns is asked for what goes with the entity once that has passed its checks.
+   * `before` the entity that the body is merged into by a PATCH. What it returns is asked for what goes with the entity
+   * once that has passed its checks.
    */
   readonly write?: (
     context: Context,
