@@ -24,7 +24,7 @@ import { openSealed } from './store/sealed.ts'
 import { openReader } from './store/sqlite/reader.ts'
 import type { Reader } from './store/store.ts'
 import { version } from './version.ts'
-import { counter, type FromWorker, type ToWorker, type WorkerData, type WorkerReport } from './workers.ts'
+import { beatMs, counter, type FromWorker, type ToWorker, type WorkerData, type WorkerReport } from './workers.ts'
 
 const { settings, storeFile, keyring, listeners, tls, isSpokesman, counters, flushed, ...given } =
   workerData as WorkerData
@@ -70,6 +70,9 @@ const open: Listener[] = []
 parentPort?.on('message', obey)
 say({ say: 'built' })
 
+// While it moves, the main thread sees that this one does not hang.
+setInterval(() => (counters[counter.beats] = (counters[counter.beats] ?? 0) + 1), beatMs)
+
 async function start(): Promise<void> {
   // What was committed while this worker read the store has to be in force before it serves anybody.
   adopt(reader, entities)
@@ -102,6 +105,9 @@ function obey(message: ToWorker): void {
       return
     case 'move-health':
       health.table = new HealthTable(message.health)
+      return
+    case 'cut':
+      cut()
       return
     case 'reopen-logs':
       for (const file of logFiles) file.reopen()
@@ -178,6 +184,21 @@ function tellProblems({ router }: Compiled): void {
   )
   for (const problem of problems.difference(problemsTold)) log.error(problem)
   problemsTold = problems
+}
+
+/** Requests that one line names; of more it says only how many there were. */
+const maxNamed = 100
+
+/** Ends what is still under way when there is no more time, and says what that was. */
+function cut(): void {
+  const exchanges = open.flatMap((listener) => listener.exchanges())
+  if (exchanges.length > 0) {
+    const requests = exchanges
+      .slice(0, maxNamed)
+      .map(({ id, plan }) => ({ request_id: id, route: plan?.route.id, service: plan?.service?.entity.id }))
+    runtime.log.warn(`${exchanges.length} requests in flight were cut off: drain_timeout is over`, { requests })
+  }
+  for (const listener of open) listener.close()
 }
 
 async function drain(): Promise<void> {

@@ -41,10 +41,11 @@ export interface WorkerData {
 }
 
 /**
- * Where each count stands in a worker's counters; `adopting` is 1 while it builds a configuration; from `answered` on, the answers
- * by their status' first digit, 0 for none.
+ * Where each count stands in a worker's counters; `beats` moves every `beatMs` while the worker is not stuck; `adopting` is 1 while it
+ * builds a configuration; from `answered` on, the answers by their status' first digit, 0 for none.
  */
-export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, adopting: 4, answered: 5 } as const
+export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, adopting: 4, beats: 5, answered: 6 } as const
+export const beatMs = 100
 const statusClasses = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
 const counterSize = counter.answered + statusClasses.length
 
@@ -79,6 +80,8 @@ export type ToWorker =
   | { readonly do: 'end-asking'; readonly number: number }
   /** The health of targets is in another place from now on. */
   | { readonly do: 'move-health'; readonly health: SharedArrayBuffer }
+  /** Ends what a drain has not finished in time. */
+  | { readonly do: 'cut' }
   | { readonly do: 'reopen-logs' }
   | { readonly do: 'log-level'; readonly level: Level }
   /** Puts what the logs hold on the disk, at once, and says so in the counter `flushed`. */
@@ -145,7 +148,12 @@ export interface Workers {
 const silenceMs = 1000
 /** How long a worker may take over one configuration, in ms; while it builds one, it says nothing. */
 const buildMs = 60_000
-const restartPauseMs = 200
+/** Before a worker is started again that died young: what killed it may be there still. */
+const restartPauseMs = 500
+const youngMs = 5000
+/** A worker that has not moved while it was looked at so many times hangs. Counted in looks, as the whole machine may be slow. */
+const lookMs = 250
+const looksUntilHung = 8
 const flushMs = 200
 const silent = Symbol('silent')
 
@@ -186,12 +194,16 @@ export function createWorkers(options: WorkersOptions): Workers {
     ids: () => slots.flatMap((slot) => slot.id ?? []),
     stop: async () => {
       isDraining = true
-      const timer = setTimeout(() => {
-        log.warn('requests in flight were cut off: drain_timeout is over')
-        for (const slot of slots) slot.terminate()
+      const cut = setTimeout(() => {
+        for (const slot of slots) slot.send({ do: 'cut' })
       }, settings.drain_timeout)
+      const end = setTimeout(() => {
+        log.warn('a proxy worker did not stop in time')
+        for (const slot of slots) slot.terminate()
+      }, settings.drain_timeout + silenceMs)
       await Promise.all(slots.map((slot) => slot.stop()))
-      clearTimeout(timer)
+      clearTimeout(cut)
+      clearTimeout(end)
     },
   }
 }
@@ -261,6 +273,7 @@ class Slot {
       flushed: this.flushed,
       health: health(),
     }
+    const startedAt = performance.now()
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker
     this.#isTold = false
@@ -270,6 +283,7 @@ class Slot {
       worker.on('message', (message: FromWorker) => {
         if (message.say === 'ready') {
           this.isReady = true
+          this.#watch(worker)
           resolve()
         } else if (message.say === 'cannot start') {
           this.#stopping = true
@@ -280,8 +294,25 @@ class Slot {
         this.#options.log.crit(`a proxy worker failed: ${error instanceof Error ? error.stack : String(error)}`)
         reject(error)
       })
-      worker.on('exit', () => this.#exited(worker, reject))
+      worker.on('exit', () => this.#exited(worker, performance.now() - startedAt, reject))
     })
+  }
+
+  /** Ends a worker that hangs, as in an endless loop: its connections are lost either way. */
+  #watch(worker: Worker): void {
+    let beats = -1
+    let looks = 0
+    const timer = setInterval(() => {
+      const now = this.counters[counter.beats] ?? 0
+      looks = now === beats ? looks + 1 : 0
+      beats = now
+      const isBuilding = this.counters[counter.adopting] === 1
+      if (looks < (isBuilding ? buildMs / lookMs : looksUntilHung)) return
+      this.#options.log.crit('a proxy worker hangs and is replaced')
+      clearInterval(timer)
+      void worker.terminate()
+    }, lookMs)
+    worker.on('exit', () => clearInterval(timer))
   }
 
   #hear(message: FromWorker): void {
@@ -310,7 +341,7 @@ class Slot {
     this.send({ do: 'end-asking', number })
   }
 
-  #exited(worker: Worker, reject: (error: Error) => void): void {
+  #exited(worker: Worker, livedMs: number, reject: (error: Error) => void): void {
     reject(new Error('a proxy worker ended while it started'))
     if (this.#worker !== worker) return
     this.#worker = undefined
@@ -319,12 +350,17 @@ class Slot {
     this.#drained?.()
     if (this.#stopping) return
     this.#options.log.crit('a proxy worker died and is replaced')
-    setTimeout(() => {
-      if (!this.#stopping)
-        this.start().catch((error: Error) =>
-          this.#options.log.crit(`a proxy worker could not be replaced: ${error.message}`),
-        )
-    }, restartPauseMs)
+    const again = () => {
+      if (this.#stopping) return
+      const { log } = this.#options
+      const from = performance.now()
+      this.start().then(
+        () => log.notice(`a new proxy worker serves, after ${Math.round(performance.now() - from)} ms`),
+        (error: Error) => log.crit(`a proxy worker could not be replaced: ${error.message}`),
+      )
+    }
+    if (livedMs > youngMs) again()
+    else setTimeout(again, restartPauseMs)
   }
 
   send(message: ToWorker): void {

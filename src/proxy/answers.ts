@@ -39,7 +39,6 @@ export const errors = {
     ],
   },
   unexpected: error(500, 'An unexpected error occurred', 'json'),
-  upgradeNotAvailable: error(501, 'Upgrade to WebSocket is not available', 'plain'),
   notImplemented: { ...error(501, 'Not Implemented', 'plain'), page: '501 Not Implemented' },
   badGateway: error(502, 'An invalid response was received from the upstream server', 'plain'),
   noService: error(503, 'no Service found with those values', 'json'),

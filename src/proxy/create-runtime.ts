@@ -27,6 +27,7 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
       headLimits: upstreamHeadLimits,
       deadlines,
       ca: trustedCertificates(settings),
+      log: parts.log,
     }),
     headers: sentHeaders(settings),
     headLimits: {

@@ -2,6 +2,7 @@
  * One request and its response, whatever protocol they came by: what is known of it, and what the road has decided so far.
  * The road itself is `way.ts`; what plugins see of it is `kong.ts`.
  */
+import type net from 'node:net'
 import type { Entity } from '../pdk/entities.ts'
 import type { Identity } from '../pdk/identity.ts'
 import type { Answer, Kong } from '../pdk/kong.ts'
@@ -12,6 +13,7 @@ import type { Chain } from './chains.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById, type RequestHead, type ResponseHead } from './http1/head.ts'
 import { allValues, type HeaderChanges } from './http1/lines.ts'
+import type { Successor } from './http1/tunnel.ts'
 import { createKong } from './kong.ts'
 import { hostPort } from './host.ts'
 import type { Compiled, RoutePlan } from './plan.ts'
@@ -49,6 +51,8 @@ export interface Downstream {
   end(trailers: string): void
   /** The response cannot be completed: the client must see that it was cut short. */
   abort(): void
+  /** Answers 101 with these header lines, and gives the connection away to who is made for its socket; what came early is given first. */
+  upgrade(lines: string, successor: (socket: net.Socket) => Successor): void
 }
 
 /** A request's body, read as far as somebody takes it. */
@@ -126,6 +130,8 @@ export class Exchange implements RoutingRequest, HashInput {
   finished = false
   /** Stops whatever the exchange waits for at the upstream, when the client has gone. */
   cancel: (() => void) | undefined
+  /** Whether the upstream is asked to speak WebSocket. */
+  upgrades = false
   /** Called when the client can take more of the response's body. */
   onDrain: (() => void) | undefined
   #kong: Kong | undefined

@@ -1,17 +1,20 @@
 /** The last step of the road: the request goes to the upstream, and what comes back to the client. */
+import type net from 'node:net'
 import { errors } from './answers.ts'
 import type { Outcome } from './balancer/health/count.ts'
 import type { Peer, PickFailure } from './balancer/peer.ts'
 import type { Exchange } from './exchange.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById, type ResponseHead } from './http1/head.ts'
-import { keptLines } from './http1/lines.ts'
+import { keptLines, nominatedNames } from './http1/lines.ts'
 import { responseDrop } from './http1/fields.ts'
+import type { SocketEvents } from './http1/socket.ts'
+import { Tunnel } from './http1/tunnel.ts'
 import type { Carried, Failure, UpstreamConnection } from './http1/upstream-connection.ts'
 import type { RoutePlan } from './plan.ts'
 import type { ServicePlan } from './service-plan.ts'
 import { requestText, upstreamName } from './request-text.ts'
-import { beginUpstreamResponse, breakOff, endBody, sendPiece } from './respond.ts'
+import { beginUpstreamResponse, breakOff, endBody, sendPiece, switchProtocols } from './respond.ts'
 import type { Step } from './step.ts'
 
 const upgrade = idOf('upgrade')
@@ -20,8 +23,7 @@ const upgrade = idOf('upgrade')
 export function forward(exchange: Exchange): Step {
   const plan = exchange.plan as RoutePlan
   if (plan.service === undefined) return errors.noService
-  if (exchange.head.upgrade && firstById(exchange.head, upgrade)?.toLowerCase() === 'websocket')
-    return errors.upgradeNotAvailable
+  exchange.upgrades = exchange.head.upgrade && asksForWebSocket(exchange)
   const forwarding = new Forwarding(exchange, plan, plan.service)
   const { body } = exchange.downstream
   if (body.complete) forwarding.begin()
@@ -30,6 +32,18 @@ export function forward(exchange: Exchange): Step {
       forwarding.begin(),
     )
   return undefined
+}
+
+/** RFC 6455 4.1: a GET without a body, whose `Connection` names `Upgrade`. Any other upgrade is dropped, as RFC 9110 7.8 allows. */
+function asksForWebSocket({ head, redirection, downstream }: Exchange): boolean {
+  return (
+    firstById(head, upgrade)?.toLowerCase() === 'websocket' &&
+    head.method === 'GET' &&
+    (redirection?.method ?? 'GET') === 'GET' &&
+    head.minor > 0 &&
+    downstream.body.length === 0 &&
+    head.nominated?.includes('upgrade') === true
+  )
 }
 
 /** Methods that may be sent twice, since twice means the same as once (RFC 9110 9.2.2). */
@@ -49,6 +63,7 @@ class Forwarding implements Carried {
   readonly connectTimeoutMs: number
   readonly writeTimeoutMs: number
   readonly readTimeoutMs: number
+  readonly upgrades: boolean
   readonly #exchange: Exchange
   readonly #plan: RoutePlan
   readonly #service: ServicePlan
@@ -70,6 +85,7 @@ class Forwarding implements Carried {
     this.connectTimeoutMs = service.connectTimeoutMs
     this.writeTimeoutMs = service.writeTimeoutMs
     this.readTimeoutMs = service.readTimeoutMs
+    this.upgrades = exchange.upgrades
   }
 
   /** Tries a peer. */
@@ -109,20 +125,19 @@ class Forwarding implements Carried {
 
   #sendBody(connection: UpstreamConnection): void {
     const { body } = this.#exchange.downstream
-    for (const piece of body.waiting) connection.send(piece, 0, piece.length)
+    const chunked = body.length < 0 && !body.complete
+    const send = chunked ? sendChunk : sendBytes
+    for (const piece of body.waiting) send(connection, piece, 0, piece.length)
     if (body.complete) {
       connection.finish()
       return
     }
     connection.flush()
     this.#streaming = true
-    const chunked = body.length < 0
     body.pipe(
       (bytes, from, to) => {
         if (this.#connection !== connection) return true
-        if (chunked) connection.sendText(`${(to - from).toString(16)}\r\n`)
-        connection.send(bytes, from, to)
-        if (chunked) connection.sendText('\r\n')
+        send(connection, bytes, from, to)
         return connection.flush()
       },
       (trailers) => {
@@ -155,18 +170,24 @@ class Forwarding implements Carried {
   // ---- what the connection tells
 
   onInterim(head: ResponseHead): void {
-    this.#exchange.downstream.interim(head.status, head.reason, keptLines(head, responseDrop, 1, undefined))
+    const lines = keptLines(head, responseDrop, 1, nominatedNames(head))
+    this.#exchange.downstream.interim(head.status, head.reason, lines)
   }
 
   onHead(head: ResponseHead): void {
+    const exchange = this.#exchange
+    this.#noteHead(head)
+    exchange.onDrain = () => this.#connection?.resume()
+    beginUpstreamResponse(exchange)
+  }
+
+  #noteHead(head: ResponseHead): void {
     const exchange = this.#exchange
     exchange.source = 'service'
     exchange.upstreamHeadMs = Date.now()
     exchange.response = head
     exchange.status = head.status
     this.#note(head.status)
-    exchange.onDrain = () => this.#connection?.resume()
-    beginUpstreamResponse(exchange)
   }
 
   onPiece(bytes: Buffer, from: number, to: number): void {
@@ -181,6 +202,30 @@ class Forwarding implements Carried {
     this.#connection = undefined
     this.#leave()
     endBody(this.#exchange, trailers)
+  }
+
+  onUpgrade(head: ResponseHead, socket: net.Socket, early: Buffer): SocketEvents {
+    const exchange = this.#exchange
+    this.#connection = undefined
+    this.#noteHead(head)
+    let tunnel: Tunnel | undefined
+    switchProtocols(exchange, (client) => {
+      tunnel = new Tunnel({
+        client,
+        upstream: socket,
+        idleMs: this.readTimeoutMs,
+        sendMs: this.writeTimeoutMs,
+        deadlines: exchange.runtime.deadlines,
+        onSent: (bytes) => (exchange.bytesSent += bytes),
+      })
+      exchange.cancel = () => {
+        this.#leave()
+        tunnel?.close()
+      }
+      if (early.length > 0) tunnel.upstream.onBytes(early, early.length)
+      return tunnel.client
+    })
+    return tunnel?.upstream ?? closing(socket)
   }
 
   onWritable(): void {
@@ -234,4 +279,20 @@ class Forwarding implements Carried {
   #wasStale(failure: Failure, connection: UpstreamConnection): boolean {
     return failure === 'closed' && connection.reused && this.#tries === 1 && !this.#exchange.responseBegun
   }
+}
+
+/** For a socket that the client has not waited for. */
+function closing(socket: net.Socket): SocketEvents {
+  socket.destroy()
+  return { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }
+}
+
+type Send = (connection: UpstreamConnection, bytes: Buffer, from: number, to: number) => void
+
+const sendBytes: Send = (connection, bytes, from, to) => connection.send(bytes, from, to)
+
+const sendChunk: Send = (connection, bytes, from, to) => {
+  connection.sendText(`${(to - from).toString(16)}\r\n`)
+  connection.send(bytes, from, to)
+  connection.sendText('\r\n')
 }

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { afterProxyHeader, readBeginning } from './beginning.ts'
+import type { Exchange } from './exchange.ts'
 import { ClientConnection } from './http1/client-connection.ts'
 import { acceptPlain, watch, type SocketEvents } from './http1/socket.ts'
 import { readProxyHeader, type ProxiedPeer } from './proxy-protocol.ts'
@@ -28,6 +29,8 @@ export interface Listener {
   drain(): Promise<void>
   /** Changes what new clients of a TLS listener are shown. */
   setTls(setup: TlsSetup): void
+  /** What is under way. */
+  exchanges(): readonly Exchange[]
   /** Cuts every connection. */
   close(): void
 }
@@ -72,10 +75,11 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   const server = net.createServer({ allowHalfOpen: true, noDelay: true })
   server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
   await once(server, 'listening')
-  server.on('error', (error) => runtime.log.error(`listener ${ip}:${port}: ${error.message}`))
+  const tell = atMostOncePerSecond((error) => runtime.log.error(`listener ${ip}:${port}: ${error.message}`))
+  server.on('error', tell)
   const secure = options.tls && createTlsServer(runtime, options.tls, options.tls.setup)
   if (secure) acceptSecure(server, secure)
-  else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => accept(socket, 'http'))
+  else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => accept(socket, 'http'), tell)
 
   function acceptSecure(server: net.Server, secure: TlsServer): void {
     const shakeHands = (socket: net.Socket, peer?: ProxiedPeer) => {
@@ -101,10 +105,22 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
       if (connections.size > 0) await new Promise<void>((resolve) => (drained = resolve))
     },
     setTls: (setup) => secure?.set(setup),
+    exchanges: () => [...connections].flatMap(({ exchange }) => exchange ?? []),
     close: () => {
       server.close()
       for (const connection of connections) connection.destroy()
     },
+  }
+}
+
+/** Connections that cannot be taken come by the thousand: one line a second says it. */
+function atMostOncePerSecond(tell: (error: Error) => void): (error: Error) => void {
+  let toldAt = -Infinity
+  return (error) => {
+    const now = performance.now()
+    if (now - toldAt < 1000) return
+    toldAt = now
+    tell(error)
   }
 }
 

@@ -1,5 +1,7 @@
 /** Connections to peers that wait for their next request, and the making of new ones. */
+import net from 'node:net'
 import tls from 'node:tls'
+import type { Log } from '../observe/log.ts'
 import type { Peer } from './balancer/peer.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
@@ -17,6 +19,7 @@ export interface PoolSettings {
   readonly deadlines: Deadlines
   /** Certificates that upstreams are verified with where a service names none; undefined for Node's own. */
   readonly ca: string | undefined
+  readonly log: Pick<Log, 'error' | 'warn'>
 }
 
 export interface Pools {
@@ -29,36 +32,57 @@ export interface Pools {
   close(): void
 }
 
+/** Connections that are spoken to in one way, of which any serves. */
 interface Pool {
   readonly idle: UpstreamConnection[]
   /** The TLS session of the last handshake, with which the next one is shorter. */
   session: Buffer | undefined
 }
 
+/** What waits for one peer: by how TLS is spoken to it, since a connection verified in one way must not serve a service that asks for another. */
+interface Waiting {
+  readonly byTls: WeakMap<object, Map<string, Pool>>
+  /** Idle connections in all of its pools. */
+  idle: number
+}
+
+/** Names asked for in handshakes with one peer; more than that come from clients whose Host is preserved. */
+const maxNames = 128
+/** Stands for "without TLS". */
+const plain = {}
+
 export function createPools(settings: PoolSettings): Pools {
-  // By peer, then by how TLS is spoken to it: a connection verified in one way must not serve a service that asks for another.
-  const pools = new WeakMap<Peer, Map<UpstreamTls | undefined, Map<string, Pool>>>()
+  const peers = new WeakMap<Peer, Waiting>()
   const all = new Set<UpstreamConnection>()
 
-  function poolOf(peer: Peer, how: UpstreamTls | undefined, name: string): Pool {
-    const byTls = getOrMake(pools, peer, () => new Map<UpstreamTls | undefined, Map<string, Pool>>())
-    const byName = getOrMake(byTls, how, () => new Map<string, Pool>())
-    return getOrMake(byName, how === undefined ? '' : name, () => ({ idle: [], session: undefined }))
+  const waitingFor = (peer: Peer): Waiting =>
+    getOrMake(peers, peer, () => ({ byTls: new WeakMap<object, Map<string, Pool>>(), idle: 0 }))
+
+  function poolOf({ byTls }: Waiting, how: UpstreamTls | undefined, name: string): Pool {
+    const byName = getOrMake(byTls, how ?? plain, () => new Map<string, Pool>())
+    return getOrMake(byName, how === undefined ? '' : name, () => {
+      if (byName.size >= maxNames) forgetOldest(byName)
+      return { idle: [], session: undefined }
+    })
   }
 
   function open(peer: Peer, how: UpstreamTls | undefined, name: string): UpstreamConnection {
-    const pool = poolOf(peer, how, name)
+    const waiting = waitingFor(peer)
+    const pool = poolOf(waiting, how, name)
     const connection = new UpstreamConnection(settings.headLimits, settings.deadlines, {
-      release: () => {
-        if (pool.idle.length >= settings.size || connection.isSpent(settings.maxRequests)) return false
+      release: (idleMs) => {
+        if (idleMs === 0 || waiting.idle >= settings.size || connection.isSpent(settings.maxRequests)) return false
         pool.idle.push(connection)
-        connection.deadline = Date.now() + settings.idleMs
+        waiting.idle++
+        connection.deadline = Date.now() + Math.min(idleMs, settings.idleMs)
         return true
       },
       closed: () => {
         all.delete(connection)
         const at = pool.idle.indexOf(connection)
-        if (at >= 0) pool.idle.splice(at, 1)
+        if (at < 0) return
+        pool.idle.splice(at, 1)
+        waiting.idle--
       },
     })
     connection.attach(
@@ -68,25 +92,61 @@ export function createPools(settings: PoolSettings): Pools {
     return connection
   }
 
-  function secure(peer: Peer, how: UpstreamTls, name: string, pool: Pool, connection: UpstreamConnection) {
+  function secure(peer: Peer, how: UpstreamTls, name: string, pool: Pool, connection: UpstreamConnection): net.Socket {
+    const secureContext = contextOf(how)
+    if (secureContext === undefined) return watch(new net.Socket().destroy(), connection)
     const socket = tls.connect({
       host: peer.address,
       port: peer.port,
       servername: name,
+      secureContext,
       rejectUnauthorized: how.verify ?? false,
       ALPNProtocols: ['http/1.1'],
-      ...(how.ca?.length ? { ca: [...how.ca] } : settings.ca === undefined ? {} : { ca: settings.ca }),
-      ...how.certificate,
       ...(pool.session ? { session: pool.session } : {}),
     })
     socket.setNoDelay(true)
     socket.on('session', (session: Buffer) => (pool.session = session))
+    const tell = (error: Error) => {
+      pool.session = undefined
+      settings.log.warn(`no TLS with ${peer.address}:${peer.port} (${name}): ${error.message}`)
+    }
+    socket.on('error', tell)
+    // Node sends what was written meanwhile only after this event's listeners have run.
+    socket.once('secureConnect', () => {
+      if (how.verify && chainLength(socket) - 2 > (how.depth ?? Infinity))
+        socket.destroy(new Error('the certificate chain is longer than tls_verify_depth'))
+      else socket.off('error', tell)
+    })
     return watch(socket, connection)
+  }
+
+  const contexts = new WeakMap<UpstreamTls, tls.SecureContext | undefined>()
+
+  /** The certificates of a way to speak TLS, read once; undefined where they are not usable. */
+  function contextOf(how: UpstreamTls): tls.SecureContext | undefined {
+    if (contexts.has(how)) return contexts.get(how)
+    let context: tls.SecureContext | undefined
+    try {
+      context = tls.createSecureContext({
+        ...(how.ca?.length ? { ca: [...how.ca] } : settings.ca === undefined ? {} : { ca: settings.ca }),
+        ...(how.certificate ? { cert: [...how.certificate.cert], key: [...how.certificate.key] } : {}),
+      })
+    } catch (error) {
+      settings.log.error(`a service's certificates cannot be used: ${(error as Error).message}`)
+    }
+    contexts.set(how, context)
+    return context
   }
 
   return {
     open,
-    take: (peer, how, name) => poolOf(peer, how, name).idle.pop() ?? open(peer, how, name),
+    take(peer, how, name) {
+      const waiting = waitingFor(peer)
+      const connection = poolOf(waiting, how, name).idle.pop()
+      if (connection === undefined) return open(peer, how, name)
+      waiting.idle--
+      return connection
+    },
     peersTurned: () => {
       for (const connection of Array.from(all)) connection.peersTurned()
     },
@@ -94,6 +154,28 @@ export function createPools(settings: PoolSettings): Pools {
       for (const connection of all) connection.destroy()
     },
   }
+}
+
+/** Drops the pool that was made first, with what waits in it. */
+function forgetOldest(byName: Map<string, Pool>): void {
+  for (const [name, pool] of byName) {
+    byName.delete(name)
+    // Each takes itself out of the pool.
+    while (pool.idle[0]) pool.idle[0].destroy()
+    return
+  }
+}
+
+/** How many certificates the peer's chain has, its own and the trusted one included. */
+function chainLength(socket: tls.TLSSocket): number {
+  let length = 0
+  let certificate: tls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  while (certificate?.raw && length < 100) {
+    length++
+    const issuer: tls.DetailedPeerCertificate | undefined = certificate.issuerCertificate
+    certificate = issuer === certificate ? undefined : issuer
+  }
+  return length
 }
 
 interface Lookup<K, V> {

@@ -55,7 +55,7 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
   const host = ownHost ? '' : `Host: ${hostOf(exchange, plan, service, peer)}\r\n`
   return (
     `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n${host}` +
-    'Connection: keep-alive\r\n' +
+    (exchange.upgrades ? 'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n' : 'Connection: keep-alive\r\n') +
     forwardedLines(exchange, plan) +
     viaLine(exchange) +
     (exchange.runtime.headers.upstreamRequestId ? `X-Kong-Request-Id: ${exchange.id}\r\n` : '') +

@@ -3,6 +3,7 @@
  * Source: RFC 9110 7.6 (intermediaries); the header names are Kong's.
  */
 import { STATUS_CODES } from 'node:http'
+import type net from 'node:net'
 import type { AccessEntry } from '../observe/log.ts'
 import type { Entity } from '../pdk/entities.ts'
 import type { Answer } from '../pdk/kong.ts'
@@ -11,6 +12,7 @@ import { httpDate } from './http-date.ts'
 import { idOf, responseDrop } from './http1/fields.ts'
 import { firstById } from './http1/head.ts'
 import { isFieldName, isFraming, keptLines, nominatedNames, wireText } from './http1/lines.ts'
+import type { Successor } from './http1/tunnel.ts'
 import { runBodyFilters, runHeaderFilters, runLog } from './phases.ts'
 
 const via = idOf('via')
@@ -71,6 +73,15 @@ export function beginUpstreamResponse(exchange: Exchange): void {
     length: keepsLength ? response.contentLength : bodiless ? undefined : -1,
     bodiless,
   })
+}
+
+/** The upstream has agreed to speak WebSocket: so does the gateway, and gives the client's connection away. */
+export function switchProtocols(exchange: Exchange, successor: (client: net.Socket) => Successor): void {
+  runHeaderFilters(exchange)
+  // A plugin may change the lines, but not what both sides have agreed on.
+  exchange.status = 101
+  exchange.responseBegun = true
+  exchange.downstream.upgrade(upstreamLines(exchange) + ownLines(exchange), successor)
 }
 
 /** Passes a piece of the upstream's body on. */

@@ -1,4 +1,5 @@
 /** What a service means for requests: where they go, and how long they may take. */
+import { isDeepStrictEqual } from 'node:util'
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { WithSecrets } from '../config/secrets.ts'
 import type { Snapshot } from '../config/snapshot.ts'
@@ -22,7 +23,10 @@ export interface ServicePlan {
 export interface UpstreamTls {
   readonly verify: boolean | undefined
   readonly ca: readonly string[] | undefined
-  readonly certificate: { readonly cert: string; readonly key: string } | undefined
+  /** How many certificates may stand between the service's own and a trusted one. */
+  readonly depth: number | undefined
+  /** What the gateway shows of itself: certificates and their keys, in the same order. */
+  readonly certificate: { readonly cert: readonly string[]; readonly key: readonly string[] } | undefined
 }
 
 export interface ServiceTools extends BalancerTools {
@@ -43,6 +47,7 @@ interface ServiceFields {
   readonly read_timeout: number | null
   readonly enabled: boolean
   readonly tls_verify: boolean | null
+  readonly tls_verify_depth: number | null
   readonly ca_certificates: readonly string[] | null
   readonly client_certificate: { readonly id: string } | null
 }
@@ -132,7 +137,7 @@ function planOf(
     connectTimeoutMs: service.connect_timeout ?? 60_000,
     writeTimeoutMs: service.write_timeout ?? 60_000,
     readTimeoutMs: service.read_timeout ?? 60_000,
-    tls: scheme === 'https' ? upstreamTls(tools, service, upstream, snapshot) : undefined,
+    tls: scheme === 'https' ? upstreamTls(tools, service, upstream, snapshot, before?.tls) : undefined,
   }
 }
 
@@ -141,17 +146,28 @@ function upstreamTls(
   service: ServiceFields,
   upstream: Entity | undefined,
   snapshot: Snapshot,
+  before: UpstreamTls | undefined,
 ): UpstreamTls {
   // The service's own goes first. Source: Kong's docs, "Upstream Object", `client_certificate`.
   const own = service.client_certificate ?? (upstream?.['client_certificate'] as ServiceFields['client_certificate'])
   const stored = own ? snapshot.certificates.get(own.id) : undefined
-  const certificate = stored && tools.withSecrets('certificates', stored, snapshot.vaults)
-  return {
+  const tls: UpstreamTls = {
     verify: service.tls_verify ?? undefined,
+    depth: service.tls_verify_depth ?? undefined,
     ca: service.ca_certificates?.flatMap((id) => {
       const found = snapshot.ca_certificates.get(id)
       return found ? [String(found['cert'])] : []
     }),
-    certificate: certificate && { cert: String(certificate['cert']), key: String(certificate['key']) },
+    certificate: stored && shownCertificate(tools.withSecrets('certificates', stored, snapshot.vaults)),
   }
+  // Connections are kept by it: they outlive changes of other things.
+  return isDeepStrictEqual(tls, before) && before ? before : tls
+}
+
+function shownCertificate({ cert, key, cert_alt, key_alt }: Readonly<Record<string, unknown>>) {
+  const both = [
+    [cert, key],
+    [cert_alt, key_alt],
+  ].filter(([text]) => typeof text === 'string')
+  return { cert: both.map(([text]) => String(text)), key: both.map(([, text]) => String(text)) }
 }

@@ -3,27 +3,21 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import tls from 'node:tls'
 import { loadSettings } from '../../src/config/settings.ts'
 import { startGateway, type Gateway } from '../../src/main.ts'
+import { client, echoTargets, ok, pause, request, startUpstream, until, type Upstream } from './sockets.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gibbon-proxy-'))
 let gateway: Gateway
-/** What the upstream does with a connection; each test sets its own. */
-let serve: (socket: net.Socket) => void = () => {}
-const upstreamSockets = new Set<net.Socket>()
-const upstream = net.createServer({ allowHalfOpen: true }, (socket) => {
-  upstreamSockets.add(socket)
-  socket.on('error', () => {}).on('close', () => upstreamSockets.delete(socket))
-  serve(socket)
-})
+let upstream: Upstream
 
 before(async () => {
-  upstream.listen(0, '127.0.0.1')
-  await once(upstream, 'listening')
+  upstream = await startUpstream()
   const loaded = loadSettings({
     env: {},
     overrides: {
@@ -38,21 +32,20 @@ before(async () => {
   })
   assert.ok(loaded.ok)
   gateway = await startGateway(loaded.settings)
-  await admin('PUT', '/services/up', { url: `http://127.0.0.1:${(upstream.address() as net.AddressInfo).port}` })
+  await admin('PUT', '/services/up', { url: `http://127.0.0.1:${upstream.port}` })
   await admin('PUT', '/services/up/routes/all', { paths: ['/'] })
 })
 
 after(async () => {
   await gateway.stop()
   upstream.close()
-  for (const socket of upstreamSockets) socket.destroy()
   rmSync(folder, { recursive: true })
 })
 
 // A connection that waits in the gateway's pool would still be served as the test before it wanted.
 beforeEach(async () => {
-  for (const socket of upstreamSockets) socket.destroy()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  upstream.cut()
+  await pause(30)
 })
 
 async function admin(method: string, path: string, body: object): Promise<void> {
@@ -64,54 +57,13 @@ async function admin(method: string, path: string, body: object): Promise<void> 
   assert.ok(response.ok, await response.text())
 }
 
-/** A client's connection that gathers what it is sent. */
-function client(port = gateway.proxyPorts[0] ?? 0) {
-  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-  let text = ''
-  socket.on('data', (bytes: Buffer) => (text += bytes.toString('latin1'))).on('error', () => {})
-  return {
-    socket,
-    send: (bytes: string) => void socket.write(bytes, 'latin1'),
-    text: () => text,
-    until: (pattern: RegExp) =>
-      until(
-        () => pattern.test(text),
-        () => `${pattern} in ${JSON.stringify(text.slice(-400))}`,
-      ),
-    closed: () =>
-      until(
-        () => socket.destroyed || socket.readableEnded,
-        () => 'the connection to close',
-      ),
-  }
-}
-
-async function until(isSo: () => boolean, what: () => string): Promise<void> {
-  for (let left = 400; !isSo(); left--) {
-    if (left === 0) throw new Error(`waited in vain for ${what()}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
-
-const request = (path: string, ...lines: string[]) =>
-  [`GET ${path} HTTP/1.1`, 'Host: a.test', ...lines, '', ''].join('\r\n')
-const ok = (body: string) => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`
-
-/** Answers each request head, as far as there is no body, with its own target. */
-const echoTargets = (socket: net.Socket) => {
-  socket.on('data', (bytes: Buffer) => {
-    for (const [, target] of bytes.toString('latin1').matchAll(/^GET (\S+) HTTP/gm)) socket.write(ok(target ?? ''))
-  })
-  socket.on('end', () => socket.end())
-}
-
 test('pipelined requests are answered in order, and one upstream connection carries them all', async () => {
   let connections = 0
-  serve = (socket) => {
+  upstream.serve = (socket) => {
     connections++
     echoTargets(socket)
   }
-  const { send, until, text, socket } = client()
+  const { send, until, text, socket } = client(gateway.proxyPorts[0] ?? 0)
   send(request('/1') + request('/2') + request('/%00') + request('/3'))
   await until(/\r\n\r\n\/3$/)
   const answers = [...text().matchAll(/\r\n\r\n(\/\d|Bad request)/g)].map(([, body]) => body)
@@ -121,15 +73,15 @@ test('pipelined requests are answered in order, and one upstream connection carr
 })
 
 test('a client that expects 100 is asked for its body, and one that is refused is not', async () => {
-  serve = (socket) =>
+  upstream.serve = (socket) =>
     socket.on('data', (bytes: Buffer) => bytes.toString().endsWith('hello') && socket.write(ok('got it')))
-  const { send, until, socket } = client()
+  const { send, until, socket } = client(gateway.proxyPorts[0] ?? 0)
   send('POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
   await until(/^HTTP\/1.1 100 Continue\r\n\r\n$/)
   send('hello')
   await until(/got it$/)
   socket.destroy()
-  const other = client()
+  const other = client(gateway.proxyPorts[0] ?? 0)
   other.send('POST /%00 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
   await other.until(/^HTTP\/1.1 400 /)
   await other.closed()
@@ -137,12 +89,12 @@ test('a client that expects 100 is asked for its body, and one that is refused i
 
 test('a long chunked body goes on chunked, with its trailers', async () => {
   let got = ''
-  serve = (socket) =>
+  upstream.serve = (socket) =>
     socket.on('data', (bytes: Buffer) => {
       got += bytes.toString('latin1')
       if (got.endsWith('X-Sum: 1\r\n\r\n')) socket.write(ok('done'))
     })
-  const { send, until, socket } = client()
+  const { send, until, socket } = client(gateway.proxyPorts[0] ?? 0)
   send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
   for (let at = 0; at < 10; at++) send(`4000\r\n${'x'.repeat(0x4000)}\r\n`)
   send('0\r\nX-Sum: 1\r\n\r\n')
@@ -154,7 +106,7 @@ test('a long chunked body goes on chunked, with its trailers', async () => {
 
 test('large bodies stream both ways in little memory, at the pace of the slower side', async () => {
   const size = 192 * 1024 * 1024
-  serve = (socket) => {
+  upstream.serve = (socket) => {
     let left = size
     let begun = false
     socket.on('data', (bytes: Buffer) => {
@@ -165,7 +117,7 @@ test('large bodies stream both ways in little memory, at the pace of the slower 
     })
   }
   const piece = Buffer.alloc(256 * 1024, 'x')
-  const pour = (socket: net.Socket, head: string) => {
+  const pour = (socket: Duplex, head: string) => {
     socket.write(head)
     let left = size
     const more = () => {
@@ -197,25 +149,25 @@ test('large bodies stream both ways in little memory, at the pace of the slower 
 })
 
 test('a client that has finished sending still gets its response', async () => {
-  serve = (socket) => socket.on('data', () => setTimeout(() => socket.write(ok('late')), 50))
-  const { socket, until } = client()
+  upstream.serve = (socket) => socket.on('data', () => setTimeout(() => socket.write(ok('late')), 50))
+  const { socket, until } = client(gateway.proxyPorts[0] ?? 0)
   socket.end(request('/'))
   await until(/late$/)
 })
 
 test('a client that leaves has its request given up at the upstream', async () => {
   let gone = false
-  serve = (socket) => {
+  upstream.serve = (socket) => {
     socket.on('data', () => {}).on('close', () => (gone = true))
     socket.on('end', () => socket.end())
   }
-  const { socket, send } = client()
+  const { socket, send } = client(gateway.proxyPorts[0] ?? 0)
   send(request('/'))
   await until(
-    () => upstreamSockets.size > 0,
+    () => upstream.sockets.size > 0,
     () => 'the request to reach the upstream',
   )
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await pause(50)
   socket.resetAndDestroy()
   await until(
     () => gone,
@@ -224,11 +176,11 @@ test('a client that leaves has its request given up at the upstream', async () =
 })
 
 test('what an upstream sends without being asked reaches nobody', async () => {
-  serve = (socket) => socket.on('data', () => socket.write(`${ok('one')}${ok('never asked for')}`))
-  const { send, until, text, socket } = client()
+  upstream.serve = (socket) => socket.on('data', () => socket.write(`${ok('one')}${ok('never asked for')}`))
+  const { send, until, text, socket } = client(gateway.proxyPorts[0] ?? 0)
   send(request('/'))
   await until(/one$/)
-  serve = echoTargets
+  upstream.serve = echoTargets
   send(request('/two'))
   await until(/\/two$/)
   assert.doesNotMatch(text(), /never asked for/)
@@ -236,26 +188,26 @@ test('what an upstream sends without being asked reaches nobody', async () => {
 })
 
 test('a response that breaks off is seen as broken off', async () => {
-  serve = (socket) =>
+  upstream.serve = (socket) =>
     socket.on('data', () => {
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
-      setTimeout(() => socket.resetAndDestroy(), 30)
+      setTimeout(() => (socket as net.Socket).resetAndDestroy(), 30)
     })
-  const { send, closed, text } = client()
+  const { send, closed, text } = client(gateway.proxyPorts[0] ?? 0)
   send(request('/'))
   await closed()
   assert.doesNotMatch(text(), /0\r\n\r\n$/)
 })
 
 test('a head that is sent too slowly is answered 408', async () => {
-  const { send, until } = client()
+  const { send, until } = client(gateway.proxyPorts[0] ?? 0)
   send('GET / HTTP/1.1\r\nHost: a')
   await until(/^HTTP\/1.1 408 Request Timeout\r\n/)
 })
 
 test('a change is in force for the next request on a connection that was already open', async () => {
-  serve = echoTargets
-  const connections = Array.from({ length: 8 }, () => client())
+  upstream.serve = echoTargets
+  const connections = Array.from({ length: 8 }, () => client(gateway.proxyPorts[0] ?? 0))
   for (const { send, until } of connections) {
     send(request('/before'))
     await until(/before$/)
@@ -272,7 +224,7 @@ test('a change is in force for the next request on a connection that was already
 })
 
 test('the TLS listener serves with a certificate of its own', async () => {
-  serve = echoTargets
+  upstream.serve = echoTargets
   const socket = tls.connect({ port: gateway.proxyPorts[1] ?? 0, host: '127.0.0.1', rejectUnauthorized: false })
   socket.write(request('/secure', 'Connection: close'))
   let text = ''

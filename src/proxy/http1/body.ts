@@ -3,6 +3,7 @@
  * Source: RFC 9112 6 (message body) and 7 (chunked transfer coding).
  */
 import { nameByte } from './fields.ts'
+import { mayTrail } from './trailers.ts'
 
 /** Takes a body's bytes as they come. */
 export interface BodyReader {
@@ -10,7 +11,7 @@ export interface BodyReader {
   readonly done: boolean
   /** True once the bytes were not a valid body; nothing can be read from the connection any more. */
   readonly failed: boolean
-  /** Trailer lines, each ending in CRLF; the empty string where there are none. */
+  /** Trailer lines that may be passed on, each ending in CRLF; the empty string where there are none. */
   readonly trailers: string
   /** Reads what belongs to the body from `at..end`, gives each piece to `onPiece`, and returns where it stopped. */
   read(bytes: Buffer, at: number, end: number, onPiece: (bytes: Buffer, from: number, to: number) => void): number
@@ -67,7 +68,7 @@ const maxTrailerBytes = 8192
 
 type ChunkState = 'size' | 'extension' | 'size end' | 'data' | 'data end' | 'data LF' | 'trailers' | 'last LF'
 
-/** A chunked body. Line ends are CRLF and nothing else; extensions are read over; trailers are kept. */
+/** A chunked body. Line ends are CRLF and nothing else; extensions are read over; trailers are kept as far as they may be passed on. */
 export class ChunkedBody implements BodyReader {
   done = false
   failed = false
@@ -76,6 +77,7 @@ export class ChunkedBody implements BodyReader {
   #left = 0
   #digits = 0
   #extensionBytes = 0
+  #trailerBytes = 0
   #line = ''
 
   read(bytes: Buffer, at: number, end: number, onPiece: (bytes: Buffer, from: number, to: number) => void): number {
@@ -145,10 +147,10 @@ export class ChunkedBody implements BodyReader {
       return
     }
     this.#line += String.fromCharCode(byte)
-    if (this.trailers.length + this.#line.length > maxTrailerBytes) this.failed = true
+    if (++this.#trailerBytes > maxTrailerBytes) this.failed = true
     if (byte !== LF) return
-    if (isFieldLine(this.#line)) this.trailers += this.#line
-    else this.failed = true
+    if (!isFieldLine(this.#line)) this.failed = true
+    else if (mayTrail(this.#line.slice(0, this.#line.indexOf(':')))) this.trailers += this.#line
     this.#line = ''
   }
 }

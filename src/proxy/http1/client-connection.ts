@@ -14,6 +14,7 @@ import { travel } from '../way.ts'
 import { ChunkedBody, LengthBody, noBody, type BodyReader } from './body.ts'
 import { checkPartialHead, emptyHead, findHeadEnd, parseRequestHead, type Refusal, type RequestHead } from './head.ts'
 import type { SocketEvents } from './socket.ts'
+import type { Successor } from './tunnel.ts'
 import { Writer } from './writer.ts'
 
 /** Bytes of later requests that are kept while one is being answered; above it the socket is not read. */
@@ -57,6 +58,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   #keepAlive = true
   #requests = 0
   #exchange: Exchange | undefined
+  /** Who has taken the socket over after an upgrade. */
+  #successor: Successor | undefined
   // the request's body
   #body: BodyReader = noBody
   #bodyLength = 0
@@ -71,6 +74,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   // the response's body
   #chunked = false
   #bodiless = false
+  #endsWithConnection = false
 
   constructor(runtime: Runtime, socket: net.Socket, scheme: 'http' | 'https', proxied?: ProxiedPeer) {
     this.#runtime = runtime
@@ -100,6 +104,10 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   onBytes(bytes: Buffer, length: number): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
+    if (this.#successor !== undefined) {
+      this.#successor.onBytes(bytes, length)
+      return
+    }
     if (this.#kept === undefined) {
       this.#consume(bytes, 0, length)
       return
@@ -339,14 +347,17 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     const isLast = this.#clientDone && this.#kept === undefined && !this.#consuming
     if (this.#runtime.draining || isLast || !this.#isBodyHarmless()) this.#keepAlive = false
     this.#bodiless = head.bodiless
-    this.#chunked = false
+    this.#chunked = this.#endsWithConnection = false
     let framing = ''
     if (head.length !== undefined && head.length >= 0) framing = `Content-Length: ${head.length}\r\n`
     else if (head.length !== undefined && !head.bodiless) {
       if (minor > 0) {
         this.#chunked = true
         framing = 'Transfer-Encoding: chunked\r\n'
-      } else this.#keepAlive = false
+      } else {
+        this.#endsWithConnection = true
+        this.#keepAlive = false
+      }
     }
     const connection = this.#keepAlive ? 'Connection: keep-alive' : 'Connection: close'
     this.#writer.text(`HTTP/1.1 ${head.status} ${head.reason}\r\n${framing}${connection}\r\n${head.lines}\r\n`)
@@ -408,10 +419,27 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.#exchange = undefined
     this.#dropBody()
     if (this.#state === 'closed') return
+    if (!this.#endsWithConnection) {
+      this.#close()
+      return
+    }
     this.#state = 'closed'
-    // A reset tells the client that the response is not complete even where its end is the connection's.
-    if ('resetAndDestroy' in this.#socket && this.scheme === 'http') this.#socket.resetAndDestroy()
+    // Where its end is the connection's, only a reset tells the client that the response is not complete.
+    if (this.scheme === 'http') this.#socket.resetAndDestroy()
     else this.#socket.destroy()
+  }
+
+  upgrade(lines: string, successor: (socket: net.Socket) => Successor): void {
+    if (this.#state !== 'exchange') return
+    this.#writer.text(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${lines}\r\n`)
+    this.#writer.flush()
+    this.deadline = Infinity
+    this.#successor = successor(this.#socket)
+    const early = this.#kept
+    this.#kept = undefined
+    this.resume()
+    if (early) this.#successor.onBytes(early, early.length)
+    if (this.#clientDone) this.#successor.onEnd()
   }
 
   #dropBody(): void {
@@ -482,15 +510,17 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   onEnd(): void {
     this.#clientDone = true
-    if (this.#state === 'exchange' || this.#state === 'sending') {
+    if (this.#successor && this.#state === 'exchange') this.#successor.onEnd()
+    else if (this.#state === 'exchange' || this.#state === 'sending') {
       if (!this.#body.done) this.#bodyFailed(errors.badRequest)
     } else if (this.#state === 'closing') this.#socket.destroySoon()
     else this.#close()
   }
 
   onDrain(): void {
+    this.#successor?.onDrain()
     if (this.#state === 'sending') this.#next()
-    if (this.#state !== 'exchange') return
+    if (this.#state !== 'exchange' || this.#successor) return
     this.deadline = this.#body.done ? Infinity : Date.now() + this.#runtime.timeouts.bodyMs
     this.#exchange?.onDrain?.()
   }
@@ -517,8 +547,14 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   /** Ends the connection as soon as nothing is going on: at once when it is idle. */
   drain(): void {
-    if (this.#state === 'idle') this.#close()
+    if (this.#successor) this.#successor.drain()
+    else if (this.#state === 'idle') this.#close()
     else this.#keepAlive = false
+  }
+
+  /** The exchange that is under way; undefined between requests. */
+  get exchange(): Exchange | undefined {
+    return this.#exchange
   }
 
   destroy(): void {

@@ -27,6 +27,9 @@ const table = {
   connection: [drop.hop, true, false],
   'content-length': [drop.hop, true, true],
   'transfer-encoding': [drop.hop, true, true],
+  // Programs that read `_` as `-` (CGI and its heirs) would take these for the framing itself.
+  content_length: [drop.hop, true, true],
+  transfer_encoding: [drop.hop, true, true],
   'keep-alive': [drop.hop, true, false],
   'proxy-connection': [drop.hop, true, false],
   te: [drop.hop, true, false],
@@ -118,7 +121,7 @@ export function lookUp(bytes: Uint8Array, start: number, end: number, hash: numb
     if (id === 0) return 0
     const likeness = compare(bytes, start, end, nameBytes[id] as Uint8Array)
     if (likeness === 2) return id
-    if (likeness === 1) return requestDrop[id] === drop.identity ? id : 0
+    if (likeness === 1 && requestDrop[id] === drop.identity) return id
   }
 }
 

@@ -5,6 +5,7 @@
  * whole proxied request (design.md, "HTTP/1.1 is ours"). What must outlive the callback has to be copied.
  */
 import net from 'node:net'
+import { getSystemErrorName } from 'node:util'
 
 /** Takes what happens on a socket. The bytes are only valid during the call. */
 export interface SocketEvents {
@@ -58,16 +59,23 @@ interface ListeningHandle {
 /**
  * Makes a plain server hand out its connections as sockets that read through the shared buffer. Uses one detail that Node
  * does not document (that a `Socket` made from a handle takes `onread`); where it is not as expected, the documented way remains.
- * Call it when the server listens.
+ * Call it when the server listens. `refused` is told of connections that could not be taken, as without file descriptors left.
  */
-export function acceptPlain(server: net.Server, accept: (socket: net.Socket) => SocketEvents): void {
+export function acceptPlain(
+  server: net.Server,
+  accept: (socket: net.Socket) => SocketEvents,
+  refused: (error: Error) => void = ignore,
+): void {
   const handle = (server as unknown as { _handle?: ListeningHandle })._handle
   if (typeof handle?.onconnection !== 'function' || !sharedReadsWork()) {
     server.on('connection', (socket) => watch(socket, accept(socket)))
     return
   }
   handle.onconnection = (error, client) => {
-    if (error || client === undefined) return
+    if (error || client === undefined) {
+      refused(new Error(`accept: ${error ? getSystemErrorName(error) : 'no handle'}`))
+      return
+    }
     let events: SocketEvents | undefined
     const socket = new net.Socket({
       handle: client,

@@ -6,7 +6,8 @@ import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import { ChunkedBody, LengthBody, noBody, UntilCloseBody, type BodyReader } from './body.ts'
-import { findHeadEnd, type HeadLimits, parseResponseHead, type ResponseHead } from './head.ts'
+import { idOf } from './fields.ts'
+import { findHeadEnd, firstById, type HeadLimits, parseResponseHead, type ResponseHead } from './head.ts'
 import type { SocketEvents } from './socket.ts'
 import { Writer } from './writer.ts'
 
@@ -22,12 +23,16 @@ export interface Carried {
   readonly connectTimeoutMs: number
   readonly writeTimeoutMs: number
   readonly readTimeoutMs: number
+  /** Whether it asks for WebSocket: then 101 is an answer to it. */
+  readonly upgrades: boolean
   onInterim(head: ResponseHead): void
   onHead(head: ResponseHead): void
   onPiece(bytes: Buffer, from: number, to: number): void
   /** Everything read at once has been told; false when nothing more should be read until `resume`. */
   onReadDone(): boolean
   onEnd(trailers: string): void
+  /** The peer has agreed to speak WebSocket: gives who takes the socket over. `early` is what came behind the head. */
+  onUpgrade(head: ResponseHead, socket: net.Socket, early: Buffer): SocketEvents
   /** The socket takes more of the request's body. */
   onWritable(): void
   onFailure(failure: Failure, connection: UpstreamConnection): void
@@ -36,10 +41,16 @@ export interface Carried {
 }
 
 interface Home {
-  /** Takes an idle connection back; false where it is not wanted. */
-  release(): boolean
+  /** Takes an idle connection back for `idleMs` at most; false where it is not wanted. */
+  release(idleMs: number): boolean
+  /** The connection is no more, or soon will be: it must not be given to anybody. May be told more than once. */
   closed(): void
 }
+
+const keepAlive = idOf('keep-alive')
+const upgrade = idOf('upgrade')
+
+const isWebSocket = (head: ResponseHead): boolean => firstById(head, upgrade)?.toLowerCase() === 'websocket'
 
 /** Interim responses that one request may get; more is a peer that talks without end. */
 const maxInterim = 16
@@ -64,6 +75,8 @@ export class UpstreamConnection implements SocketEvents, Timed {
   #searched = 0
   #interims = 0
   #paused = false
+  /** Who has taken the socket over. */
+  #successor: SocketEvents | undefined
 
   constructor(limits: HeadLimits, deadlines: Deadlines, home: Home) {
     this.#limits = limits
@@ -117,7 +130,6 @@ export class UpstreamConnection implements SocketEvents, Timed {
     this.#requestDone = true
     this.#writer.flush()
     this.#onProgress()
-    if (this.#head && this.#body.done) this.#complete()
   }
 
   /** While the peer takes all that there is of the request, nobody waits for it: the client's own deadline holds. */
@@ -152,12 +164,17 @@ export class UpstreamConnection implements SocketEvents, Timed {
   }
 
   destroy(): void {
+    this.#home.closed()
     this.#socket.destroy()
   }
 
   // ---- what happens on the socket
 
   onBytes(bytes: Buffer, length: number): void {
+    if (this.#successor) {
+      this.#successor.onBytes(bytes, length)
+      return
+    }
     if (this.#carried === undefined) {
       // Nobody asked: whatever this is, the next request must not get it for its response.
       this.destroy()
@@ -206,8 +223,12 @@ export class UpstreamConnection implements SocketEvents, Timed {
     }
     this.#searched = 0
     const head = parseResponseHead(bytes, at, headEnd, this.#limits.headers)
-    if (head === undefined || head.status === 101) {
+    if (head === undefined || (head.status === 101 && !(carried.upgrades && isWebSocket(head)))) {
       this.#fail('invalid')
+      return end
+    }
+    if (head.status === 101) {
+      this.#hand(carried, head, Buffer.from(bytes.subarray(headEnd, end)))
       return end
     }
     if (head.status < 200) {
@@ -221,16 +242,25 @@ export class UpstreamConnection implements SocketEvents, Timed {
     return headEnd
   }
 
+  /** From here on the socket is another's; no request is carried on it any more. */
+  #hand(carried: Carried, head: ResponseHead, early: Buffer): void {
+    this.#home.closed()
+    this.#carried = undefined
+    this.deadline = Infinity
+    this.#successor = carried.onUpgrade(head, this.#socket, early)
+  }
+
   #complete(moreCame = false): void {
     const carried = this.#carried
     if (carried === undefined) return
     // An early response: the rest of the request is of no use to anybody, and the connection cannot carry another.
-    const reusable = this.#requestDone && !moreCame && isPersistent(this.#head as ResponseHead)
+    const head = this.#head as ResponseHead
+    const reusable = this.#requestDone && !moreCame && isPersistent(head) && !this.#socket.writableNeedDrain
     const { trailers } = this.#body
     this.#carried = undefined
     this.#head = undefined
     this.deadline = Infinity
-    if (!reusable || this.#socket.writableNeedDrain || !this.#home.release()) this.#socket.destroy()
+    if (!reusable || !this.#home.release(idleTimeOf(head))) this.destroy()
     carried.onEnd(trailers)
   }
 
@@ -248,6 +278,10 @@ export class UpstreamConnection implements SocketEvents, Timed {
   }
 
   onEnd(): void {
+    if (this.#successor) {
+      this.#successor.onEnd()
+      return
+    }
     if (this.#carried && this.#head && this.#body instanceof UntilCloseBody) {
       this.#requestDone = false
       this.#complete()
@@ -259,6 +293,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
   onDrain(): void {
     this.#onProgress()
     this.#carried?.onWritable()
+    this.#successor?.onDrain()
   }
 
   onClose(): void {
@@ -267,6 +302,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
     this.#deadlines.delete(this)
     this.#home.closed()
     this.#fail(this.#connected ? 'closed' : 'refused')
+    this.#successor?.onClose()
   }
 
   onDeadline(): void {
@@ -285,6 +321,15 @@ function bodyOf(head: ResponseHead, method: string): BodyReader {
 
 const isPersistent = (head: ResponseHead): boolean =>
   head.minor === 0 ? head.persistence === 'keep-alive' : head.persistence !== 'close'
+
+/**
+ * How long the peer keeps the connection open by its own word (`Keep-Alive: timeout=SECONDS`), less a second for the way; Infinity
+ * where it gives none. A request sent on a connection that is just being closed is lost, and not every request may be sent twice.
+ */
+function idleTimeOf(head: ResponseHead): number {
+  const seconds = /(?:^|[,\s])timeout=(\d{1,9})/i.exec(firstById(head, keepAlive) ?? '')?.[1]
+  return seconds === undefined ? Infinity : Math.max(0, Number(seconds) - 1) * 1000
+}
 
 const beginning = Buffer.from('HTTP/1.')
 
