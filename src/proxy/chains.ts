@@ -81,7 +81,8 @@ interface Configs {
 
 /** A scope as a key: ids of a route and of a service, empty where it is not limited to one. */
 const scopeKey = (route: string | undefined, service: string | undefined): string => `${route ?? ''}|${service ?? ''}`
-const everyScope = scopeKey(undefined, undefined)
+/** The scope of plugins that are limited to nothing. */
+export const everyScope = scopeKey(undefined, undefined)
 
 const httpProtocols = new Set(['http', 'https', 'grpc', 'grpcs'])
 

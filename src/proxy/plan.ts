@@ -6,7 +6,15 @@
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { type Balancers, compileBalancers } from './balancers.ts'
-import { type Chain, chainOfRoute, type Chains, type ChainTools, compileChains, partsOfScope } from './chains.ts'
+import {
+  type Chain,
+  chainOfRoute,
+  type Chains,
+  type ChainTools,
+  compileChains,
+  everyScope,
+  partsOfScope,
+} from './chains.ts'
 import { changeRouter, compileRouter, type RouteInput, type Router, type RouterFlavor } from './router/router.ts'
 import { compileServices, type ServicePlan, type ServicePlans, type ServiceTools } from './service-plan.ts'
 
@@ -55,6 +63,10 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   const services = compileServices(tools, snapshot, balancers, previous)
   const { chains, changed } = compileChains(tools, snapshot, previous)
   const routes = routesEdit(tools, previous)
+  // Chains of a route's or a service's own hold what holds everywhere, too.
+  if (changed.has(everyScope)) {
+    routes.rechain(({ route }) => chainOfRoute(tools, chains, route.id, route.service?.id))
+  }
   for (const id of concerned(snapshot, services, changed, previous)) {
     routes.put(id, planOf(tools, snapshot, services, chains, id))
   }
@@ -79,6 +91,10 @@ function routesEdit({ routerFlavor }: PlanTools, previous: Compiled | undefined)
     freePlaces.push(place)
   }
   return {
+    /** Gives every plan with a chain of its own another one. */
+    rechain(chainOf: (plan: RoutePlan) => Chain | undefined): void {
+      for (const [place, plan] of plans.entries()) if (plan?.chain) plans[place] = { ...plan, chain: chainOf(plan) }
+    },
     put(id: string, plan: RoutePlan | undefined): void {
       const held = places.get(id)
       const last = held === undefined ? undefined : plans[held]
@@ -117,8 +133,6 @@ function concerned(
     const { route, service } = partsOfScope(scope)
     if (route !== '') routes.add(route)
     else if (service !== '') addOfService(service)
-    // Chains of a route's or a service's own hold what holds everywhere, too.
-    else for (const plan of previous.plans) if (plan?.chain) routes.add(plan.route.id)
   }
   return routes
 }
