@@ -51,7 +51,8 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     const batch = ++batches
     thread.hold(true)
     try {
-      await thread.write(batch, operations)
+      const dead = await thread.write(batch, operations)
+      if (dead) return unavailable(dead.message)
       return await published.answerTo(batch)
     } finally {
       if (published.waiting() === 0) thread.hold(false)

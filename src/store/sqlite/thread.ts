@@ -5,9 +5,10 @@ import type { Committed, FromWriter, ToWriter, WriterData } from './messages.ts'
 export interface WriterThread {
   /**
    * Queues a batch under a number that its answer will bear, a large content in parts, between which this thread does other
-   * things; rejects where the operations are no plain data, or the thread is dead.
+   * things. Gives the reason where the thread has died before it had all of the batch, of which then nothing is written; rejects
+   * where the operations are no plain data.
    */
-  write(batch: number, operations: readonly Operation[]): Promise<void>
+  write(batch: number, operations: readonly Operation[]): Promise<Error | undefined>
   /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
   hold(wanted: boolean): void
   /** Ends the thread when it has done all it was sent. */
@@ -54,15 +55,16 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
       for (const [at, operation] of operations.entries()) {
         if (operation.do === 'replace-all') {
           for (const part of partsOf(operation.entities)) {
-            if (dead) throw dead
+            if (dead) return dead
             send({ say: 'content', batch, at, ...part })
             await new Promise((resolve) => setImmediate(resolve))
           }
           sent.push({ do: 'replace-all', entities: [] })
         } else sent.push(operation)
       }
-      if (dead) throw dead
+      if (dead) return dead
       send({ say: 'write', batch, operations: sent })
+      return undefined
     },
     hold: (wanted) => (wanted ? worker.ref() : worker.unref()),
     close() {
