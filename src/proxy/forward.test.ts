@@ -43,8 +43,14 @@ before(async () => {
       weight: 1,
       upstream: { id: 'up' },
     })),
-    services: [{ id: 's', protocol: 'http', host: 'up.test', port: 80, enabled: true, retries: 3, read_timeout: 150 }],
-    routes: [{ id: 'r', protocols: ['http'], paths: ['/'], request_buffering: true, service: { id: 's' } }],
+    services: [
+      { id: 's', protocol: 'http', host: 'up.test', port: 80, enabled: true, retries: 3 },
+      { id: 'hasty', protocol: 'http', host: 'up.test', port: 80, enabled: true, retries: 3, read_timeout: 150 },
+    ],
+    routes: [
+      { id: 'r', protocols: ['http'], paths: ['/'], request_buffering: true, service: { id: 's' } },
+      { id: 'h', protocols: ['http'], paths: ['/hasty'], request_buffering: true, service: { id: 'hasty' } },
+    ],
   }
   const source = { revision: 1, get: () => undefined, all: (kind: string) => entities[kind] ?? [] }
   const tools = {
@@ -87,17 +93,17 @@ const answer: Serve = (socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-
 const inFlight = () => peers.map(({ load }) => load.inFlight)
 
 async function until(isSo: () => boolean): Promise<void> {
-  for (let left = 500; !isSo(); left--) {
+  for (let left = 4000; !isSo(); left--) {
     if (left === 0) throw new Error(`in flight: ${inFlight().join()}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 
-function ask(method = 'GET') {
+function ask(method = 'GET', path = '/') {
   const socket = net.connect(listener.port, '127.0.0.1')
   let text = ''
   socket.on('error', () => {}).on('data', (bytes: Buffer) => (text += bytes.toString('latin1')))
-  socket.write(`${method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`)
+  socket.write(`${method} ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`)
   return { socket, text: () => text }
 }
 
@@ -126,7 +132,7 @@ test('connections that break, peers that are silent, garbage and retries leave n
   for (const trouble of troubles) {
     for (const method of ['GET', 'POST']) {
       serve = [trouble, answer]
-      const asked = Array.from({ length: 4 }, () => ask(method))
+      const asked = Array.from({ length: 4 }, () => ask(method, '/hasty'))
       await until(() => asked.every(({ text, socket }) => text() !== '' || socket.destroyed))
       await until(() => inFlight().every((count) => count === 0))
       for (const { socket } of asked) socket.destroy()
@@ -142,6 +148,20 @@ test('a client that leaves takes its count with it', async () => {
   await until(() => inFlight()[0]! + inFlight()[1]! <= 3)
   for (const { socket } of asked) socket.resetAndDestroy()
   await until(() => inFlight().every((count) => count === 0))
+})
+
+test('an upload that is refused on its way leaves no count behind', async () => {
+  serve = [() => {}, () => {}]
+  Object.assign(runtime, { maxBodyBytes: 200_000 })
+  const socket = net.connect(listener.port, '127.0.0.1')
+  let text = ''
+  socket.on('error', () => {}).on('data', (bytes: Buffer) => (text += bytes.toString('latin1')))
+  socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
+  for (let at = 0; at < 20; at++) socket.write(`4000\r\n${'x'.repeat(0x4000)}\r\n`)
+  await until(() => text.startsWith('HTTP/1.1 413'))
+  Object.assign(runtime, { maxBodyBytes: 0 })
+  await until(() => inFlight().every((count) => count === 0))
+  socket.destroy()
 })
 
 test('a peer that refuses connections leaves no count behind', async () => {

@@ -234,10 +234,11 @@ class Forwarding implements Carried {
 
   onFailure(failure: Failure, connection: UpstreamConnection): void {
     const exchange = this.#exchange
-    if (this.#connection !== connection || exchange.finished) return
+    if (this.#connection !== connection) return
     this.#connection = undefined
     if (!this.#wasStale(failure, connection)) this.#note(outcomes[failure])
     this.#leave()
+    if (exchange.finished) return
     if (exchange.responseBegun) {
       breakOff(exchange)
       return

@@ -80,7 +80,7 @@ async function targets(count: number): Promise<Target[]> {
 }
 
 async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let left = 1000; !(await isSo()); left--) {
+  for (let left = 3000; !(await isSo()); left--) {
     if (left === 0) throw new Error(`waited in vain for ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
