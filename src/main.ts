@@ -24,11 +24,10 @@ import { createReload, type Reload, type ReloadParts } from './reloading.ts'
 import { asStartError, StartError } from './start-error.ts'
 import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { audited } from './store/audit.ts'
-import { indexesOf } from './store/kinds.ts'
+import { openConfiguredStore } from './store/configured.ts'
 import { readKeyring } from './store/keyring.ts'
 import { lockPrefix } from './store/lock.ts'
 import { type SealedStore, sealStore } from './store/sealed.ts'
-import { openStore } from './store/sqlite/open.ts'
 import type { Store } from './store/store.ts'
 import { type TargetHealthWatch, watchTargets } from './target-health.ts'
 import { version } from './version.ts'
@@ -72,11 +71,7 @@ async function start(
   started.push(() => logs.close())
 
   const keyring = asStartError(() => readKeyring(settings))
-  const opened = await openStore({
-    file: storeFile(settings),
-    kinds: indexesOf(storeKinds),
-    report: (error) => logs.log.error(error.message),
-  }).catch(failStart)
+  const opened = await openConfiguredStore(settings, logs.log).catch(failStart)
   started.push(() => opened.close())
   const store = await sealStore(opened, { keyring, kinds: storeKinds }).catch(failStart)
   const plugins = enabledPlugins(settings.plugins)
@@ -114,6 +109,8 @@ async function start(
   // What stands in the way is a configuration that cannot be put in force, or a port; a bug's stack is in the log.
   await workers.start().catch(failStart)
   store.onCommit((revision) => parts.workers.adopt(revision))
+  // What came from other nodes while the workers started, when nobody listened yet.
+  await workers.adopt(store.reader.renew())
 
   const admin = await openAdmin(parts)
   started.push(() => admin.close())

@@ -21,10 +21,7 @@ export const notFound = message(404, 'Not found')
 export const methodNotAllowed = message(405, 'Method not allowed')
 export const unexpected = message(500, 'An unexpected error occurred')
 export const cannotParseJson = message(400, 'Cannot parse JSON body')
-const unavailable: Answer = {
-  ...message(503, 'the store is not available'),
-  headers: { 'Retry-After': '5' },
-}
+const unavailable = (text: string): Answer => ({ ...message(503, text), headers: { 'Retry-After': '5' } })
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -122,7 +119,8 @@ const refusals: { readonly [Code in StoreError['code']]: Refusal<Code> } = {
     }),
   absent: ({ id }) => absent('id', id),
   conflict: () => message(409, 'the entity keeps being changed by others; try again'),
-  unavailable: () => unavailable,
+  unavailable: ({ unsure }) =>
+    unavailable(`the store is not available${unsure ? '; whether this was written is not known' : ''}`),
 }
 
 /** The field of this name, if the schema has it. */

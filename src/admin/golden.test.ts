@@ -1,12 +1,26 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { startTestAdmin } from '../../test/admin/fixture.ts'
+import { test, type TestContext } from 'node:test'
+import { startTestAdmin, type TestAdmin } from '../../test/admin/fixture.ts'
 import { capture, differences, missingVars, readRecording, withVars, type Step } from '../../test/admin/recorded.ts'
 import { absentPluginsIn } from '../../test/golden/absent.ts'
+import { startPostgres, withoutPostgres } from '../../test/postgres/server.ts'
+import { openPostgresStore } from '../store/postgres/open.ts'
 
-test('what Kong 3.10 answered on its Admin API, this one answers too, but for the listed differences', async (t) => {
+test('what Kong 3.10 answered on its Admin API, this one answers too, but for the listed differences', async (t) =>
+  replay(t, await startTestAdmin()))
+
+test('and the same on PostgreSQL', { skip: withoutPostgres ?? false }, async (t) => {
+  const server = await startPostgres()
+  t.after(() => server.stop())
+  const database = await server.database()
+  await replay(
+    t,
+    await startTestAdmin({}, { open: (options) => openPostgresStore({ ...options, database, patienceMs: 60_000 }) }),
+  )
+})
+
+async function replay(t: TestContext, admin: TestAdmin): Promise<void> {
   const { steps, vars: given } = readRecording(new URL('../../test/golden/admin.json', import.meta.url))
-  const admin = await startTestAdmin()
   t.after(() => admin.stop())
   const vars = { ...given }
   const differing = new Map<number, string>()
@@ -40,7 +54,7 @@ test('what Kong 3.10 answered on its Admin API, this one answers too, but for th
     'listed, but no longer different',
   )
   assert.deepEqual(admin.errors, [])
-})
+}
 
 /** The ids under which a step makes something. */
 const idsGiven = ({ body, method, path }: Step): readonly string[] => [

@@ -93,6 +93,7 @@ export function requestHandler(options: AdminOptions): Handling {
       return found.endpoint.options ?? optionsAnswer(found.endpoint, visitor, settings, request)
     const parsed = await bodyOf(request, found.endpoint, reading)
     if ('refusal' in parsed) return parsed.refusal
+    await context.store.refresh()
     const answered = () => call(found, request.method ?? '', query, parsed.body)
     if (!audit || !writes(request, found.endpoint)) return answered()
     const facts = { ...factsOf(request, id, found.endpoint), by: caller.by, name: caller.name, role: caller.role }

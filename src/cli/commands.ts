@@ -15,6 +15,7 @@ export const commands: { readonly [name: string]: Loader } = {
   'jwt revoke': () => import('./jwt-revoke.ts'),
   'admin-token': () => import('./admin-token.ts'),
   keyring: () => import('./keyring.ts'),
+  migrations: () => import('./migrations.ts'),
   backup: () => import('./backup.ts'),
   echo: () => import('./echo.ts'),
   demo: () => import('./demo.ts'),

@@ -7,7 +7,6 @@ type Commands = { readonly [name: string]: () => Promise<{ readonly command: Com
 // What people who come from Kong type, and what serves here in its place.
 const kongCommands: { readonly [name: string]: string } = {
   check: 'gibbon settings -c FILE checks the settings',
-  migrations: 'not needed: the store brings itself up to date at the start',
   prepare: 'not needed: gibbon start makes what is missing under the prefix',
   quit: 'gibbon stop lets requests in flight end',
   restart: 'gibbon stop, then gibbon start',

@@ -13,9 +13,12 @@ export const command: Command = {
   read the settings, the declarative file and the certificates again and open the log files anew.`,
   options: {
     ...settingsOptions,
+    'run-migrations': {
+      type: 'boolean',
+      help: 'with database = postgres, run gibbon migrations bootstrap and up before',
+    },
     // Kong's, so that existing scripts start this gateway, too. They have nothing to say here.
     'nginx-conf': { type: 'string' },
-    'run-migrations': { type: 'boolean' },
     'db-timeout': { type: 'string' },
     'lock-timeout': { type: 'string' },
     v: { type: 'boolean' },
@@ -25,6 +28,14 @@ export const command: Command = {
     const loaded = readSettings(context)
     if (!loaded) return exitStatus.usage
     for (const note of loaded.notes) context.stderr.write(`gibbon: ${note}\n`)
+    if (context.values['run-migrations'] === true && loaded.settings.database === 'postgres') {
+      const { migrate } = await import('./migrations-actions.ts')
+      const problem = await migrate(loaded.settings)
+      if (problem !== undefined) {
+        context.stderr.write(`gibbon: cannot start: ${problem}\n`)
+        return exitStatus.failed
+      }
+    }
     return serve(context, loaded.settings)
   },
 }

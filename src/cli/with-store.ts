@@ -1,12 +1,11 @@
 /** The store of a gateway that does not run, for commands that write to it. */
 import { mkdirSync } from 'node:fs'
 import { storeKinds } from '../config/kinds.ts'
-import { type Settings, storeFile } from '../config/settings.ts'
-import { indexesOf } from '../store/kinds.ts'
+import type { Settings } from '../config/settings.ts'
+import { openConfiguredStore } from '../store/configured.ts'
 import { readKeyring } from '../store/keyring.ts'
 import { lockPrefix } from '../store/lock.ts'
 import { type SealedStore, sealStore } from '../store/sealed.ts'
-import { openStore } from '../store/sqlite/open.ts'
 
 /**
  * Opens it, holding the prefix's lock, for as long as `use` takes. Rejects where another
@@ -17,7 +16,7 @@ export async function withStore<T>(settings: Settings, use: (store: SealedStore)
   mkdirSync(settings.prefix, { recursive: true, mode: 0o700 })
   const lock = lockPrefix(settings.prefix)
   try {
-    const store = await openStore({ file: storeFile(settings), kinds: indexesOf(storeKinds) })
+    const store = await openConfiguredStore(settings)
     try {
       return await use(await sealStore(store, { keyring, kinds: storeKinds }))
     } finally {

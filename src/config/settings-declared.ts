@@ -75,9 +75,37 @@ export const declared = {
     type: 'string',
     default: 'sqlite',
     one_of: ['off', 'sqlite', 'postgres'],
-    $later: ['postgres'],
     description:
-      'Where the configuration lives: sqlite keeps it under the prefix, off takes it from a declarative file.',
+      'Where the configuration lives: sqlite keeps it under the prefix, postgres where many nodes share it, off takes it from a declarative file.',
+  },
+  pg_host: {
+    type: 'string',
+    default: '127.0.0.1',
+    description: 'Where PostgreSQL listens: a name, an address, or the folder of its Unix socket.',
+  },
+  pg_port: { type: 'integer', default: 5432, between: [1, 65_535], description: 'The port of PostgreSQL.' },
+  pg_user: { type: 'string', default: 'kong', description: 'The user that PostgreSQL knows this gateway as.' },
+  pg_password: { type: 'string', encrypted: true, description: 'The password of pg_user.' },
+  pg_database: { type: 'string', default: 'kong', description: 'The database.' },
+  pg_schema: {
+    type: 'string',
+    description: "The schema of the gateway's tables in it; what the server's search_path says when not given.",
+  },
+  pg_timeout: {
+    type: 'integer',
+    default: 5000,
+    between: [1, 2 ** 31 - 2],
+    description: 'How long, in ms, connecting to PostgreSQL or an answer of it may take.',
+  },
+  pg_ssl: {
+    type: 'boolean',
+    default: 'off',
+    description: 'Whether to speak TLS with PostgreSQL; a server that does not is then refused.',
+  },
+  pg_ssl_verify: {
+    type: 'boolean',
+    default: 'off',
+    description: "Whether PostgreSQL's certificate is checked, against lua_ssl_trusted_certificate.",
   },
   declarative_config: {
     type: 'string',

@@ -39,12 +39,20 @@ const groups: readonly Inert[] = [
     names: 'db_cache_ttl db_cache_neg_ttl db_resurrect_ttl db_cache_warmup_entities',
   },
   {
-    why: 'it goes with database = postgres, which is not available yet',
-    names: `pg_host pg_port pg_timeout pg_user pg_password pg_database pg_schema pg_ssl pg_ssl_verify
-      pg_max_concurrent_queries pg_semaphore_timeout pg_keepalive_timeout pg_pool_size pg_backlog
-      pg_ro_host pg_ro_port pg_ro_timeout pg_ro_user pg_ro_password pg_ro_database pg_ro_schema pg_ro_ssl
+    why: 'a node has one connection to PostgreSQL, kept open, and reads nothing over it but changes',
+    names: `pg_max_concurrent_queries pg_semaphore_timeout pg_keepalive_timeout pg_pool_size pg_backlog
+      _debug_pg_ttl_cleanup_interval`,
+  },
+  {
+    why: 'with pg_ssl = on, PostgreSQL has to speak TLS, in the versions that Node.js has',
+    names: 'pg_ssl_required pg_ssl_version',
+    quiet: ['on'],
+  },
+  {
+    why: 'everything is read from the local copy',
+    names: `pg_ro_host pg_ro_port pg_ro_timeout pg_ro_user pg_ro_password pg_ro_database pg_ro_schema pg_ro_ssl
       pg_ro_ssl_verify pg_ro_max_concurrent_queries pg_ro_semaphore_timeout pg_ro_keepalive_timeout pg_ro_pool_size
-      pg_ro_backlog _debug_pg_ttl_cleanup_interval`,
+      pg_ro_backlog`,
   },
   {
     why: 'control planes and data planes are not available yet',

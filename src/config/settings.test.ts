@@ -91,11 +91,11 @@ test('a file that is not there is an error', () => {
 const wrong: { readonly [name: string]: [env: NodeJS.ProcessEnv, error: string] } = {
   'a word that is not one of those possible': [
     { KONG_DATABASE: 'mysql' },
-    'database = "mysql" (KONG_DATABASE): expected one of: off, sqlite',
+    'database = "mysql" (KONG_DATABASE): expected one of: off, sqlite, postgres',
   ],
   'a value of Kong’s that is to come': [
-    { KONG_DATABASE: 'postgres' },
-    'database = "postgres" (KONG_DATABASE): not available yet; possible now: off, sqlite',
+    { KONG_ROLE: 'data_plane' },
+    'role = "data_plane" (KONG_ROLE): not available yet; possible now: traditional',
   ],
   'a number out of range': [
     { KONG_LUA_MAX_REQ_HEADERS: '2000' },

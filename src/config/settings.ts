@@ -86,15 +86,16 @@ export function maskedSettings(settings: Settings): Readonly<Record<string, unkn
 export const mask = '******'
 
 /**
- * The store's file. The local copy of a declarative file is another one, since loading that replaces all content, which must
- * never happen to what was written through the Admin API.
+ * The store's file. The local copy of a declarative file, or of a database, is another one: what they hold replaces all content,
+ * which must never happen to what was written through the Admin API of this node alone.
  */
 export function storeFile({ prefix, database }: Pick<Settings, 'prefix' | 'database'>): string {
-  return join(prefix, database === 'off' ? 'declared.db' : 'gibbon.db')
+  return join(prefix, storeFiles[database])
 }
 
 /** The socket by which the prefix's owner reaches a running gateway. */
 export const adminSocket = (prefix: string): string => join(prefix, 'admin.sock')
+const storeFiles = { sqlite: 'gibbon.db', off: 'declared.db', postgres: 'shared.db' } as const
 
 /** A setting's default as it would be written in a file; undefined where there is none. */
 export function defaultText({ default: value }: Setting): string | undefined {

@@ -2,7 +2,8 @@
  * The one store: every entity of every kind is kept the same way, and every change stands in one log.
  *
  * Reading is synchronous and local: each thread opens a `Reader` of its own on the same SQLite file. Writing goes through
- * one writer, in a thread of its own, which answers when the write is durable.
+ * one writer, in a thread of its own, which answers when the write is durable: in that file, or in the database that many
+ * nodes share, whose local copy the file then is.
  */
 
 /** An entity's kind: Kong's plural name, such as `services` or `jwt_secrets`. */
@@ -16,6 +17,7 @@ export interface Stored {
 
 export interface Change {
   readonly revision: number
+  /** An entity's kind, or `meta` for a named value. */
   readonly kind: Kind
   readonly id: string
   readonly operation: 'insert' | 'update' | 'delete'
@@ -90,9 +92,11 @@ export type StoreError =
   | { readonly code: 'referenced'; readonly kind: Kind; readonly by: Kind }
   | { readonly code: 'absent'; readonly kind: Kind; readonly id: string }
   | { readonly code: 'conflict'; readonly kind: Kind; readonly id: string }
-  /** The disk is full, or the file is damaged or locked: nothing was written, nothing was lost. (Only where the writer itself
-   * died is it not known whether the batch was written; the message says so.) */
-  | { readonly code: 'unavailable'; readonly message: string }
+  /**
+   * The disk is full, the file is damaged or locked, the database does not answer: nothing was written, nothing was lost. Only
+   * where it is `unsure`, because the writer itself died, or the database fell silent while it wrote, may the batch be written.
+   */
+  | { readonly code: 'unavailable'; readonly message: string; readonly unsure?: true }
 
 export type Written =
   | { readonly ok: true; readonly revision: number; readonly changes: readonly Change[] }
@@ -113,6 +117,13 @@ export interface Store {
    * Commits that arrive together are told of once.
    */
   onCommit(listener: (revision: number, changes: readonly Change[]) => Promise<void>): void
+  /**
+   * Renews the reader, after which it sees all that was committed before the call, on whichever node; where a database that
+   * many nodes share does not answer soon, what is here.
+   */
+  refresh(): Promise<void>
+  /** Whether writes can be taken now, as far as is known: false while a database that many nodes share does not answer. */
+  reachable(): boolean
   /** Writes a consistent copy to a file that must not exist yet; rejects, leaving none, where that fails. */
   backup(file: string): Promise<void>
   close(): Promise<void>

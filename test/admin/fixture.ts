@@ -8,7 +8,7 @@ import { settingsOf, type Listener, type Settings } from '../../src/config/setti
 import { type Level, levels, type Log, type LogMethod } from '../../src/observe/log.ts'
 import { bundledPlugins } from '../../src/plugins/index.ts'
 import { indexesOf } from '../../src/store/kinds.ts'
-import { openStore } from '../../src/store/sqlite/open.ts'
+import { openStore, type OpenOptions } from '../../src/store/sqlite/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { watchTargets } from '../../src/target-health.ts'
 import type { NodeFacts } from '../../src/admin/node.ts'
@@ -32,13 +32,20 @@ export interface TestAdmin {
   stop(): Promise<void>
 }
 
-/** Starts an Admin API on 127.0.0.1 with an empty store; with `ssl`, that is how it listens. */
+export interface TestAdminOptions extends Partial<AdminOptions> {
+  /** Whether it listens with TLS. */
+  readonly ssl?: boolean
+  /** Opens a store of another sort than the one on SQLite. */
+  readonly open?: (options: OpenOptions) => Promise<Store>
+}
+
+/** Starts an Admin API on 127.0.0.1 with an empty store. */
 export async function startTestAdmin(
   settings: Partial<Settings> = {},
-  { ssl = false, ...options }: Partial<AdminOptions> & { readonly ssl?: boolean } = {},
+  { ssl = false, open = openStore, ...options }: TestAdminOptions = {},
 ): Promise<TestAdmin> {
   const folder = mkdtempSync(join(tmpdir(), 'gibbon-admin-'))
-  const store = await openStore({ file: join(folder, 'store.db'), kinds: indexesOf(storeKinds) })
+  const store = await open({ file: join(folder, 'store.db'), kinds: indexesOf(storeKinds) })
   const errors: string[] = []
   const log = testLog(errors)
   const all = settingsOf({ admin_listen: [{ ...anyPort, ssl }], ...settings })

@@ -8,6 +8,7 @@ import { kinds } from '../../src/config/kinds.ts'
 import { bundledPlugins } from '../../src/plugins/index.ts'
 import { parseYaml } from '../../src/config/yaml.ts'
 import { readRecording } from '../admin/recorded.ts'
+import { startPostgres, withoutPostgres } from '../postgres/server.ts'
 import { startTestGateway, type TestGateway } from './gateway.ts'
 
 const deck = process.env['GIBBON_DECK']
@@ -150,8 +151,8 @@ const changes = ({ out }: Ran): readonly number[] =>
   ['Created', 'Updated', 'Deleted'].map((word) => Number(new RegExp(`${word}: (\\d+)`).exec(out)?.[1]))
 
 suite('decK', { skip: deck === undefined && 'GIBBON_DECK names no decK' }, () => {
-  test('pings, validates, syncs every entity, finds no difference, dumps and resets', async (t) => {
-    const { run, save, gateway } = await cycle(t)
+  const wholeCycle = async (t: TestContext, overrides: Readonly<Record<string, string>> = {}) => {
+    const { run, save, gateway } = await cycle(t, overrides)
     const { file, count } = everything()
     const path = save('kong.json', file)
     assert.match((await run('ping')).out, /Kong version: {2}3\.10\.0/)
@@ -173,6 +174,21 @@ suite('decK', { skip: deck === undefined && 'GIBBON_DECK names no decK' }, () =>
     const restored = await run('sync', dumped)
     assert.deepEqual(changes(restored), [count, 0, 0], restored.out)
     assert.equal((await run('diff', path, '--non-zero-exit-code')).code, 0)
+  }
+
+  test('pings, validates, syncs every entity, finds no difference, dumps and resets', (t) => wholeCycle(t))
+
+  test('does the same on PostgreSQL', { skip: withoutPostgres ?? false }, async (t) => {
+    const server = await startPostgres()
+    t.after(() => server.stop())
+    const { user, database, schema = '' } = await server.database()
+    await wholeCycle(t, {
+      database: 'postgres',
+      pg_port: String(server.port),
+      pg_user: user,
+      pg_database: database,
+      pg_schema: schema,
+    })
   })
 
   test('changes and deletes what a file changes; apply deletes nothing', async (t) => {

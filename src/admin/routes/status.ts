@@ -19,7 +19,9 @@ function status(query: URLSearchParams, store: Store, settings: Settings, node: 
   const written = writer(query.get('unit') ?? 'm', luaNumber(query.get('scale') ?? '') ?? 2)
   if (typeof written === 'string') return message(400, written)
   const source =
-    settings.database === 'off' ? { configuration_hash: loadedHash(store.reader) } : { database: { reachable: true } }
+    settings.database === 'off'
+      ? { configuration_hash: loadedHash(store.reader) }
+      : { database: { reachable: store.reachable() } }
   return ok({ ...source, server: node.counters(), memory: memoryDocument(written) })
 }
 

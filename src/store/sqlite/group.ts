@@ -25,18 +25,38 @@ export interface GroupOptions {
  * Gives a function that applies several batches in one durable transaction, each wholly or not at all, on this connection.
  * What the disk or the file refuses makes the result of every batch concerned `unavailable`; it never throws.
  */
-export function groupCommit(db: DatabaseSync, kinds: readonly KindIndex[], { keep, now }: GroupOptions) {
+export function groupCommit(db: DatabaseSync, kinds: readonly KindIndex[], options: GroupOptions) {
+  const group = openGroup(db, kinds, options)
+  const mortal = kinds.some(({ ttl }) => ttl)
+  return (batches: readonly (readonly Operation[])[]): Committed => {
+    try {
+      group.begin()
+      if (mortal) group.bury(group.tables.expired(options.now()))
+      const results = group.apply(batches)
+      group.record()
+      group.commit()
+      return { revision: group.revision(), changes: group.changes(), results }
+    } catch (error) {
+      group.rollback()
+      return { revision: 0, changes: [], results: batches.map(() => unavailable(error)) }
+    }
+  }
+}
+
+/** What the disk or the file refused, as an answer. */
+export const unavailable = (error: unknown): Written => ({
+  ok: false,
+  at: 0,
+  error: { code: 'unavailable', message: explain(error) },
+})
+
+/** A transaction of several batches, step by step, for those who do something else before it is committed. */
+export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep, now }: GroupOptions) {
   const tables = statements(db)
   const log = changeLog(db, keep)
   const indexes = new Map(kinds.map((index) => [index.kind, index]))
   const context: Context = { kinds: indexes, tables, record: log.record, now }
-  const mortal = kinds.some(({ ttl }) => ttl)
 
-  const buryExpired = () => {
-    for (const { kind, id } of tables.expired(now())) {
-      if (indexes.has(kind)) inSavepoint(() => remove(context, kind, id))
-    }
-  }
   /** Runs `work` so that what it did is undone, in the tables and in the log, where it returns an error or throws. */
   const inSavepoint = <T>(work: () => T | undefined): T | undefined => {
     const before = log.length()
@@ -67,23 +87,27 @@ export function groupCommit(db: DatabaseSync, kinds: readonly KindIndex[], { kee
       return error instanceof Error ? error : new Error(String(error))
     }
   }
-  const transaction = (batches: readonly (readonly Operation[])[]): Committed => {
-    db.exec('BEGIN IMMEDIATE')
-    log.begin()
-    if (mortal) buryExpired()
-    const results = batches.map(applyBatch)
-    log.write()
-    db.exec('COMMIT')
-    return { revision: log.revision(), changes: log.since(0), results }
-  }
-  return (batches: readonly (readonly Operation[])[]): Committed => {
-    try {
-      return transaction(batches)
-    } catch (error) {
+  return {
+    tables,
+    begin() {
+      db.exec('BEGIN IMMEDIATE')
+      log.begin()
+    },
+    /** Deletes entities whose time is over, with what hangs on them; those that something holds on to stay. */
+    bury(expired: readonly { readonly kind: string; readonly id: string }[]) {
+      for (const { kind, id } of expired) if (indexes.has(kind)) inSavepoint(() => remove(context, kind, id))
+    },
+    apply: (batches: readonly (readonly Operation[])[]) => batches.map(applyBatch),
+    /** The changes made since `begin`, numbered from the last revision on. */
+    changes: () => log.since(0),
+    revision: () => log.revision(),
+    /** Writes the changes to the log. */
+    record: () => log.write(),
+    cutBack: (last: number) => log.cutBack(last),
+    commit: () => db.exec('COMMIT'),
+    rollback() {
       if (db.isTransaction) db.exec('ROLLBACK')
-      const failed: Written = { ok: false, at: 0, error: { code: 'unavailable', message: explain(error) } }
-      return { revision: 0, changes: [], results: batches.map(() => failed) }
-    }
+    },
   }
 }
 
@@ -113,8 +137,11 @@ function changeLog(db: DatabaseSync, keep: number) {
     revision: () => base + changes.length,
     write() {
       for (const { revision, kind, id, operation } of changes.slice(-keep)) insert.run(revision, kind, id, operation)
-      const oldestKept = base + changes.length - keep
-      if (changes.length > 0 && revisionOf(first) <= oldestKept - pruneSlack) prune.run(oldestKept)
+      if (changes.length > 0) this.cutBack(base + changes.length)
+    },
+    /** Forgets all but the newest changes, where it has become too long. */
+    cutBack(last: number) {
+      if (revisionOf(first) <= last - keep - pruneSlack) prune.run(last - keep)
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { KindIndex } from '../kinds.ts'
+import { refuseUnknownKinds } from '../known.ts'
 import type { Operation, Store, Written } from '../store.ts'
 import { backupFile } from './backup.ts'
 import { prepareFile } from './file.ts'
@@ -25,7 +26,6 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   prepareFile(file)
   const reader = openReader(file, kinds)
   const published = publisher(reader, report)
-  const known = new Set(kinds.map(({ kind }) => kind))
   let writer: Promise<WriterThread> | undefined
   const inFlight = new Set<Promise<Written>>()
   let batches = 0
@@ -34,7 +34,8 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   const died = (reason: Error) => {
     writer = undefined
     report(reason)
-    published.abandon(unavailable(`the store's writer died (${reason.message}); whether this was written is not known`))
+    const message = `the store's writer died (${reason.message}); whether this was written is not known`
+    published.abandon({ ok: false, at: 0, error: { code: 'unavailable', message, unsure: true } })
   }
   const forget = (error: unknown): never => {
     writer = undefined
@@ -44,7 +45,7 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     (writer ??= startWriter({ file, kinds, keep }, { committed: published.committed, died }).catch(forget))
 
   const write = async (operations: readonly Operation[]): Promise<Written> => {
-    refuseUnknownKinds(operations, known)
+    refuseUnknownKinds(operations, kinds)
     if (closing) return unavailable('the store is closed')
     const thread = await running().catch(asError)
     if (thread instanceof Error) return unavailable(thread.message)
@@ -80,6 +81,8 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     reader,
     write: tracked,
     onCommit: published.listen,
+    reachable: () => true,
+    refresh: async () => void reader.renew(),
     backup: (to) => backupFile(file, to),
     close: () => (closing ??= close()),
   }
@@ -90,16 +93,3 @@ const warn = (error: Error) => process.emitWarning(error)
 const unavailable = (message: string): Written => ({ ok: false, at: 0, error: { code: 'unavailable', message } })
 
 const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
-
-function refuseUnknownKinds(operations: readonly Operation[], known: ReadonlySet<string>): void {
-  for (const operation of operations) {
-    const kinds =
-      operation.do === 'replace-all'
-        ? operation.entities.map(({ kind }) => kind)
-        : 'kind' in operation
-          ? [operation.kind]
-          : []
-    const unknown = kinds.find((kind) => !known.has(kind))
-    if (unknown !== undefined) throw new TypeError(`the store knows no kind ${unknown}`)
-  }
-}

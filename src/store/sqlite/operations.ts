@@ -39,7 +39,7 @@ export function apply(context: Context, operation: WriterOperation): StoreError 
     case 'replace-all':
       return replaceAll(context, contentOf(context, operation))
     case 'meta':
-      context.tables.setMeta(operation.name, operation.value)
+      return setMeta(context, operation.name, operation.value)
   }
 }
 
@@ -48,6 +48,14 @@ function contentOf(context: Context, { entities, gathered }: Replacement): Conte
   const content = gathered ?? emptyContent()
   for (const { kind, entity } of entities) addToContent(content, indexOf(context, kind), JSON.stringify(entity))
   return content
+}
+
+/** A named value stands in the log as an entity of the kind `meta`, so that who follows the log learns of it, too. */
+function setMeta({ tables, record }: Context, name: string, value: string | null): undefined {
+  const before = tables.meta(name)
+  if (before === (value ?? undefined)) return
+  tables.setMeta(name, value)
+  record('meta', name, value === null ? 'delete' : before === undefined ? 'insert' : 'update')
 }
 
 /** Deletes an entity with everything that hangs on it; nothing happens where it is gone already. */

@@ -95,7 +95,10 @@ function session(db: DatabaseSync, indexes: ReadonlyMap<string, KindIndex>, now:
   const countLive = db.prepare(
     'SELECT count(*) AS count FROM entities WHERE kind = ? AND (expires_at IS NULL OR expires_at > ?)',
   )
-  const oldest = db.prepare('SELECT min(revision) AS revision FROM changes')
+  // An entry of a whole copy stands for all that came before it, and does not tell what that was.
+  const oldest = db.prepare(
+    "SELECT revision - (operation <> 'copy') AS revision FROM changes ORDER BY changes.revision LIMIT 1",
+  )
   const changes = db.prepare('SELECT revision, kind, id, operation FROM changes WHERE revision > ? ORDER BY revision')
   const meta = db.prepare('SELECT value FROM meta WHERE name = ?')
   const following = db.prepare(
@@ -163,8 +166,8 @@ function session(db: DatabaseSync, indexes: ReadonlyMap<string, KindIndex>, now:
     tags: tagRows,
     changesSince(since: number): readonly Change[] | undefined {
       if (since === this.revision) return []
-      const first = (oldest.get() as { revision: number | null }).revision
-      if (since > this.revision || first === null || since < first - 1) return undefined
+      const reach = (oldest.get() as { revision: number } | undefined)?.revision
+      if (since > this.revision || reach === undefined || since < reach) return undefined
       return (changes.all(since) as unknown as Change[]).map((change) => ({ ...change }))
     },
     meta: (name: string) => (meta.get(name) as { value: string } | undefined)?.value,

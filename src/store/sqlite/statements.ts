@@ -4,6 +4,7 @@ import type { KeyRow, LinkRow, Rows } from './rows.ts'
 /** The writer's prepared statements, by what they do. */
 export function statements(db: DatabaseSync) {
   const body = db.prepare('SELECT body FROM entities WHERE kind = ? AND id = ?')
+  const row = db.prepare('SELECT body, expires_at FROM entities WHERE kind = ? AND id = ?')
   const insertBody = db.prepare('INSERT INTO entities (kind, id, body, expires_at) VALUES (?, ?, ?, ?)')
   const updateBody = db.prepare('UPDATE entities SET body = ?, expires_at = ? WHERE kind = ? AND id = ?')
   const rewriteBody = db.prepare('UPDATE entities SET body = ? WHERE kind = ? AND id = ?')
@@ -11,7 +12,7 @@ export function statements(db: DatabaseSync) {
   const exists = db.prepare('SELECT 1 FROM entities WHERE kind = ? AND id = ?')
   const owner = db.prepare('SELECT id FROM unique_keys WHERE kind = ? AND field = ? AND value = ?')
   const insertKey = db.prepare('INSERT INTO unique_keys (kind, field, value, id) VALUES (?, ?, ?, ?)')
-  const deleteKey = db.prepare('DELETE FROM unique_keys WHERE kind = ? AND field = ? AND value = ?')
+  const deleteKey = db.prepare('DELETE FROM unique_keys WHERE kind = ? AND field = ? AND value = ? AND id = ?')
   const insertLink = db.prepare('INSERT INTO links (to_kind, to_id, kind, field, id) VALUES (?, ?, ?, ?, ?)')
   const deleteLink = db.prepare(
     'DELETE FROM links WHERE to_kind = ? AND to_id = ? AND kind = ? AND field = ? AND id = ?',
@@ -28,6 +29,7 @@ export function statements(db: DatabaseSync) {
   const putMeta = db.prepare(
     'INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
   )
+  const meta = db.prepare('SELECT value FROM meta WHERE name = ?')
   const dropMeta = db.prepare('DELETE FROM meta WHERE name = ?')
 
   const ofKind = ['entities', 'unique_keys', 'links', 'tags'].map((table) =>
@@ -44,6 +46,8 @@ export function statements(db: DatabaseSync) {
     insertLink: putLink,
     insertTag: putTag,
     body: (kind: string, id: string) => (body.get(kind, id) as { body: string } | undefined)?.body,
+    row: (kind: string, id: string) =>
+      row.get(kind, id) as { readonly body: string; readonly expires_at: number | null } | undefined,
     insertBody: (kind: string, id: string, text: string, expiresAt: number | null) =>
       void insertBody.run(kind, id, text, expiresAt),
     updateBody: (kind: string, id: string, text: string, expiresAt: number | null) =>
@@ -61,7 +65,7 @@ export function statements(db: DatabaseSync) {
       for (const tag of tags) putTag(kind, id, tag)
     },
     deleteRows(kind: string, id: string, { keys, links, tags }: Rows) {
-      for (const key of keys) deleteKey.run(kind, key.field, key.value)
+      for (const key of keys) deleteKey.run(kind, key.field, key.value, id)
       for (const link of links) deleteLink.run(link.kind, link.id, kind, link.field, id)
       for (const tag of tags) deleteTag.run(tag, kind, id)
     },
@@ -84,6 +88,7 @@ export function statements(db: DatabaseSync) {
       }
     },
     expired: (now: number) => expired.all(now) as unknown as { kind: string; id: string }[],
+    meta: (name: string) => (meta.get(name) as { value: string } | undefined)?.value,
     setMeta: (name: string, value: string | null) =>
       void (value === null ? dropMeta.run(name) : putMeta.run(name, value)),
   }

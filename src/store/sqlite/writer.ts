@@ -1,26 +1,13 @@
 /** The entry of the writer's thread: applies the batches that it is sent, all that wait together in one transaction. */
-import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { Operation, Written } from '../store.ts'
-import { connect, lockWaitMs } from './file.ts'
+import { checkpoints } from './checkpoints.ts'
+import { connect } from './file.ts'
 import { gathering } from './gathering.ts'
 import { groupCommit } from './group.ts'
 import type { FromWriter, ToWriter, WriterData } from './messages.ts'
 import type { WriterOperation } from './operations.ts'
 import { addToContent, type Content, emptyContent } from './replace-all.ts'
-
-/** Commits, or changes in them, after which the write-ahead log is brought over into the file. */
-const checkpointCommits = 100
-const checkpointChanges = 1000
-
-/** Pages in the write-ahead log from which on it is begun anew: 32 MB. */
-const restartPages = 8192
-
-/** How long that waits for readers to let go of the log, in ms; writes wait meanwhile. */
-const restartWaitMs = 60
-
-/** Bytes that the log's file may keep when it is begun anew after a large commit. */
-const longestIdleLog = 64 * 1024 * 1024
 
 /** How often entities whose time is over are deleted, in ms. */
 const burialMs = 1000
@@ -112,34 +99,4 @@ type Write = Extract<ToWriter, { say: 'write' }>
 
 function isUnavailable(result: Written | Error): boolean {
   return 'ok' in result && !result.ok && result.error.code === 'unavailable'
-}
-
-/**
- * Gives what is called after each commit, when its answers are under way: brings the write-ahead log over into the file now
- * and then, and begins it anew once it is long. That waits, for a moment, for readers that still read from it; they let go of
- * it soon after each commit (see `openReader`).
- */
-function checkpoints(db: DatabaseSync) {
-  const passive = db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
-  const restart = db.prepare('PRAGMA wal_checkpoint(RESTART)')
-  let commits = 0
-  let changes = 0
-  db.exec(`PRAGMA journal_size_limit = ${longestIdleLog}`)
-
-  return (changed: number) => {
-    commits++
-    changes += changed
-    if (commits < checkpointCommits && changes < checkpointChanges) return
-    commits = 0
-    changes = 0
-    try {
-      if (Number(passive.get()?.['log'] ?? 0) < restartPages) return
-      db.exec(`PRAGMA busy_timeout = ${restartWaitMs}`)
-      restart.get()
-    } catch {
-      // A full or failing disk: the commits are safe in the log, and the next write reports what is wrong.
-    } finally {
-      db.exec(`PRAGMA busy_timeout = ${lockWaitMs}`)
-    }
-  }
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { insertAll, refused, sampleStore, succeed } from '../sample.ts'
-import type { Operation, Store, Stored } from '../store.ts'
+import { onEachStore } from '../../test/store/each.ts'
+import { insertAll, refused, sampleStore, succeed } from './sample.ts'
+import type { Operation, Store, Stored } from './store.ts'
 
 const replaceAll = (...entities: [kind: string, entity: Stored][]): Operation => ({
   do: 'replace-all',
@@ -11,8 +12,7 @@ const replaceAll = (...entities: [kind: string, entity: Stored][]): Operation =>
 const changesOf = async (store: Store, operation: Operation) =>
   (await succeed(store, operation)).changes.map(({ kind, id, operation }) => `${operation} ${kind} ${id}`)
 
-test('only what differs is changed', async (t) => {
-  const store = await sampleStore(t)
+onEachStore('only what differs is changed', async (store) => {
   await insertAll(store, [
     ['services', { id: 's1', name: 'a', port: 80 }],
     ['services', { id: 's2', name: 'b', port: 80 }],
@@ -33,8 +33,7 @@ test('only what differs is changed', async (t) => {
   )
 })
 
-test('entities may come before what they refer to, and swap their unique values', async (t) => {
-  const store = await sampleStore(t)
+onEachStore('entities may come before what they refer to, and swap their unique values', async (store) => {
   await insertAll(store, [
     ['services', { id: 's1', name: 'a' }],
     ['services', { id: 's2', name: 'b' }],
@@ -53,8 +52,7 @@ test('entities may come before what they refer to, and swap their unique values'
   assert.equal(store.reader.page('routes', { size: 10, link: { field: 'service', id: 's3' } }).entities.length, 1)
 })
 
-test('an entity that differs only in its times of writing stays as it is', async (t) => {
-  const store = await sampleStore(t)
+onEachStore('an entity that differs only in its times of writing stays as it is', async (store) => {
   await insertAll(store, [['services', { id: 's1', name: 'a', created_at: 1, updated_at: 1 }]])
   assert.deepEqual(
     await changesOf(store, replaceAll(['services', { id: 's1', name: 'a', created_at: 9, updated_at: 9 }])),
@@ -63,8 +61,7 @@ test('an entity that differs only in its times of writing stays as it is', async
   assert.equal(store.reader.get('services', 's1')?.['created_at'], 1)
 })
 
-test('constraints hold within the new content alone', async (t) => {
-  const store = await sampleStore(t)
+onEachStore('constraints hold within the new content alone', async (store) => {
   await insertAll(store, [['services', { id: 's1', name: 'a' }]])
   const twice = await refused(
     store,
@@ -78,8 +75,7 @@ test('constraints hold within the new content alone', async (t) => {
   assert.deepEqual(store.reader.get('services', 's1'), { id: 's1', name: 'a' })
 })
 
-test('nothing is a content, too, and leaves no trace of what was there', async (t) => {
-  const store = await sampleStore(t)
+onEachStore('nothing is a content, too, and leaves no trace of what was there', async (store) => {
   await insertAll(store, [
     ['services', { id: 's1', name: 'a', tags: ['x'] }],
     ['routes', { id: 'r1', service: { id: 's1' }, tags: ['x'] }],
@@ -90,24 +86,26 @@ test('nothing is a content, too, and leaves no trace of what was there', async (
   await succeed(store, { do: 'delete', kind: 'services', id: 's1' })
 })
 
-test('a content larger than the log leaves the newest changes in it, and older readers begin afresh', async (t) => {
-  const store = await sampleStore(t, { keep: 100 })
-  const told: number[] = []
-  store.onCommit(async (_, changes) => void told.push(changes.length))
-  const services = Array.from({ length: 5000 }, (_, at): [string, Stored] => [
-    'services',
-    { id: `s${at}`, name: `n${at}` },
-  ])
-  assert.equal((await succeed(store, replaceAll(...services))).revision, 5000)
-  assert.deepEqual(told, [5000])
-  assert.equal(store.reader.changesSince(0), undefined)
-  assert.equal(store.reader.changesSince(4899), undefined)
-  assert.equal(store.reader.changesSince(4900)?.length, 100)
-  assert.equal([...store.reader.all('services')].length, 5000)
-})
+onEachStore(
+  'a content larger than the log leaves the newest changes in it, and older readers begin afresh',
+  async (store) => {
+    const told: number[] = []
+    store.onCommit(async (_, changes) => void told.push(changes.length))
+    const services = Array.from({ length: 5000 }, (_, at): [string, Stored] => [
+      'services',
+      { id: `s${at}`, name: `n${at}` },
+    ])
+    assert.equal((await succeed(store, replaceAll(...services))).revision, 5000)
+    assert.deepEqual(told, [5000])
+    assert.equal(store.reader.changesSince(0), undefined)
+    assert.equal(store.reader.changesSince(4899), undefined)
+    assert.equal(store.reader.changesSince(4900)?.length, 100)
+    assert.equal([...store.reader.all('services')].length, 5000)
+  },
+  { keep: 100 },
+)
 
-test('a random content, replaced by another, is the same as the other alone', async (t) => {
-  const store = await sampleStore(t)
+onEachStore('a random content, replaced by another, is the same as the other alone', async (store) => {
   for (let round = 0; round < 30; round++) {
     const content = randomContent()
     await succeed(store, replaceAll(...content))

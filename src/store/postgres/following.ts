@@ -1,0 +1,175 @@
+/** Keeps a node connected to the shared store, whatever happens to that, and takes this node's writes to it. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Operation } from '../store.ts'
+import { connect, explain, placeOf, type Connection, type Database } from './connection.ts'
+import type { CopyThread } from './copy-thread.ts'
+import type { Followed } from './feed.ts'
+import { problemOf, schemaState } from './migrations.ts'
+import { openSession, unavailable, type Batch, type SessionOptions, type Silence } from './session.ts'
+import { statements } from './statements.ts'
+
+export interface FollowingOptions extends Pick<SessionOptions, 'mortal' | 'keep' | 'arrived' | 'answer'> {
+  readonly database: Database
+  /** How often the log is looked at though nobody has notified, in ms. */
+  readonly pollMs: number
+  /** How long the database may say nothing before whoever waits for it is told so, in ms. */
+  readonly patienceMs: number
+  /** The copy's thread, started anew where it has died. */
+  readonly copy: () => Promise<CopyThread>
+  /** What the copy holds; undefined where it has never held anything. */
+  readonly followed: () => Followed | undefined
+  /** Told why the database cannot be used, and when it can again; not for each attempt. */
+  readonly onState: (problem: Error | undefined) => void
+}
+
+export interface Following {
+  /** How the first attempt to reach the database and to follow it ended: with an error, or well. */
+  readonly first: Promise<Error | undefined>
+  /** Whether the database answers and its log is followed. */
+  reachable(): boolean
+  /** Takes a batch to the shared store; it is answered through `answer`, within a second also where the database is silent. */
+  write(batch: number, operations: readonly Operation[]): void
+  /** Resolves when the copy holds all that was committed before the call, or soon, where the database does not say so. */
+  refresh(): Promise<void>
+  close(): Promise<void>
+}
+
+/** How long a refreshment waits for the database before what the copy holds must do, in ms. */
+const refreshMs = 250
+
+/** Pauses between attempts to connect, in ms: doubled each time, and shortened by chance, so that nodes do not come all at once. */
+const shortestPauseMs = 100
+const longestPauseMs = 5000
+
+export function follow({
+  database,
+  pollMs,
+  patienceMs,
+  copy,
+  followed,
+  onState,
+  ...options
+}: FollowingOptions): Following {
+  // Waiting for another node's write ends before the patience of those who wait.
+  const say = statements(database.schema, patienceMs * 0.75)
+  const place = placeOf(database)
+  const { promise: first, resolve: firstEnded } = Promise.withResolvers<Error | undefined>()
+  const closing = new AbortController()
+  let queue: Batch[] = []
+  /** Those who wait for a look that begins after they came. */
+  let refreshing: (() => void)[] = []
+  let connection: Connection | undefined
+  let bell = Promise.withResolvers<void>()
+  /** Why no write is taken; undefined while all is well. */
+  let problem: Error | undefined = new Error(`${place} has not answered yet`)
+  let told = ''
+
+  const ring = () => bell.resolve()
+  const setProblem = (next: Error | undefined) => {
+    problem = next
+    if (next) refuseQueued(next)
+    if (told === (next?.message ?? '')) return
+    told = next?.message ?? ''
+    onState(next)
+  }
+  const refuseQueued = ({ message }: Error) => {
+    const refused = queue
+    queue = []
+    refuse(refused, message)
+  }
+  const refuse = (batches: readonly Batch[], why: string) =>
+    options.answer(batches.map(({ batch }) => ({ batch, result: unavailable(why) })))
+  const patient = async <T>(answered: Promise<T>, { of, tell }: Silence): Promise<T> => {
+    const silent = () => {
+      const why =
+        of === 'the database' ? `${place} does not answer` : `this node has not yet followed all that ${place} holds`
+      tell?.(why)
+      setProblem(new Error(why))
+    }
+    const timer = setTimeout(silent, patienceMs)
+    try {
+      return await answered
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+  const waitForBell = async () => {
+    const timer = setTimeout(ring, pollMs)
+    await bell.promise
+    clearTimeout(timer)
+    bell = Promise.withResolvers()
+  }
+
+  /** Serves for as long as the connection holds; `begun` is called when the log is followed. */
+  const serve = async (begun: () => void): Promise<never> => {
+    const opened = await connect(database, closing.signal)
+    connection = opened
+    opened.onNotification(ring)
+    void opened.ended.then(ring)
+    const missing = problemOf(await schemaState(opened, database), place)
+    if (missing) throw missing
+    await opened.run([say.durable, say.listen])
+    const sides = { connection: opened, say, copy: await copy() }
+    const session = await openSession(sides, followed(), { ...options, place, patient })
+    begun()
+    for (;;) {
+      closing.signal.throwIfAborted()
+      const batches = queue
+      const refreshed = refreshing
+      queue = []
+      refreshing = []
+      await (batches.length > 0 ? session.write(batches) : session.look()).catch((error: unknown) => {
+        // Those that know better have their answers.
+        refuse(batches, explain(error))
+        throw error
+      })
+      for (const resolve of refreshed) resolve()
+      if (batches.length > 0) continue
+      if (problem) setProblem(undefined)
+      if (queue.length === 0 && refreshing.length === 0) await waitForBell()
+    }
+  }
+  const live = async () => {
+    for (let failures = 0; !closing.signal.aborted; failures++) {
+      const begun = () => {
+        failures = 0
+        setProblem(undefined)
+        firstEnded(undefined)
+      }
+      const reason = await serve(begun).catch((error: Error) => error)
+      connection?.end()
+      if (closing.signal.aborted) return
+      setProblem(reason)
+      firstEnded(reason)
+      await sleep(pauseMs(failures), undefined, { signal: closing.signal }).catch(() => undefined)
+    }
+  }
+  const lived = live()
+  return {
+    first,
+    reachable: () => problem === undefined,
+    write(batch, operations) {
+      queue.push({ batch, operations })
+      if (problem) refuseQueued(problem)
+      else ring()
+    },
+    async refresh() {
+      if (problem) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const timer = setTimeout(resolve, refreshMs)
+      refreshing.push(resolve)
+      ring()
+      await promise
+      clearTimeout(timer)
+    },
+    async close() {
+      closing.abort()
+      ring()
+      connection?.end()
+      await lived
+    },
+  }
+}
+
+const pauseMs = (failures: number): number =>
+  Math.min(longestPauseMs, shortestPauseMs * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)

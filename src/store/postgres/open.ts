@@ -1,0 +1,160 @@
+import { rmSync } from 'node:fs'
+import type { KindIndex } from '../kinds.ts'
+import { refuseUnknownKinds } from '../known.ts'
+import { backupFile } from '../sqlite/backup.ts'
+import { prepareFile } from '../sqlite/file.ts'
+import { publisher } from '../sqlite/publisher.ts'
+import { openReader } from '../sqlite/reader.ts'
+import type { Change, Operation, Store, Written } from '../store.ts'
+import type { Database } from './connection.ts'
+import { startCopy, type CopyThread } from './copy-thread.ts'
+import type { Followed } from './feed.ts'
+import { follow, type Following } from './following.ts'
+import { stampName } from './messages.ts'
+import { SchemaProblem } from './migrations.ts'
+import { unavailable } from './session.ts'
+
+export interface OpenOptions {
+  readonly database: Database
+  /** The SQLite file of the local copy; it is created, with its folder, where it is not there, and made anew where it is damaged. */
+  readonly file: string
+  readonly kinds: readonly KindIndex[]
+  /** How many changes the logs keep (default 100,000): who is further behind copies everything afresh. */
+  readonly keep?: number
+  /** How often the log is looked at though nobody has notified, in ms (default 200). */
+  readonly pollMs?: number
+  /** How long the database may say nothing before whoever waits for it is told so, in ms (default 800). */
+  readonly patienceMs?: number
+  /** Told of what nobody waits for (default: a process warning). */
+  readonly report?: (error: Error) => void
+  /** Told why the database cannot be used, and when it can again. */
+  readonly onState?: (problem: Error | undefined) => void
+}
+
+/** How long a start that has an older copy to serve waits for the database, in ms. */
+const patienceAtStartMs = 2000
+
+/**
+ * Opens a store that many nodes share, on PostgreSQL, with a local copy that everything is read from.
+ *
+ * Where the database cannot be reached, the copy of last time serves, and the store goes on trying. Rejects where there is none,
+ * and with a `SchemaProblem` where the shared tables are not there or of another version.
+ */
+export async function openPostgresStore(options: OpenOptions): Promise<Store> {
+  const {
+    database,
+    file,
+    kinds,
+    keep = 100_000,
+    pollMs = 200,
+    patienceMs = 800,
+    report = warn,
+    onState = () => {},
+  } = options
+  prepareCopy(file, report)
+  const reader = openReader(file, kinds)
+  const published = publisher(reader, report)
+  const inFlight = new Set<Promise<Written>>()
+  let thread: Promise<CopyThread> | undefined
+  let batches = 0
+  let closing: Promise<void> | undefined
+
+  const followed = (): Followed | undefined => {
+    const revision = reader.renew()
+    const stamp = reader.meta(stampName)
+    return stamp === undefined ? undefined : { revision, stamp }
+  }
+  const arrived = (revision: number, changes: readonly Change[]) => {
+    const told = changes.length > 0 ? changes : [{ revision, kind: '', id: '', operation: 'update' } as const]
+    published.committed({ say: 'committed', revision, changes: told, answers: [] })
+  }
+  const answer = (answers: Parameters<typeof published.committed>[0]['answers']) =>
+    published.committed({ say: 'committed', revision: 0, changes: [], answers })
+
+  const following = follow({
+    database,
+    keep,
+    pollMs,
+    patienceMs,
+    mortal: kinds.some(({ ttl }) => ttl),
+    followed,
+    arrived,
+    answer,
+    onState,
+    copy: () => {
+      const died = () => (thread = undefined)
+      return (thread ??= startCopy({ file, kinds, keep }, died).catch((error: unknown) => {
+        died()
+        throw error
+      }))
+    },
+  })
+  const write = async (operations: readonly Operation[]): Promise<Written> => {
+    refuseUnknownKinds(operations, kinds)
+    if (closing) return unavailable('the store is closed')
+    const batch = ++batches
+    const answered = published.answerTo(batch)
+    // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
+    following.write(batch, structuredClone(operations))
+    return answered
+  }
+  const tracked = (operations: readonly Operation[]): Promise<Written> => {
+    const writing = write(operations)
+    const done = () => void inFlight.delete(writing)
+    inFlight.add(writing)
+    writing.then(done, done)
+    return writing
+  }
+  const close = async () => {
+    await Promise.allSettled(inFlight)
+    await following.close()
+    await published.stop()
+    reader.close()
+    await (await thread?.catch(() => undefined))?.close()
+  }
+  const failure = await startOf(following, followed() !== undefined)
+  if (failure) {
+    await close()
+    throw failure
+  }
+  return {
+    reader,
+    write: tracked,
+    onCommit: published.listen,
+    reachable: () => following.reachable(),
+    refresh: async () => {
+      await following.refresh()
+      reader.renew()
+    },
+    backup: (to) => backupFile(file, to),
+    close: () => (closing ??= close()),
+  }
+}
+
+/** Waits until the shared store is followed, or, with a copy to serve, not for long; returns why there is nothing to serve. */
+async function startOf({ first }: Following, hasCopy: boolean): Promise<Error | undefined> {
+  if (!hasCopy) return first.then((failure) => failure && nothingToServe(failure))
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, patienceAtStartMs)
+  const failure = await Promise.race([first, late])
+  clearTimeout(timer)
+  return failure instanceof SchemaProblem ? failure : undefined
+}
+
+const nothingToServe = (failure: Error): Error =>
+  failure instanceof SchemaProblem
+    ? failure
+    : new Error(`${failure.message}; there is no copy of it on this node yet that could serve`, { cause: failure })
+
+/** Nothing is lost with a copy that cannot be used: it is made anew. */
+function prepareCopy(file: string, report: (error: Error) => void): void {
+  try {
+    prepareFile(file)
+  } catch (error) {
+    report(new Error(`${(error as Error).message}; the local copy is made anew`, { cause: error }))
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true })
+    prepareFile(file)
+  }
+}
+
+const warn = (error: Error) => process.emitWarning(error)

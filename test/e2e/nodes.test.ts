@@ -1,0 +1,107 @@
+/** Several whole gateways on one PostgreSQL. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type GatewayProcess, startGatewayProcess } from '../postgres/gateway.ts'
+import { partitionOf } from '../postgres/partition.ts'
+import { type PostgresServer, startPostgres, withoutPostgres } from '../postgres/server.ts'
+import { runTrials } from '../postgres/trials.ts'
+
+/** More of them: `node test/postgres/trials.ts --gateway 200 --server 200 --partition 200`. */
+const trials = { gateway: 1, server: 2, partition: 2 }
+
+describe('gateways that share a PostgreSQL', { skip: withoutPostgres ?? false }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gibbon-nodes-'))
+  const upstream: Server = createServer((_, response) => response.end('ok'))
+  let server: PostgresServer
+
+  before(async () => {
+    server = await startPostgres()
+    upstream.listen(0, '127.0.0.1')
+    await once(upstream, 'listening')
+  })
+  after(async () => {
+    await server.stop()
+    upstream.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const url = () => `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
+  /** On a busy machine the database may take longer than a write waits for it. */
+  const put = (node: GatewayProcess, path: string, body: object) =>
+    until(async () => (await node.admin('PUT', path, body)).status === 200)
+  const statusOf = async (node: GatewayProcess, path: string) =>
+    (await fetch(`http://127.0.0.1:${node.proxyPort}${path}`)).status
+
+  test('what is written on one node is in force there when it is answered, and soon on the others', async (t) => {
+    const database = await server.database()
+    const nodes = await Promise.all(['a', 'b', 'c'].map((name) => startGatewayProcess(join(folder, name), database)))
+    t.after(() => Promise.all(nodes.map((node) => node.stop())))
+    const [one, two, three] = nodes as [GatewayProcess, GatewayProcess, GatewayProcess]
+    await put(one, '/services/s', { url: url() })
+    await put(two, '/services/s/routes/r', { paths: ['/r'] })
+    assert.equal(await statusOf(two, '/r'), 200)
+    await until(async () => (await statusOf(one, '/r')) === 200 && (await statusOf(three, '/r')) === 200)
+
+    const twice = await three.admin('POST', '/services', { name: 's', url: url() })
+    assert.equal(twice.status, 409)
+    assert.match(String(twice.body.message), /UNIQUE violation detected on '\{name="s"\}'/)
+    const held = await one.admin('DELETE', '/services/s')
+    assert.equal(held.status, 400)
+    assert.match(String(held.body.message), /an existing 'routes' entity references this 'services' entity/)
+    await until(async () => (await three.admin('DELETE', '/routes/r')).status === 204)
+    assert.equal(await statusOf(three, '/r'), 404)
+    await until(async () => (await statusOf(one, '/r')) === 404 && (await statusOf(two, '/r')) === 404)
+    assert.deepEqual((await two.admin('GET', '/status')).body.database, { reachable: true })
+    assert.equal((await two.admin('GET', '/')).body.configuration.database, 'postgres')
+  })
+
+  test('a node restarted while the database is away serves what it last had, and says how things are', async () => {
+    const database = await server.database()
+    const partition = await partitionOf(server.port)
+    const away = { ...database, port: partition.port }
+    const first = await startGatewayProcess(join(folder, 'restarted'), away)
+    await put(first, '/services/s', { url: url() })
+    await put(first, '/services/s/routes/r', { paths: ['/r'] })
+    await first.stop()
+    await partition.close()
+
+    const again = await startGatewayProcess(join(folder, 'restarted'), away)
+    try {
+      assert.equal(await statusOf(again, '/r'), 200)
+      assert.equal((await again.admin('GET', '/services/s')).body.name, 's')
+      assert.deepEqual((await again.admin('GET', '/status')).body.database, { reachable: false })
+      const { status, body } = await again.admin('DELETE', '/routes/r')
+      assert.deepEqual([status, body], [503, { message: 'the store is not available' }])
+    } finally {
+      await again.stop()
+    }
+  })
+
+  test('a gateway does not start on a database without tables, and says what to do; or makes them when asked to', async () => {
+    const database = { ...(await server.database()), schema: 'not_yet' }
+    await assert.rejects(startGatewayProcess(join(folder, 'new'), database), /run gibbon migrations bootstrap/)
+    const node = await startGatewayProcess(join(folder, 'new'), database, {}, ['--run-migrations'])
+    await node.stop()
+  })
+
+  test(`deaths and partitions in the midst of writes lose nothing (${JSON.stringify(trials)})`, async (t) => {
+    const report = await runTrials(trials)
+    t.diagnostic(JSON.stringify(report))
+    assert.equal(report.failed, 0, 'no proxied request failed')
+    assert.ok(report.acknowledged > 0 && report.proxied > 0)
+  })
+})
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let triesLeft = 500; !(await isSo()); triesLeft--) {
+    if (triesLeft === 0) throw new Error('waited in vain')
+    await sleep(10)
+  }
+}
