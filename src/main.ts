@@ -14,6 +14,7 @@ import { loadDeclared, watchDeclared } from './declared.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
 import { nodeId } from './node-id.ts'
+import { pluginChanges } from './plugin-changes.ts'
 import { openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
@@ -96,6 +97,7 @@ async function start(
     tls: tls?.setup,
     keys,
     health: health.memory,
+    change: pluginChanges(settings, store, plugins),
     ...logs,
   })
   const audit = openAudit(settings, store, logs)

@@ -5,13 +5,15 @@ import { enabledPlugins, storeKinds } from './config/kinds.ts'
 import { secretsOf } from './config/secrets.ts'
 import type { Settings } from './config/settings.ts'
 import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
+import type { Change, Changed, Entities } from './pdk/entities.ts'
+import { configureTrust } from './pdk/trust.ts'
 import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { observedCounts } from './plugins/jwt/observed.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
 import { HealthTable } from './proxy/balancer/health/table.ts'
-import { createRuntime } from './proxy/create-runtime.ts'
+import { createRuntime, trustedCertificates } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
 import { resolverOptions } from './proxy/dns/resolver-options.ts'
 import { listen, type Listener } from './proxy/listener.ts'
@@ -36,6 +38,7 @@ const entities = localEntities(reader, {
   kinds: indexes,
   bytes: settings.mem_cache_size / settings.nginx_worker_processes,
 })
+configureTrust(trustedCertificates(settings))
 configureTokenMemory({ bytes: settings.token_cache_bytes })
 /** Who waits for an issuer's keys, by the number of the question. */
 const asking = new Map<number, () => void>()
@@ -62,7 +65,10 @@ watchHealth()
 let snapshot: Snapshot = takeSnapshot(reader)
 /** The revision that the configuration in force is of. */
 let inForce = reader.revision
-const runtime = runtimeOf(settings, compile(tools, snapshot), entities)
+/** Changes that plugins asked for, by the number of the question. */
+const asked = new Map<number, (outcome: Changed) => void>()
+let lastNumber = 0
+const runtime = runtimeOf(settings, compile(tools, snapshot), { ...entities, write: change })
 let problemsTold: ReadonlySet<string> = new Set()
 tellProblems(runtime.config)
 
@@ -92,6 +98,10 @@ function obey(message: ToWorker): void {
       counters[counter.adopting] = 1
       say({ say: 'adopted', number: message.number, ...problemOf(() => adopt(reader, entities)) })
       counters[counter.adopting] = 0
+      return
+    case 'changed':
+      asked.get(message.number)?.(message.outcome)
+      asked.delete(message.number)
       return
     case 'drain':
       void drain()
@@ -147,6 +157,18 @@ function report(): WorkerReport {
     linesDropped: logFiles.reduce((sum, file) => sum + file.dropped, 0),
     observed: observedCounts(),
   }
+}
+
+/** Changes that a worker waits for at once; a store that is slower than that is not asked for more. */
+const mostAsked = 1000
+
+/** Has the store's owner make a plugin's changes. */
+function change(changes: readonly Change[]): Promise<Changed> {
+  if (asked.size >= mostAsked)
+    return Promise.resolve({ ok: false, reason: 'unavailable', message: 'too many changes are being made' })
+  const number = ++lastNumber
+  say({ say: 'change', number, changes })
+  return new Promise((resolve) => asked.set(number, resolve))
 }
 
 function problemOf(run: () => void): { problem?: string } {
@@ -239,7 +261,7 @@ function planTools(settings: Settings): PlanTools {
   }
 }
 
-function runtimeOf(settings: Settings, config: Compiled, entities: LocalEntities): Runtime {
+function runtimeOf(settings: Settings, config: Compiled, entities: Entities): Runtime {
   const line = accessFile && accessLineMaker(settings.log_format, accessFile)
   return createRuntime(settings, {
     config,

@@ -9,6 +9,7 @@ import type { Level, Log } from './observe/log.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { Keyring } from './store/keyring.ts'
+import type { Change, Changed } from './pdk/entities.ts'
 import type { ServerCounters } from './admin/node.ts'
 import type { TlsSetup } from './proxy/tls/server.ts'
 
@@ -74,6 +75,8 @@ export type ToWorker =
   /** Adopts the newest revision and begins to serve. */
   | { readonly do: 'listen' }
   | { readonly do: 'adopt'; readonly number: number }
+  /** What came of changes that the worker asked for. */
+  | { readonly do: 'changed'; readonly number: number; readonly outcome: Changed }
   | { readonly do: 'drain' }
   /** An issuer's keys, which this worker follows. */
   | { readonly do: 'adopt-keys'; readonly address: string; readonly keys: string }
@@ -99,6 +102,8 @@ export type FromWorker =
   /** A log cannot be written. */
   | { readonly say: 'trouble'; readonly message: string }
   | { readonly say: 'report'; readonly number: number; readonly report: WorkerReport }
+  /** A plugin wants to change entities. */
+  | { readonly say: 'change'; readonly number: number; readonly changes: readonly Change[] }
   | { readonly say: 'drained' }
   | { readonly say: 'follow keys'; readonly address: string }
   /** Wants an issuer's keys anew; answered by `end-asking`. */
@@ -118,6 +123,8 @@ export interface WorkersOptions {
   readonly keys: KeyFetching
   /** The memory in which the health of targets is now. */
   readonly health: () => SharedArrayBuffer
+  /** Makes the changes that plugins ask for. */
+  readonly change: (changes: readonly Change[]) => Promise<Changed>
 }
 
 export interface Workers {
@@ -325,6 +332,7 @@ class Slot {
     if (message.say === 'report') this.#waiting.get(message.number)?.(message.report)
     if (message.say === 'follow keys') this.#follow(message.address)
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
+    if (message.say === 'change') void this.#change(message.number, message.changes)
     if (message.say !== 'adopted') return
     if (message.problem !== undefined)
       this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
@@ -339,6 +347,14 @@ class Slot {
   async #askForKeys(address: string, number: number): Promise<void> {
     await this.#options.keys.ask(address)
     this.send({ do: 'end-asking', number })
+  }
+
+  async #change(number: number, changes: readonly Change[]): Promise<void> {
+    const outcome = await this.#options.change(changes).catch((error: Error): Changed => {
+      this.#options.log.error(`a plugin's changes failed: ${error.stack}`)
+      return { ok: false, reason: 'refused', message: 'the changes failed' }
+    })
+    this.send({ do: 'changed', number, outcome })
   }
 
   #exited(worker: Worker, livedMs: number, reject: (error: Error) => void): void {

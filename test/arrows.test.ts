@@ -19,7 +19,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   config: ['schema', 'entities', 'plugins', 'vaults', 'store'],
   store: ['schema', 'entities', 'pdk', 'config'],
   proxy: ['pdk', 'config', 'schema'],
-  admin: ['schema', 'config', 'store', 'plugins'],
+  admin: ['schema', 'config', 'store', 'plugins', 'plugins/api'],
+  'plugins/api': ['admin', 'schema', 'plugins/schema'],
   // `gibbon jwt` signs and explains with the plugin's own code.
   cli: ['schema', 'config', 'store', 'plugins', 'plugins/schema', 'plugins/handler', 'pdk', 'main'],
 }
@@ -30,7 +31,8 @@ function partOf(file: string): string {
   if (!file.includes('/')) return 'main'
   if (first !== 'plugins') return first
   if (second === '') return 'plugins'
-  return /^((?:.+-)?schema|credentials)\.ts$/.test(second) ? 'plugins/schema' : 'plugins/handler'
+  if (second === 'api.ts') return 'plugins/api'
+  return /^((?:.+-)?schema|credentials|hash)\.ts$/.test(second) ? 'plugins/schema' : 'plugins/handler'
 }
 
 const importPattern = /(?:from|import\()\s*'(\.[^']+)'/g

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { checkInsert, checkUpdate, checkUpsert } from '../schema/check.ts'
+import { checkInsert, checkUpdate, checkUpsert, isTtl, transformed, ttlError } from '../schema/check.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Operation, Page, PageRequest, Stored, StoreError } from '../store/store.ts'
 import {
   absent,
   created,
   fieldOf,
+  invalidOption,
   methodNotAllowed,
   noContent,
   notFound,
@@ -148,7 +149,8 @@ export function linked(
 export function list(context: Context, schema: Schema, request: AdminRequest, link?: Link, nested?: string): Answer {
   const page = pageArguments(request.query, encodedOffset(isUuid))
   if ('refusal' in page) return refusedPage(context, page.refusal)
-  const { entities, offset } = pageOf(context, schema, page.request, link)
+  const { entities: found, offset } = pageOf(context, schema, page.request, link)
+  const entities = found.map((entity) => told(context, schema, entity))
   if (offset === undefined) return ok({ data: entities, next: null })
   const encoded = encodeOffset(offset)
   const next = `${nested ?? collectionPath(schema)}?offset=${encoded}${nested === undefined ? pageQuery(request.query) : ''}`
@@ -186,9 +188,18 @@ export function pageQuery(query: URLSearchParams): string {
   return given.join('')
 }
 
+/** A time to live as Kong tells it: in whole seconds that are left; without a database not at all where there is none. */
+function told({ writable }: Context, schema: Schema, entity: Stored): Stored {
+  if (!schema.ttl) return entity
+  const { ttl, ...rest } = entity
+  // The store counts the second that has begun.
+  if (typeof ttl === 'number') return { ...entity, ttl: Math.max(0, ttl - 1) }
+  return writable ? entity : rest
+}
+
 export function read(context: Context, schema: Schema, name: Named, link?: Link): Answer {
   const found = find(context, schema, name, link)
-  return found ? ok(found) : notFound
+  return found ? ok(told(context, schema, found)) : notFound
 }
 
 /** What no declarative file speaks of can be written where such a file is the source, too: it leaves that as it is. */
@@ -203,10 +214,10 @@ export async function insert(context: Context, schema: Schema, request: AdminReq
   const checked = checkInsert(schema, input.input)
   if (!checked.ok) return schemaViolation(checked.errors)
   if (!isWritable(context, schema)) return unsupported(`cannot create '${schema.name}' entities`)
-  const entity = checked.value as Stored
+  const entity = transformed(schema, checked.value, input.input) as Stored
   const { operations, shown } = beside(entity)
   const written = await context.store.write([{ do: 'insert', kind: schema.name, entity }, ...operations])
-  return written.ok ? created(shown) : storeRefusal(written.error)
+  return written.ok ? created(asRead(context, schema, shown)) : storeRefusal(written.error)
 }
 
 /** PUT: replaces the entity of this name or creates it; the name in the path wins over the body's. */
@@ -236,7 +247,7 @@ export function upsert(
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
       if (!isWritable(context, schema))
         return { refusal: unsupported(`cannot create or update '${schema.name}' entities${byField(name)}`) }
-      const entity = checked.value as Stored
+      const entity = transformed(schema, checked.value, input.input, existing) as Stored
       return { entity, ...beside(entity), operation: 'upsert', claims: name }
     },
     schema,
@@ -268,7 +279,7 @@ export function patch(
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
       if (!isWritable(context, schema))
         return { refusal: unsupported(`cannot update '${schema.name}' entities${byField(name)}`) }
-      const entity = checked.value as Stored
+      const entity = transformed(schema, checked.value, input.input, existing) as Stored
       return { entity, ...beside(entity), operation: 'update', expected: existing }
     },
     schema,
@@ -333,7 +344,7 @@ async function insertParent(
   const checked = checkInsert(parent, input.input)
   if (!checked.ok) return schemaViolation(checked.errors)
   if (!context.writable) return unsupported(`cannot create or update '${parent.name}' entities`)
-  const entity = checked.value as Stored
+  const entity = transformed(parent, checked.value, input.input) as Stored
   const referring = checkUpdate(schema, child, { [field]: { id: entity.id } })
   if (!referring.ok) return schemaViolation(referring.errors)
   const { operations, shown } = beside(entity)
@@ -352,15 +363,23 @@ type Attempt =
   | (Beside & { readonly entity: Stored; readonly operation: 'upsert'; readonly claims: Named })
 
 /** Reads, decides and writes, and begins again where another writer came between. */
-async function retrying({ store }: Context, attempt: () => Promise<Attempt>, schema: Schema): Promise<Answer> {
+async function retrying(context: Context, attempt: () => Promise<Attempt>, schema: Schema): Promise<Answer> {
   for (let triesLeft = MAX_TRIES; ; triesLeft--) {
     const change = await attempt()
     if ('refusal' in change) return change.refusal
-    const written = await store.write([operationOf(schema.name, change), ...change.operations])
-    if (written.ok) return ok(change.shown)
+    const written = await context.store.write([operationOf(schema.name, change), ...change.operations])
+    if (written.ok) return ok(asRead(context, schema, change.shown))
     if (triesLeft <= 1 || !isOvertaken(written.error, change)) return storeRefusal(written.error)
-    store.reader.renew()
+    context.store.reader.renew()
   }
+}
+
+/** What was written, as a reader tells it: of a time to live what is left. */
+function asRead(context: Context, schema: Schema, entity: Stored): Stored {
+  if (!schema.ttl || typeof entity['ttl'] !== 'number') return entity
+  const { reader } = context.store
+  reader.renew()
+  return told(context, schema, reader.get(schema.name, entity.id) ?? entity)
 }
 
 const operationOf = (kind: string, change: Exclude<Attempt, { refusal: Answer }>): Operation =>
@@ -387,6 +406,8 @@ function inputOf(
   const value = { ...sent, ...(link && { [link.field]: { id: link.id } }) }
   // An id of null is one to be made up, like one that is not there.
   if (value['id'] === null) delete value['id']
+  if (schema.ttl && value['ttl'] !== undefined && !isTtl(value['ttl']))
+    return { refusal: invalidOption('ttl', ttlError) }
   return resolveNames(context, schema, value)
 }
 

@@ -4,6 +4,7 @@ import { crudEndpoints } from './crud.ts'
 import { certificateEndpoints } from './routes/certificates.ts'
 import { openApiDocument } from './openapi.ts'
 import { closedEndpoints, unusedEndpoints } from './routes/closed.ts'
+import { pluginEndpoints } from './plugin-api.ts'
 import { configEndpoints } from './routes/config.ts'
 import { consumerEndpoints } from './routes/consumers.ts'
 import { nodeEndpoints, type NodeOptions } from './routes/node.ts'
@@ -28,6 +29,7 @@ export function allEndpoints(context: Context, options: EndpointOptions): Endpoi
     ...configEndpoints(context),
     ...closedEndpoints(),
     ...unusedEndpoints(),
+    ...pluginEndpoints(context),
   ]
   const taken = new Set(byHand.map(({ path }) => path))
   const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path))

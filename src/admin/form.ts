@@ -47,7 +47,8 @@ export function inferForm(schema: Schema, form: FormRecord, existing?: Readonly<
   const key = schema.subschema_key ?? ''
   const subschema = schema.subschemas?.get(String(form[key] ?? existing?.[key]))
   const shorthands = (schema.shorthand_fields ?? []) as Fields
-  return inferFields([...(subschema?.fields ?? []), ...schema.fields, ...shorthands], form)
+  const mortal: Fields = schema.ttl ? [{ ttl: { type: 'integer' } }] : []
+  return inferFields([...(subschema?.fields ?? []), ...schema.fields, ...shorthands, ...mortal], form)
 }
 
 type Step = string | number | typeof APPEND

@@ -70,8 +70,10 @@ export async function importThrough(
   text: string,
   format: TextFormat,
 ): Promise<Imported> {
-  const parsed = parseDeclarative(text, { format, kinds: catalogueFor(settings).kinds })
+  const parsed = parseDeclarative(text, { format, kinds: catalogueFor(settings).kinds, transform: 'later' })
   if (!parsed.ok) return { refusal: parsed }
+  if (!parsed.transform && parsed.entities.some(({ kind }) => kinds.get(kind)?.$transform))
+    return { problem: 'an Admin API takes no secrets that are hashed already (_transform: false)' }
   const base = { ...admin, url: admin.url.replace(/\/+$/, '') }
   try {
     const root = await ask(base, '/', 'GET')

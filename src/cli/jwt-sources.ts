@@ -143,7 +143,12 @@ function heldEntities(kinds: Readonly<Record<string, readonly Entity[]>>): Entit
     const entity = kinds[kind]?.find((entity) => entity[field] === value)
     return entity && { entity, live: true }
   }
-  return { get: (kind, id) => find(kind, 'id', id), by: find }
+  return {
+    get: (kind, id) => find(kind, 'id', id),
+    by: find,
+    referring: () => ({ entities: [], live: true }),
+    write: async () => ({ ok: false, reason: 'unavailable', message: 'these entities are only read' }),
+  }
 }
 
 interface Admin {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { checkInsert, type CheckContext } from '../schema/check.ts'
+import { checkInsert, type CheckContext, transformed } from '../schema/check.ts'
 import { fieldsOf } from '../schema/fill.ts'
 import { mapSecrets } from '../schema/secrets.ts'
 import { define, isTable } from '../schema/value.ts'
@@ -31,6 +31,8 @@ export interface Checking {
   readonly kinds: ReadonlyMap<string, DeclarativeKind>
   readonly context: CheckContext
   readonly previous: Previous | undefined
+  /** Whether secrets are brought into the form that is kept; not where they are in it already. */
+  readonly transform: boolean
 }
 
 /**
@@ -46,8 +48,10 @@ export function checkNodes(
   const generated: string[] = []
   const byKind = new Map<string, Loaded[]>([...checking.kinds.keys()].map((kind) => [kind, []]))
   for (const node of nodes) {
-    const value = checked(node, directory, checking)
-    if (!value) continue
+    const sent = checked(node, directory, checking)
+    if (!sent) continue
+    const before = checking.previous?.get(node.kind.name, node.id)
+    const value = checking.transform ? transformed(node.kind.schema, sent, node.body, before) : sent
     noteUniques(node, value, seen)
     const entity = kept(node, value, checking.previous, generated)
     byKind.get(node.kind.name)?.push({ kind: node.kind.name, entity })

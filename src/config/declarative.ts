@@ -35,6 +35,8 @@ export interface DeclarativeOptions {
   /** The clock, in seconds, and chance. */
   readonly context?: CheckContext
   readonly kinds?: ReadonlyMap<string, Schema>
+  /** Whether secrets are brought into the form that is kept, as the file asks for (the default), or `later`, by who writes them. */
+  readonly transform?: 'now' | 'later'
   readonly limits?: TextLimits
 }
 
@@ -162,18 +164,20 @@ function refusal(complaint: Complaint, places: () => PlacedMistake[]): Refusal {
 function parseData(data: object, text: string | undefined, options: DeclarativeOptions): Declaration | Refusal {
   const file = modern(asObject(data as Record<string, unknown>))
   const kinds = declarativeKinds(options.kinds ?? everyKind)
+  const transform = file['_transform'] !== false
   const nodes = nodesOf(file, kinds, options.info === 'refused' ? kongPassesOver : passesOver)
   const { entities, generated } = checkNodes(nodes.all, {
     kinds,
     context: options.context ?? realContext,
     previous: options.previous,
+    transform: transform && options.transform !== 'later',
   })
   if (hasMistakes(nodes)) {
     const complaint = options.flatten ? flattenedComplaintOf(nodes) : complaintOf(nodes)
     return refusal(complaint, () => placed(mistakesOf(nodes), text))
   }
   const hash = entities.length === 0 ? emptyHash : configHash(text ?? canonical(data))
-  return { ok: true, entities, hash, transform: file['_transform'] !== false, generated }
+  return { ok: true, entities, hash, transform, generated }
 }
 
 /** Kong's own exports list the one workspace that there is. */

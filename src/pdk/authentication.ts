@@ -34,6 +34,31 @@ export function authenticate<Ready extends Authentication>(
   return isPromise(refusal) ? refusal.then((late) => fallBack(kong, ready, late)) : fallBack(kong, ready, refusal)
 }
 
+/**
+ * Makes a request that of the consumer whose credential this is; false, with nothing done, where there is no such consumer.
+ * `identifier` is the public part of the credential. A token that was given for the credential may bring headers of its own.
+ */
+export function admit(
+  { entities, client }: AccessKong,
+  credential: Entity,
+  identifier: unknown,
+  token?: { readonly entity: Entity; readonly headers: Readonly<Record<string, unknown>> },
+): boolean {
+  const from = token?.entity ?? credential
+  const reference = credential['consumer'] as { readonly id: string } | null | undefined
+  const consumer = reference ? entities.get('consumers', reference.id)?.entity : undefined
+  if (consumer === undefined) return false
+  const known = identities.get(from)
+  if (known?.consumer === consumer && known.credential === credential) {
+    client.authenticate(known)
+    return true
+  }
+  const identity = identityOf(consumer, credential, identifier, token?.headers)
+  identities.set(from, identity)
+  client.authenticate(identity)
+  return true
+}
+
 function fallBack(kong: AccessKong, { anonymous }: Authentication, refusal: Answer | void): Answer | undefined {
   if (!refusal || anonymous === null) return undefined
   const consumer = anonymousConsumer(kong, anonymous)
@@ -53,6 +78,7 @@ function anonymousConsumer({ entities }: AccessKong, idOrUsername: string): Load
   return byId ?? entities.by('consumers', 'username', idOrUsername)
 }
 
+/** Identities by the credential, the token or the anonymous consumer that they are made of. */
 const identities = new WeakMap<Entity, Identity>()
 
 function anonymousIdentity(consumer: Entity): Identity {

@@ -12,10 +12,15 @@ export interface Identity {
 
 /**
  * The identity of a consumer authenticated by a credential, or of the anonymous consumer (`credential` null).
- * `identifier` is the public part of the credential, such as a jwt credential's key.
+ * `identifier` is the public part of the credential, such as a jwt credential's key; `more` are headers of the plugin's own.
  * Source: Kong's docs, "Authentication", "Upstream headers".
  */
-export function identityOf(consumer: Entity | null, credential: Entity | null, identifier?: unknown): Identity {
+export function identityOf(
+  consumer: Entity | null,
+  credential: Entity | null,
+  identifier?: unknown,
+  more: Readonly<Record<string, unknown>> = {},
+): Identity {
   const headers: [string, string][] = []
   const add = (name: string, value: unknown) => {
     if (typeof value === 'string') headers.push([name, asHeaderValue(value)])
@@ -25,6 +30,7 @@ export function identityOf(consumer: Entity | null, credential: Entity | null, i
   add('X-Consumer-Username', consumer?.['username'])
   add('X-Credential-Identifier', credential ? identifier : undefined)
   if (!credential) headers.push(['X-Anonymous-Consumer', 'true'])
+  for (const [name, value] of Object.entries(more)) add(name, value)
   return { consumer, credential, headers, lines: headers.map(([name, value]) => `${name}: ${value}\r\n`).join('') }
 }
 

@@ -3,6 +3,7 @@
  * Each phase gets a narrower type, so that calling what the phase may not do does not compile.
  * Source: Kong's docs, "Plugin development kit".
  */
+import type { BodyFields } from './body.ts'
 import type { Entities, Entity } from './entities.ts'
 import type { Identity } from './identity.ts'
 
@@ -24,6 +25,7 @@ export interface Request {
   get_path(): string
   /** The path as it was received, without the query. */
   get_raw_path(): string
+  /** The path as it was received, with the query. */
   get_path_with_query(): string
   /** The text behind the first `?`, as received; empty when there is none. */
   get_raw_query(): string
@@ -33,10 +35,14 @@ export interface Request {
   get_query(): ReadonlyMap<string, readonly (string | true)[]>
   /** The first value of a header, whatever its case, as the client sent it or a plugin set it. */
   get_header(name: string): string | undefined
+  /** Every value of a header, in order: more than one where it was sent several times. */
+  get_header_values(name: string): readonly string[]
   /** Every header by its lower-case name, with its values in order. */
   get_headers(): ReadonlyMap<string, readonly string[]>
-  /** The request's whole body; rejects when it is larger than `limit` bytes (default 1 MiB). */
-  get_raw_body(limit?: number): Promise<Buffer>
+  /** The request's whole body; undefined where it has more than `limit` bytes (default 1 MiB). */
+  get_raw_body(limit?: number): Promise<Buffer | undefined>
+  /** The fields of a form, a JSON object or a multipart form of at most 1 MiB; undefined where the body is none of them. */
+  get_body(): Promise<BodyFields | undefined>
   /** When the request's first byte was read, in ms since 1970. */
   get_start_time(): number
 }
@@ -59,6 +65,10 @@ export interface Client {
 export interface ServiceRequest {
   set_path(path: string): void
   set_raw_query(query: string): void
+  /** Takes every argument of this name out of the query; the others stay as they are. */
+  clear_query_arg(name: string): void
+  /** Sends these bytes in place of the request's body. */
+  set_raw_body(body: Buffer): void
   set_method(method: string): void
   /** Sets a header of the request to the upstream, in place of every one of that name. */
   set_header(name: string, value: string): void
@@ -84,8 +94,8 @@ export interface Response {
   clear_header(name: string): void
   /** An answer to be returned: an object is sent as compact JSON, a string or bytes as they are. */
   exit(status: number, body?: object | string | Uint8Array, headers?: Readonly<Record<string, string>>): Answer
-  /** An answer to be returned in the form of the gateway's own errors, chosen by `Accept`. */
-  error(status: number, message: string, headers?: Readonly<Record<string, string>>): Answer
+  /** An answer to be returned in the form of the gateway's own errors, chosen by `Accept`; without a message, the status's own. */
+  error(status: number, message?: string, headers?: Readonly<Record<string, string>>): Answer
 }
 
 export interface Router {
@@ -101,9 +111,15 @@ export interface Log {
   err(message: string): void
 }
 
+export interface Ip {
+  /** Whether `trusted_ips` has this address, so that it may tell in headers who the client is and how it came. */
+  is_trusted(address: string): boolean
+}
+
 interface Everywhere {
   readonly request: Request
   readonly client: Client
+  readonly ip: Ip
   readonly router: Router
   readonly log: Log
   readonly entities: Entities

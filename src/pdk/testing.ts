@@ -2,9 +2,10 @@
  * A test kit for plugin authors: a `kong` made from the description of a request, and entities held in memory.
  * It keeps to the interfaces of `kong.ts` and `entities.ts`, so that a phase function is tested without a gateway.
  */
+import { parseArguments, readBody, withoutArgument } from './body.ts'
 import type { Entities, Entity, Loaded } from './entities.ts'
 import type { Identity } from './identity.ts'
-import type { AccessKong, Answer, Log, Request, RewriteKong, ServiceRequest } from './kong.ts'
+import type { AccessKong, Answer, Log, Request, Response, ServiceRequest } from './kong.ts'
 
 /** A request as a test writes it down. */
 export interface RequestDescription {
@@ -13,6 +14,9 @@ export interface RequestDescription {
   readonly path?: string
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: string
+  readonly scheme?: 'http' | 'https'
+  /** The service of the route, by its id. */
+  readonly service?: string
 }
 
 /** Entities that a test puts, changes and deletes; whoever holds one that changed sees its `live` turn false. */
@@ -31,6 +35,8 @@ export interface TestKong extends AccessKong {
   readonly upstreamHeaders: ReadonlyMap<string, readonly string[] | null>
   /** Headers of the response that the plugin set, likewise. */
   readonly responseHeaders: ReadonlyMap<string, readonly string[] | null>
+  /** The query and the body of the request to the upstream where the plugin changed them. */
+  readonly sent: { readonly query?: string; readonly body?: string }
   readonly logged: readonly { readonly level: keyof Log; readonly message: string }[]
 }
 
@@ -38,6 +44,7 @@ export interface TestKong extends AccessKong {
 export function testEntities(): TestEntities {
   const kinds = new Map<string, Map<string, { entity: Entity; live: boolean }>>()
   let reads = 0
+  let made = 0
   const of = (kind: string) => {
     let entities = kinds.get(kind)
     if (entities === undefined) kinds.set(kind, (entities = new Map()))
@@ -63,6 +70,27 @@ export function testEntities(): TestEntities {
         .values()
         .find(({ entity }) => entity[field] === value)
     },
+    referring(kind, field, id) {
+      reads++
+      const entities = [...of(kind).values()]
+        .map(({ entity }) => entity)
+        .filter((entity) => (entity[field] as { readonly id?: unknown } | null)?.id === id)
+      return { entities, live: false }
+    },
+    async write(changes) {
+      const entities: Entity[] = []
+      for (const change of changes) {
+        const before = change.do === 'insert' ? undefined : of(change.kind).get(change.id)?.entity
+        if (change.do !== 'insert' && !before) return { ok: false, reason: 'absent', message: `no ${change.kind}` }
+        if (change.do === 'delete') drop(change.kind, change.id)
+        const id = before?.id ?? `made-${++made}`
+        const given = change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
+        const entity: Entity = { ...before, ...given, id }
+        if (change.do !== 'delete') this.put(change.kind, entity)
+        entities.push(entity)
+      }
+      return { ok: true, entities }
+    },
     put(kind, entity) {
       drop(kind, entity.id)
       const loaded = { entity: Object.freeze({ ...entity }), live: true }
@@ -79,9 +107,11 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
   const log = (level: keyof Log) => (message: string) => void logged.push({ level, message })
   const upstreamHeaders = new Map<string, string[] | null>()
   const responseHeaders = new Map<string, string[] | null>()
+  const sent: { query?: string; body?: string } = {}
   let identity: Identity | undefined
+  const request = requestOf(description)
   return {
-    request: requestOf(description),
+    request,
     client: {
       get_ip: () => '127.0.0.1',
       get_forwarded_ip: () => '127.0.0.1',
@@ -91,25 +121,37 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
       get_identity: () => identity,
       authenticate: (found) => void (identity = found),
     },
-    router: { get_route: () => undefined, get_service: () => undefined },
+    ip: { is_trusted: () => false },
+    router: {
+      get_route: () => undefined,
+      get_service: () => (description.service === undefined ? undefined : { id: description.service }),
+    },
     log: { debug: log('debug'), info: log('info'), notice: log('notice'), warn: log('warn'), err: log('err') },
     entities,
     ctx: { shared: {} },
-    service: { request: { ...ignoredTarget, ...headerCalls(upstreamHeaders) } },
+    service: { request: { ...targetCalls(request, sent), ...headerCalls(upstreamHeaders) } },
     response: { exit, error, ...headerCalls(responseHeaders) },
     get identity() {
       return identity
     },
     upstreamHeaders,
     responseHeaders,
+    sent,
     logged,
   }
 }
 
-const ignoredTarget: Omit<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> = {
-  set_path() {},
-  set_raw_query() {},
-  set_method() {},
+function targetCalls(
+  request: Request,
+  sent: { query?: string; body?: string },
+): Omit<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> {
+  return {
+    set_path() {},
+    set_raw_query: (query) => void (sent.query = query),
+    clear_query_arg: (name) => void (sent.query = withoutArgument(sent.query ?? request.get_raw_query(), name)),
+    set_raw_body: (body) => void (sent.body = String(body)),
+    set_method() {},
+  }
 }
 
 function headerCalls(
@@ -123,31 +165,40 @@ function headerCalls(
   }
 }
 
-const exit: RewriteKong['response']['exit'] = (status, body, headers = {}) => {
+const exit: Response['exit'] = (status, body, headers = {}) => {
   const isJson = typeof body === 'object' && !(body instanceof Uint8Array)
   const type: [string, string][] = isJson ? [['Content-Type', 'application/json; charset=utf-8']] : []
   return answer(status, isJson ? JSON.stringify(body) : (body ?? null), [...type, ...Object.entries(headers)])
 }
 
-const error: RewriteKong['response']['error'] = (status, message, headers = {}) => {
+const error: Response['error'] = (status, message = statusTexts[status] ?? '', headers = {}) => {
   const text = JSON.stringify(message)
   const body = `{\n  "message":${text},\n  "request_id":"${'0'.repeat(32)}"\n}`
   return answer(status, body, [['Content-Type', 'application/json; charset=utf-8'], ...Object.entries(headers)])
 }
 
+const statusTexts: Readonly<Record<number, string>> = { 400: 'Bad request', 401: 'Unauthorized' }
+
 function answer(status: number, body: Answer['body'], headers: Answer['headers']): Answer {
   return { status, headers, body }
 }
 
-function requestOf({ method = 'GET', path = '/', headers = [], body = '' }: RequestDescription): Request {
+function requestOf({
+  method = 'GET',
+  path = '/',
+  headers = [],
+  body = '',
+  scheme = 'http',
+}: RequestDescription): Request {
   const [, rawPath = '/', query = ''] = /^([^?]*)\??(.*)$/s.exec(path) ?? []
   const received = new Map<string, string[]>()
   for (const [name, value] of headers) {
     received.set(name.toLowerCase(), [...(received.get(name.toLowerCase()) ?? []), value])
   }
-  const parameters = parametersOf(query)
+  const parameters = parseArguments(query, 1000)
+  const contentType = received.get('content-type')?.[0]
   return {
-    get_scheme: () => 'http',
+    get_scheme: () => scheme,
     get_host: () => (received.get('host')?.[0] ?? 'localhost').replace(/:\d+$/, '').toLowerCase(),
     get_port: () => 8000,
     get_http_version: () => 1.1,
@@ -159,28 +210,10 @@ function requestOf({ method = 'GET', path = '/', headers = [], body = '' }: Requ
     get_query_arg: (name) => parameters.get(name)?.[0],
     get_query: () => parameters,
     get_header: (name) => received.get(name.toLowerCase())?.[0],
+    get_header_values: (name) => received.get(name.toLowerCase()) ?? [],
     get_headers: () => received,
     get_raw_body: () => Promise.resolve(Buffer.from(body)),
+    get_body: () => Promise.resolve(readBody(Buffer.from(body), contentType)),
     get_start_time: () => Date.now(),
   }
-}
-
-function parametersOf(query: string): ReadonlyMap<string, readonly (string | true)[]> {
-  const parameters = new Map<string, (string | true)[]>()
-  for (const part of query.split('&')) {
-    if (part === '') continue
-    const equals = part.indexOf('=')
-    const name = decode(equals === -1 ? part : part.slice(0, equals))
-    const value = equals === -1 ? true : decode(part.slice(equals + 1))
-    parameters.set(name, [...(parameters.get(name) ?? []), value])
-  }
-  return parameters
-}
-
-/** Percent-decoding that leaves what is no escape as it is. */
-function decode(text: string): string {
-  const bytes = text
-    .replaceAll('+', ' ')
-    .replaceAll(/%[\da-f]{2}/gi, (escape) => String.fromCharCode(parseInt(escape.slice(1), 16)))
-  return Buffer.from(bytes, 'latin1').toString('utf8')
 }

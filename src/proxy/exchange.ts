@@ -88,6 +88,8 @@ export interface Redirection {
   path?: string
   query?: string
   method?: string
+  /** Sent in place of the body that the client sends. */
+  body?: Buffer
 }
 
 const accept = idOf('accept')

@@ -26,7 +26,7 @@ export function forward(exchange: Exchange): Step {
   exchange.upgrades = exchange.head.upgrade && asksForWebSocket(exchange)
   const forwarding = new Forwarding(exchange, plan, plan.service)
   const { body } = exchange.downstream
-  if (body.complete) forwarding.begin()
+  if (body.complete || exchange.redirection?.body) forwarding.begin()
   else
     body.whenReady(plan.route.request_buffering || body.length < 0 ? exchange.runtime.bodyBufferBytes : -1, () =>
       forwarding.begin(),
@@ -124,7 +124,13 @@ class Forwarding implements Carried {
   }
 
   #sendBody(connection: UpstreamConnection): void {
-    const { body } = this.#exchange.downstream
+    const { downstream, redirection } = this.#exchange
+    const { body } = downstream
+    if (redirection?.body) {
+      connection.send(redirection.body, 0, redirection.body.length)
+      connection.finish()
+      return
+    }
     const chunked = body.length < 0 && !body.complete
     const send = chunked ? sendChunk : sendBytes
     for (const piece of body.waiting) send(connection, piece, 0, piece.length)

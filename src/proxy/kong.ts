@@ -1,9 +1,11 @@
 /** What plugins see of an exchange: the namespaces of `pdk/kong.ts`, each made when a plugin first asks for it. */
 import type { Level } from '../observe/log.ts'
+import { parseArguments, readBody, withoutArgument, type BodyFields } from '../pdk/body.ts'
 import type { Identity } from '../pdk/identity.ts'
 import type {
   Answer,
   Client,
+  Ip,
   Kong,
   Log,
   Request,
@@ -12,14 +14,16 @@ import type {
   ServiceRequest,
   ServiceResponse,
 } from '../pdk/kong.ts'
-import { errorAnswer } from './answers.ts'
+import { errorAnswer, messageOf } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
 import { drop, idOf, known, requestDrop, responseDrop } from './http1/fields.ts'
 import { firstById, firstValue } from './http1/head.ts'
-import { headerMap, isFieldName, wireText, type HeaderChanges } from './http1/lines.ts'
+import { allValues, headerMap, isFieldName, wireText, type HeaderChanges } from './http1/lines.ts'
 
 const accept = idOf('accept')
+/** Arguments of a query are read up to here, as in Kong. */
+const maxArguments = 1000
 const defaultBodyBytes = 1024 * 1024
 
 /** The `kong` of one exchange. */
@@ -64,6 +68,11 @@ class KongOf implements Kong {
       get_route: () => exchange.plan?.route as ReturnType<Router['get_route']>,
       get_service: () => exchange.plan?.service?.entity,
     })
+  }
+
+  get ip(): Ip {
+    const { isTrusted } = this.#exchange.runtime
+    return { is_trusted: isTrusted }
   }
 
   get log(): Log {
@@ -121,8 +130,8 @@ class RequestOf implements Request {
   }
 
   get_path_with_query(): string {
-    const { path, hasQuery, rawQuery } = this.#exchange
-    return hasQuery ? `${path}?${rawQuery}` : path
+    const { rawPath, hasQuery, rawQuery } = this.#exchange
+    return hasQuery ? `${rawPath}?${rawQuery}` : rawPath
   }
 
   get_raw_query(): string {
@@ -134,7 +143,7 @@ class RequestOf implements Request {
   }
 
   get_query(): ReadonlyMap<string, readonly (string | true)[]> {
-    return parseQuery(this.#exchange.rawQuery)
+    return parseArguments(this.#exchange.rawQuery, maxArguments)
   }
 
   get_header(name: string): string | undefined {
@@ -149,6 +158,13 @@ class RequestOf implements Request {
     return firstValue(head, lower) ?? added?.value
   }
 
+  get_header_values(name: string): readonly string[] {
+    const { head, identity, requestChanges: changes } = this.#exchange
+    const lower = name.toLowerCase()
+    if (changes === undefined && identity === undefined) return allValues(head, lower)
+    return this.get_headers().get(lower) ?? []
+  }
+
   get_headers(): ReadonlyMap<string, readonly string[]> {
     const { head, identity, requestChanges: changes } = this.#exchange
     const dropped = changes?.dropped ?? []
@@ -159,16 +175,19 @@ class RequestOf implements Request {
     return withAdded(map, changes)
   }
 
-  get_raw_body(limit = defaultBodyBytes): Promise<Buffer> {
+  get_raw_body(limit = defaultBodyBytes): Promise<Buffer | undefined> {
     const { body } = this.#exchange.downstream
-    return new Promise((resolve, reject) => {
-      if (body.length > limit) reject(new Error(`the body has more than ${limit} bytes`))
-      else
-        body.whenReady(limit, () => {
-          if (body.waitingBytes > limit || !body.complete) reject(new Error(`the body has more than ${limit} bytes`))
-          else resolve(Buffer.concat(body.waiting))
-        })
+    if (body.length > limit) return Promise.resolve(undefined)
+    return new Promise((resolve) => {
+      body.whenReady(limit, () =>
+        resolve(body.waitingBytes > limit || !body.complete ? undefined : Buffer.concat(body.waiting)),
+      )
     })
+  }
+
+  async get_body(): Promise<BodyFields | undefined> {
+    const bytes = await this.get_raw_body()
+    return bytes && readBody(bytes, this.get_header('content-type'))
   }
 
   get_start_time(): number {
@@ -178,30 +197,6 @@ class RequestOf implements Request {
 
 const identityNames = new Set(known.filter((field) => field.request === drop.identity).map((field) => field.name))
 const isIdentityName = (lower: string): boolean => identityNames.has(lower)
-
-/** Arguments of a query, each percent-decoded as far as it can be; `true` for one without `=`. At most 1000, as in Kong. */
-export function parseQuery(query: string): Map<string, (string | true)[]> {
-  const args = new Map<string, (string | true)[]>()
-  if (query === '') return args
-  for (const part of query.split('&', 1000)) {
-    if (part === '') continue
-    const equals = part.indexOf('=')
-    const name = decode(equals < 0 ? part : part.slice(0, equals))
-    const value = equals < 0 ? true : decode(part.slice(equals + 1))
-    const values = args.get(name)
-    if (values) values.push(value)
-    else args.set(name, [value])
-  }
-  return args
-}
-
-function decode(text: string): string {
-  if (!text.includes('%') && !text.includes('+')) return text
-  const bytes = text
-    .replaceAll('+', ' ')
-    .replaceAll(/%([0-9a-fA-F]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
-  return Buffer.from(bytes, 'latin1').toString('utf8')
-}
 
 class ClientOf implements Client {
   readonly #exchange: Exchange
@@ -281,6 +276,17 @@ class ServiceRequestOf implements ServiceRequest {
 
   set_raw_query(query: string): void {
     this.#redirection.query = wireText(query).replaceAll(' ', '%20')
+  }
+
+  clear_query_arg(name: string): void {
+    const query = this.#exchange.redirection?.query ?? this.#exchange.rawQuery
+    const rest = withoutArgument(query, name)
+    // Kong, too, writes spaces in one way once it has touched a query.
+    if (rest !== query) this.#redirection.query = rest.replaceAll('+', '%20')
+  }
+
+  set_raw_body(body: Buffer): void {
+    this.#redirection.body = body
   }
 
   set_method(method: string): void {
@@ -380,9 +386,13 @@ class ResponseOf implements Response {
     return { status, headers: [...type, ...given], body: isJson ? JSON.stringify(body) : (body ?? null) }
   }
 
-  error(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  error(status: number, message = messageOf(status), headers: Readonly<Record<string, string>> = {}): Answer {
     const { head, id } = this.#exchange
-    const answer = errorAnswer({ status, message, fallback: 'json' }, firstById(head, accept), id)
+    const answer = errorAnswer({ status, message, fallback: 'json' }, acceptOf(head), id)
     return { ...answer, headers: [...answer.headers, ...Object.entries(headers)] }
   }
 }
+
+/** gRPC clients know their errors by headers, whatever they accept. */
+const acceptOf = (head: Exchange['head']): string | undefined =>
+  firstValue(head, 'content-type')?.startsWith('application/grpc') ? 'application/grpc' : firstById(head, accept)

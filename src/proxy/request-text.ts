@@ -115,6 +115,8 @@ function viaLine(exchange: Exchange): string {
 
 /** How the body is framed, always written anew; and the empty line. */
 function framing(exchange: Exchange): string {
+  const own = exchange.redirection?.body
+  if (own) return `Content-Length: ${own.length}\r\n\r\n`
   const { body } = exchange.downstream
   if (body.length < 0)
     return body.complete ? `Content-Length: ${body.waitingBytes}\r\n\r\n` : 'Transfer-Encoding: chunked\r\n\r\n'

@@ -21,6 +21,12 @@ export const realContext: CheckContext = {
   randomText: () => Array.from({ length: 32 }, () => alphanumerics[randomInt(alphanumerics.length)]).join(''),
 }
 
+/** What a time to live may be, in seconds; 0 is none. */
+const longestTtl = 100_000_000
+export const ttlError = `must be an integer between 0 and ${longestTtl}`
+export const isTtl = (ttl: unknown): boolean =>
+  ttl === null || (typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= 0 && ttl <= longestTtl)
+
 /** Checks a POST's body, fills defaults and generated values, and returns the entity with every field present (null where it has no value). */
 export function checkInsert(schema: Schema, input: unknown, context: CheckContext = realContext): Checked {
   return prepared(schema, input, (value) => write(schema, value, 'insert', atOnce(context)))
@@ -42,7 +48,7 @@ export function checkOnly(schema: Schema, input: unknown, context: CheckContext 
   if (!isTable(input)) return notAnEntity
   const object = asObject(input)
   ignoreUpdatedAt(schema, object)
-  return write(schema, object, 'insert', atOnce(context))
+  return mortal(schema, object, undefined, () => write(schema, object, 'insert', atOnce(context)))
 }
 
 /** Checks a PATCH's body against the entity as it stands; records merge deeply, arrays are replaced, null clears. */
@@ -52,9 +58,11 @@ export function checkUpdate(
   input: unknown,
   context: CheckContext = realContext,
 ): Checked {
+  const before = { ...existing }
+  if (schema.ttl) delete before['ttl']
   // A change that cannot be prepared is left to the checks, whose words are then told.
-  const change = (value: Table): Checked => update(schema, existing, value, atOnce(context))
-  return prepared(schema, input, change, change)
+  const change = (value: Table): Checked => update(schema, before, value, atOnce(context))
+  return prepared(schema, input, change, { unprepared: change, ttl: existing['ttl'] })
 }
 
 /** Clients send back what they read elsewhere: `updated_at` is taken, and ignored, by entities without it too. */
@@ -70,18 +78,33 @@ function atOnce(context: CheckContext): CheckContext {
 
 const notAnEntity: Checked = { ok: false, errors: { '@entity': ['expected an input table'] } }
 
-function prepared(
-  schema: Schema,
-  input: unknown,
-  next: (value: Table) => Checked,
-  unprepared?: (value: Table) => Checked,
-): Checked {
+/** What an update adds: what is done with a body that cannot be prepared, and the time to live that is left. */
+interface Updating {
+  readonly unprepared: (value: Table) => Checked
+  readonly ttl: unknown
+}
+
+function prepared(schema: Schema, input: unknown, next: (value: Table) => Checked, updating?: Updating): Checked {
   if (!isTable(input)) return notAnEntity
   const object = asObject(input)
   ignoreUpdatedAt(schema, object)
-  const outcome = schema.$prepare?.(object) ?? { value: object }
-  if (!('errors' in outcome)) return next(outcome.value)
-  return unprepared ? unprepared(object) : { ok: false, errors: outcome.errors }
+  return mortal(schema, object, updating?.ttl, () => {
+    const outcome = schema.$prepare?.(object) ?? { value: object }
+    if (!('errors' in outcome)) return next(outcome.value)
+    return updating ? updating.unprepared(object) : { ok: false, errors: outcome.errors }
+  })
+}
+
+/** Checks an entity that may have a time to live, which is no field of its schema: one that is not sent stays as it is. */
+function mortal(schema: Schema, sent: Table, ttlBefore: unknown, check: () => Checked): Checked {
+  if (!schema.ttl) return check()
+  const ttl = own(sent, 'ttl')
+  delete sent['ttl']
+  if (ttl !== undefined && !isTtl(ttl)) return { ok: false, errors: { ttl: ttlError } }
+  const checked = check()
+  if (!checked.ok) return checked
+  const kept = ttl === undefined ? (ttlBefore ?? null) : ttl === 0 ? null : ttl
+  return { ok: true, value: { ...checked.value, ttl: kept } }
 }
 
 function write(schema: Schema, sent: Table, kind: 'insert' | 'upsert', context: CheckContext): Checked {
@@ -150,6 +173,16 @@ function accepted(schema: Schema, checked: Table, context: CheckContext): Checke
 function kept(field: Field, value: unknown): unknown {
   if (value === undefined || field.transient) return null
   return field.type === 'foreign' && isObject(value) ? keyOf(field, value) : value
+}
+
+/** The entity with its fields in the form that is kept, such as passwords hashed; `sent` is what was sent of it. */
+export function transformed(
+  schema: Schema,
+  entity: Record<string, unknown>,
+  sent: Readonly<Record<string, unknown>>,
+  before?: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  return schema.$transform ? { ...entity, ...schema.$transform(entity, new Set(Object.keys(sent)), before) } : entity
 }
 
 function keyOf(field: Field, value: Table): Table {

@@ -158,7 +158,7 @@ export interface Schema {
   readonly db_export?: boolean
   /** Fields whose values together are unique, such as a plugin's name and scope. */
   readonly cache_key?: readonly string[]
-  /** Entities may be given a `ttl` in seconds. */
+  /** Entities may be given a `ttl` in seconds; it is no field of the schema. */
   readonly ttl?: boolean
   /** The field that chooses among `subschemas`: by its value, or where it is a set by its first known element. */
   readonly subschema_key?: string
@@ -172,6 +172,15 @@ export interface Schema {
   readonly $prepare?: (
     input: Readonly<Record<string, unknown>>,
   ) => { readonly value: Record<string, unknown> } | { readonly errors: Record<string, string> }
+  /**
+   * Fields that are kept in another form than the one they are sent in, such as a hashed password: gets the entity as checked, the
+   * names of the fields that were sent, and the entity that it replaces; gives the fields in the form that is kept.
+   */
+  readonly $transform?: (
+    entity: Readonly<Record<string, unknown>>,
+    sent: ReadonlySet<string>,
+    before?: Readonly<Record<string, unknown>>,
+  ) => Record<string, unknown>
   /** Fields that follow from others, computed when the entity has passed its checks. */
   readonly $derive?: (entity: Readonly<Record<string, unknown>>) => Record<string, unknown>
 }

@@ -20,6 +20,8 @@ function comparable(value: unknown, key = ''): unknown {
   }
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).filter(([name, member]) => {
+    // The session plugin's secret: another one at each start.
+    if (name === 'default' && typeof member === 'string' && /^[\w-]{44}$/.test(member)) return false
     if (name === 'description' && typeof member === 'string') return false
     if (name === 'len_min' && member === 1) return false
     return !(name === 'required' && ['elements', 'keys', 'values'].includes(key))

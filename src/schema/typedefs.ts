@@ -241,3 +241,38 @@ export const http_method = {
   match: '^%u+$',
   description: 'An HTTP method in capital letters.',
 } as const satisfies Field
+
+/** For plugins that find the consumer themselves. */
+export const no_consumer = {
+  type: 'foreign',
+  reference: 'consumers',
+  eq: null,
+  description: 'Not possible: it is the plugin that finds the consumer.',
+} as const satisfies Field
+
+/** The consumer that a credential belongs to. */
+export const credential_consumer = {
+  type: 'foreign',
+  reference: 'consumers',
+  required: true,
+  on_delete: 'cascade',
+  description: 'The consumer that it identifies.',
+} as const satisfies Field
+
+export const anonymous = {
+  type: 'string',
+  description: 'Id or username of the consumer that a request goes on as when it is not authenticated.',
+} as const satisfies Field
+
+export const hide_credentials = {
+  type: 'boolean',
+  required: true,
+  default: false,
+  description: 'Whether the credential is taken out of the request to the upstream.',
+} as const satisfies Field
+
+export const realm = {
+  type: 'string',
+  required: false,
+  description: 'The realm named in `WWW-Authenticate`.',
+} as const satisfies Field

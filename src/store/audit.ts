@@ -36,7 +36,12 @@ export function audited(store: Store, log: AuditLog, kinds: ReadonlyMap<string, 
     const entities = new Map(operations.flatMap((operation) => written(operation, store.reader)))
     const outcome = await store.write(operations)
     // Named values beside the entities are the store's own affair.
-    if (outcome.ok) note(followed, outcome.changes.filter(({ kind }) => kind !== 'meta'), entities)
+    if (outcome.ok)
+      note(
+        followed,
+        outcome.changes.filter(({ kind }) => kind !== 'meta'),
+        entities,
+      )
     return outcome
   }
   const note = (followed: Followed, changes: readonly Change[], entities: Entities): void => {

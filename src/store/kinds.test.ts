@@ -9,13 +9,13 @@ test('indexes follow from schemas, in the order of their fields', () => {
   const plugins: Schema = {
     name: 'plugins',
     cache_key: ['name', 'route', 'consumer'],
+    ttl: true,
     fields: [
       { id: uuid },
       { instance_name: { type: 'string', unique: true } },
       { route: { type: 'foreign', reference: 'routes', on_delete: 'cascade' } },
       { consumer: { type: 'foreign', reference: 'consumers' } },
       { certificate: { type: 'foreign', reference: 'certificates', on_delete: 'null' } },
-      { ttl: { type: 'integer' } },
     ],
   }
   assert.deepEqual(indexesOf(new Map([['plugins', plugins]])), [

@@ -30,7 +30,8 @@ export function indexesOf(kinds: ReadonlyMap<string, Schema>): KindIndex[] {
       unique: fields.filter(([, field]) => field.unique).map(([name]) => name),
       together: schema.cache_key ? [[...schema.cache_key]] : [],
       foreign: fields.filter(([, field]) => field.type === 'foreign').map(([name, field]) => foreignIndex(name, field)),
-      ttl: fields.some(([name]) => name === 'ttl'),
+      // Kong's kinds are given it beside their fields, ours may have a field of that name.
+      ttl: schema.ttl === true || fields.some(([name]) => name === 'ttl'),
       ...(schema.db_export === false && { undeclared: true }),
     }
   })

@@ -1,5 +1,6 @@
-import type { Entities, Entity, Loaded } from '../pdk/entities.ts'
+import type { Entity, EntityReader, Loaded } from '../pdk/entities.ts'
 import type { KindIndex } from './kinds.ts'
+import { localLists } from './local-lists.ts'
 import { keyText } from './sqlite/rows.ts'
 import type { Change, Reader } from './store.ts'
 
@@ -9,11 +10,13 @@ export interface LocalOptions {
   readonly bytes?: number
   /** About how much memory the remembered absence may take beside them, in bytes (default 4 MB). */
   readonly absentBytes?: number
+  /** About how much memory lists of entities may take beside them, in bytes (default an eighth of `bytes`). */
+  readonly listBytes?: number
   /** ms since 1970. */
   readonly now?: () => number
 }
 
-export interface LocalEntities extends Entities {
+export interface LocalEntities extends EntityReader {
   /**
    * Forgets exactly what these changes touch, or everything. To be called right after the reader was renewed, with the changes
    * from its revision before to the one after (`reader.changesSince`), before anything is read again.
@@ -70,6 +73,7 @@ interface Table {
 export function localEntities(reader: Reader, options: LocalOptions): LocalEntities {
   const { bytes: budget = 64 * 1024 * 1024, absentBytes = 4 * 1024 * 1024, now = Date.now } = options
   const kinds = new Map(options.kinds.map((index) => [index.kind, kindTables(index)]))
+  const lists = localLists(reader, { kinds: options.kinds, bytes: options.listBytes ?? budget / 8, freeze })
   const tables = [...kinds.values()].flatMap((kind) => [...kind.tables.values()])
   const ring: Entry[] = []
   let hand = 0
@@ -174,7 +178,9 @@ export function localEntities(reader: Reader, options: LocalOptions): LocalEntit
   return {
     get: (kind, id) => find(kind, 'id', id),
     by: find,
+    referring: (kind, field, id) => lists.referring(kind, field, id),
     adopt(changes) {
+      lists.adopt(changes)
       if (changes === 'all') return dropAll()
       for (const [kindName, ofKind] of Map.groupBy(changes, ({ kind }) => kind)) {
         const kind = kinds.get(kindName)

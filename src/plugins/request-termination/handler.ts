@@ -1,0 +1,40 @@
+/**
+ * The request-termination plugin: answers in place of the upstream.
+ * Source: Kong's docs, "Request Termination".
+ */
+import type { AccessKong } from '../../pdk/kong.ts'
+import { definePlugin } from '../../pdk/plugin.ts'
+import type { Config as ConfigOf } from '../../schema/infer.ts'
+import type { schema } from './schema.ts'
+
+export type Config = ConfigOf<typeof schema>
+
+/** What is said of a status where nothing was configured. */
+const messages: Readonly<Record<number, string>> = {
+  401: 'Unauthorized',
+  404: 'Not found',
+  405: 'Method not allowed',
+  500: 'An unexpected error occurred',
+  502: 'Bad Gateway',
+  503: 'Service unavailable',
+}
+
+export default definePlugin<Config, Config>({
+  version: '3.10.0',
+  priority: 2,
+  prepare: (config) => config,
+  access(kong, config) {
+    if (config.trigger !== null && !isTriggered(kong, config.trigger)) return undefined
+    if (config.body !== null)
+      return kong.response.exit(
+        config.status_code,
+        config.body,
+        config.content_type === null ? {} : { 'Content-Type': config.content_type },
+      )
+    const message = config.message ?? messages[config.status_code]
+    return kong.response.exit(config.status_code, message === undefined ? undefined : { message })
+  },
+})
+
+const isTriggered = ({ request }: AccessKong, name: string): boolean =>
+  request.get_header(name) !== undefined || request.get_query_arg(name) !== undefined

@@ -1,0 +1,18 @@
+import type { Schema } from '../../schema/field.ts'
+import { auto_timestamp_s, uuid } from '../../schema/typedefs.ts'
+
+/** What a session holds, where that is kept in the database. */
+export const sessions = {
+  name: 'sessions',
+  endpoint_key: 'session_id',
+  cache_key: ['session_id'],
+  ttl: true,
+  db_export: false,
+  fields: [
+    { id: uuid },
+    { session_id: { type: 'string', unique: true, required: true, description: "The session's own id." } },
+    { expires: { type: 'integer', description: 'When it ends, in seconds since 1970.' } },
+    { data: { type: 'string', description: 'What it holds, encrypted.' } },
+    { created_at: auto_timestamp_s },
+  ],
+} as const satisfies Schema
