@@ -47,7 +47,9 @@ const made = new Map<string, { readonly requests: readonly string[]; at: number 
 function nextOfMany({ path, count, owners, secret }: Distinct): () => string {
   const name = `${path} ${count} ${owners}`
   const known = made.get(name) ?? {
-    requests: Array.from({ length: count }, (_, at) => requestWith(path, oneOfMany(at, owners, secret))),
+    requests: Array.from({ length: count }, (_, at) =>
+      requestWith(path, ['Authorization', `Bearer ${oneOfMany(at, owners, secret)}`]),
+    ),
     at: 0,
   }
   made.set(name, known)
@@ -64,7 +66,7 @@ const observe = (pid: number, counts: Counts): Counts & Usage & { time: number }
 
 function openFlood(port: number, flood: Flood, counts: Counts): Socket[] {
   const next = newTokens(flood)
-  const request = () => requestWith(flood.path, next())
+  const request = () => requestWith(flood.path, ['Authorization', `Bearer ${next()}`])
   return Array.from({ length: flood.connections }, () => open(port, request, 401, () => counts.refused++, counts))
 }
 

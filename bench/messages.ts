@@ -9,8 +9,8 @@ export const upstreamAnswer = `HTTP/1.1 200 OK\r\nContent-Type: application/json
 export const answerBody = body
 
 /** A request as curl would send it, with a token. */
-export const requestWith = (path: string, token: string): string =>
-  `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gibbon-bench\r\nAccept: */*\r\nAuthorization: Bearer ${token}\r\n\r\n`
+export const requestWith = (path: string, [name, value]: readonly [name: string, value: string]): string =>
+  `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gibbon-bench\r\nAccept: */*\r\n${name}: ${value}\r\n\r\n`
 
 /** What the load generator is asked for. */
 export interface Job {

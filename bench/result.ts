@@ -126,6 +126,8 @@ export function checksOf({ subjects }: Pick<Result, 'subjects'>): readonly Check
     wanted('gibbon RS256', 'gibbon HS256', 1.05),
     wanted('gibbon ES256', 'gibbon HS256', 1.05),
     wanted('gibbon EdDSA', 'gibbon HS256', 1.05),
+    wanted('gibbon key-auth', 'gibbon HS256', 1.15),
+    wanted('gibbon basic-auth', 'gibbon HS256', 1.15),
     wanted('gibbon 1,000,000 tokens', 'nginx plain', 1.8),
     wanted('gibbon 10,000 routes', 'gibbon HS256', 1.03),
   ]

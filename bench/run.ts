@@ -10,9 +10,11 @@ import { cores, pinned, startWorker, stop } from './processes.ts'
 import { type Check, type Result, checksOf, summaryOf } from './result.ts'
 import { printResult } from './table.ts'
 import {
+  gibbonBasicAuth,
   gibbonEdDsa,
   gibbonEs256,
   gibbonHs256,
+  gibbonKeyAuth,
   gibbonPlain,
   gibbonRoutes100,
   gibbonRoutes10k,
@@ -22,7 +24,7 @@ import {
 } from './subjects/gibbon.ts'
 import { haproxy, haproxyHs256 } from './subjects/haproxy.ts'
 import { nginx } from './subjects/nginx.ts'
-import type { Running, Subject } from './subjects/subject.ts'
+import { headerOf, type Running, type Subject } from './subjects/subject.ts'
 import { type TokenSet, es256, hs256 } from './tokens.ts'
 
 const subjects: readonly Subject[] = [
@@ -38,6 +40,8 @@ const subjects: readonly Subject[] = [
   gibbonTokens1m,
   gibbonRoutes100,
   gibbonRoutes10k,
+  gibbonKeyAuth,
+  gibbonBasicAuth,
 ]
 
 const floods: readonly { readonly subject: Subject; readonly tokens: TokenSet; readonly kind: Flood['kind'] }[] = [
@@ -125,7 +129,7 @@ async function waitUntilListening({ name }: Subject, { process: child, port }: R
 async function verify(subject: Subject, { port }: Running): Promise<void> {
   const url = `http://127.0.0.1:${port}${subject.path}`
   for (const token of subject.tokens) {
-    const good = await fetch(url, { headers: { Authorization: `Bearer ${token}` } })
+    const good = await fetch(url, { headers: Object.fromEntries([headerOf(subject, token)]) })
     const body = await good.text()
     if (good.status !== 200 || body !== answerBody) throw new Error(`${subject.name} answers ${good.status} ${body}`)
   }
@@ -166,7 +170,7 @@ async function measureFloods(load: ChildProcess, measured: readonly Measured[], 
 
 function jobOf(subject: Subject, { process: child, port }: Running, options: Options): Job {
   const { seconds, connections } = options
-  const requests = subject.tokens.map((token) => requestWith(subject.path, token))
+  const requests = subject.tokens.map((token) => requestWith(subject.path, headerOf(subject, token)))
   const distinct = subject.distinct && { path: subject.path, ...subject.distinct }
   return {
     pid: child.pid ?? 0,

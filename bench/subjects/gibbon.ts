@@ -6,34 +6,69 @@ import { type Subject, freePort } from './subject.ts'
 
 const command = new URL('../../src/cli/gibbon.ts', import.meta.url).pathname
 
+/** Who may pass, and how they say who they are. */
+interface Authentication extends Pick<Subject, 'header' | 'distinct'> {
+  readonly plugin: string
+  readonly tokens: readonly string[]
+  readonly consumers: readonly object[]
+}
+
+const byJwt = (set: TokenSet): Authentication => ({
+  plugin: 'jwt',
+  tokens: set.tokens,
+  consumers: set.keys.map(consumerWith(set)),
+  ...(set.distinct && { distinct: { count: set.distinct, owners: set.keys.length, secret: set.secret } }),
+})
+
+const names = hs256.keys
+
+const byKey: Authentication = {
+  plugin: 'key-auth',
+  tokens: names,
+  consumers: names.map((key) => ({ username: `user-of-${key}`, keyauth_credentials: [{ key }] })),
+  header: (token) => ['apikey', token],
+}
+
+const byPassword: Authentication = {
+  plugin: 'basic-auth',
+  tokens: names,
+  consumers: names.map((username) => ({
+    username: `user-of-${username}`,
+    basicauth_credentials: [{ username, password: hs256.secret }],
+  })),
+  header: (token) => ['Authorization', `Basic ${Buffer.from(`${token}:${hs256.secret}`).toString('base64')}`],
+}
+
 /** Gibbon without plugins. */
 export const gibbonPlain = subject('gibbon plain', undefined)
 /** Gibbon with the jwt plugin, a subject for each algorithm. */
-export const gibbonHs256 = subject('gibbon HS256', hs256)
-export const gibbonRs256 = subject('gibbon RS256', rs256)
-export const gibbonEs256 = subject('gibbon ES256', es256)
-export const gibbonEdDsa = subject('gibbon EdDSA', eddsa)
+export const gibbonHs256 = subject('gibbon HS256', byJwt(hs256))
+export const gibbonRs256 = subject('gibbon RS256', byJwt(rs256))
+export const gibbonEs256 = subject('gibbon ES256', byJwt(es256))
+export const gibbonEdDsa = subject('gibbon EdDSA', byJwt(eddsa))
 /** HS256 with many tokens of a thousand credentials, and with many routes. */
-export const gibbonTokens10k = subject('gibbon 10,000 tokens', manyTokens(10_000, 1000))
-export const gibbonTokens1m = subject('gibbon 1,000,000 tokens', manyTokens(1_000_000, 1000))
-export const gibbonRoutes100 = subject('gibbon 100 routes', hs256, 100)
-export const gibbonRoutes10k = subject('gibbon 10,000 routes', hs256, 10_000)
+export const gibbonTokens10k = subject('gibbon 10,000 tokens', byJwt(manyTokens(10_000, 1000)))
+export const gibbonTokens1m = subject('gibbon 1,000,000 tokens', byJwt(manyTokens(1_000_000, 1000)))
+export const gibbonRoutes100 = subject('gibbon 100 routes', byJwt(hs256), 100)
+export const gibbonRoutes10k = subject('gibbon 10,000 routes', byJwt(hs256), 10_000)
+/** Gibbon with API keys, and with passwords. */
+export const gibbonKeyAuth = subject('gibbon key-auth', byKey)
+export const gibbonBasicAuth = subject('gibbon basic-auth', byPassword)
 
-function subject(name: string, tokens: TokenSet | undefined, routes = 1): Subject {
+function subject(name: string, authentication: Authentication | undefined, routes = 1): Subject {
   return {
     name,
     about: `Gibbon of this checkout on Node ${process.version}`,
     absent: undefined,
-    checksTokens: tokens !== undefined,
+    checksTokens: authentication !== undefined,
     path: '/anything',
-    tokens: (tokens ?? hs256).tokens,
-    ...(tokens?.distinct && {
-      distinct: { count: tokens.distinct, owners: tokens.keys.length, secret: tokens.secret },
-    }),
+    tokens: (authentication ?? hs256).tokens,
+    ...(authentication?.header && { header: authentication.header }),
+    ...(authentication?.distinct && { distinct: authentication.distinct }),
     async start(directory, upstreamPort) {
       const [port, adminPort] = [await freePort(), await freePort()]
       const file = join(directory, 'kong.json')
-      writeFileSync(file, JSON.stringify(config(upstreamPort, tokens, routes)))
+      writeFileSync(file, JSON.stringify(config(upstreamPort, authentication, routes)))
       const log = openSync(join(directory, 'gibbon.log'), 'a')
       const child = start(
         cores.gateway,
@@ -59,7 +94,7 @@ const environment = (directory: string, file: string, port: number, adminPort: n
   KONG_PROXY_ACCESS_LOG: join(directory, 'access.log'),
 })
 
-function config(upstreamPort: number, tokens: TokenSet | undefined, routes: number): object {
+function config(upstreamPort: number, authentication: Authentication | undefined, routes: number): object {
   const others = Array.from({ length: routes - 1 }, (_, index) => ({
     name: `route-${index}`,
     paths: [`/route-${index}/v1`],
@@ -68,14 +103,14 @@ function config(upstreamPort: number, tokens: TokenSet | undefined, routes: numb
     name: 'bench',
     url: `http://127.0.0.1:${upstreamPort}`,
     routes: [...others, { name: 'bench', paths: ['/anything'], strip_path: false }],
-    plugins: tokens ? [{ name: 'jwt' }] : [],
+    plugins: authentication ? [{ name: authentication.plugin }] : [],
   }
-  return { _format_version: '3.0', services: [service], consumers: tokens ? tokens.keys.map(consumerWith(tokens)) : [] }
+  return { _format_version: '3.0', services: [service], consumers: authentication?.consumers ?? [] }
 }
 
-const consumerWith =
-  ({ algorithm, secret, publicKey }: TokenSet) =>
-  (key: string) => ({
+function consumerWith({ algorithm, secret, publicKey }: TokenSet) {
+  return (key: string) => ({
     username: `user-of-${key}`,
     jwt_secrets: [{ key, algorithm, ...(publicKey === undefined ? { secret } : { rsa_public_key: publicKey }) }],
   })
+}

@@ -3,6 +3,13 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import type { Distinct } from '../messages.ts'
 
+export type Header = readonly [name: string, value: string]
+
+const bearer = (token: string): Header => ['Authorization', `Bearer ${token}`]
+
+/** The header with a subject's token. */
+export const headerOf = ({ header = bearer }: Subject, token: string): Header => header(token)
+
 /** A gateway with one way of being configured. */
 export interface Subject {
   readonly name: string
@@ -15,6 +22,8 @@ export interface Subject {
   readonly path: string
   /** Tokens that it accepts. */
   readonly tokens: readonly string[]
+  /** The header that a token is sent in; `Authorization: Bearer` where it is not said. */
+  readonly header?: (token: string) => Header
   /** Where it is sent many different tokens, each in its turn. */
   readonly distinct?: Omit<Distinct, 'path'>
   /** Starts it in front of the upstream. All its files are in `directory`, which is its own. */
