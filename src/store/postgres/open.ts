@@ -23,7 +23,7 @@ export interface OpenOptions {
   readonly keep?: number
   /** How often the log is looked at though nobody has notified, in ms (default 200). */
   readonly pollMs?: number
-  /** How long the database may say nothing before whoever waits for it is told so, in ms (default 800). */
+  /** How long the database may say nothing before whoever waits for it is told so, in ms (default 600). */
   readonly patienceMs?: number
   /** Told of what nobody waits for (default: a process warning). */
   readonly report?: (error: Error) => void
