@@ -84,8 +84,16 @@ export async function startPostgres(): Promise<PostgresServer> {
   })
   const start = async () => {
     const settings = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    server = spawn(join(programs, 'postgres'), ['-D', data, ...settings], { ...as, stdio: 'ignore', cwd: folder })
-    await accepting(place(), server)
+    // Right after a crash a server does not start while a process of the one before still holds its memory.
+    for (let triesLeft = 50; ; triesLeft--) {
+      server = spawn(join(programs, 'postgres'), ['-D', data, ...settings], { ...as, stdio: 'ignore', cwd: folder })
+      try {
+        return await accepting(place(), server)
+      } catch (error) {
+        if (triesLeft === 0 || server.exitCode === null) throw error
+        await sleep(100)
+      }
+    }
   }
   const ended = async (signal: NodeJS.Signals) => {
     if (!server || server.exitCode !== null || server.signalCode !== null) return
