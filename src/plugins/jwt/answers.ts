@@ -7,10 +7,10 @@ export function challenge(realm: string | null, ...more: readonly string[]): str
   return parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
 }
 
-/** RFC 9110 5.6.4; control characters, which could end the header line, are dropped, the rest is UTF-8 on the wire. */
+/** RFC 9110 5.6.4; control characters, which could end the header line, are dropped. */
 export function quoted(text: string): string {
   const escaped = text.replaceAll(/[\u0000-\u001f\u007f]/g, '').replaceAll(/["\\]/g, (character) => `\\${character}`)
-  return `"${Buffer.from(escaped, 'utf8').toString('latin1')}"`
+  return `"${escaped}"`
 }
 
 /** An answer with a JSON body and a challenge. */

@@ -115,6 +115,8 @@ const challenges: readonly (readonly [realm: string | null, path: string, challe
   [null, '/?jwt', 'Bearer error="invalid_token"'],
   ['my realm', '/', 'Bearer realm="my realm"'],
   ['my realm', '/?jwt=x', 'Bearer realm="my realm", error="invalid_token"'],
+  // What is beyond ASCII becomes UTF-8 where the line is written.
+  ['clé', '/', 'Bearer realm="clé"'],
   ['a "b" \\ c\r\nSet-Cookie: x', '/', 'Bearer realm="a \\"b\\" \\\\ cSet-Cookie: x"'],
 ]
 
