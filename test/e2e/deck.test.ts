@@ -32,7 +32,15 @@ const credentials: Readonly<Record<string, object>> = {
   basicauth_credentials: { username: 'basic', password: 'secret' },
   hmacauth_credentials: { username: 'hmac', secret: 'secret' },
   acls: { group: 'staff' },
-  oauth2_credentials: { name: 'app', client_id: 'id', client_secret: 'secret', redirect_uris: ['https://app.test/'] },
+  // What decK does not know the default of has to stand in its file.
+  oauth2_credentials: {
+    name: 'app',
+    client_id: 'id',
+    client_secret: 'secret',
+    client_type: 'confidential',
+    hash_secret: false,
+    redirect_uris: ['https://app.test/'],
+  },
 }
 
 /** The least config that a plugin takes, where it needs any. */
@@ -46,6 +54,7 @@ const configs: Readonly<Record<string, object>> = {
   'ip-restriction': { allow: ['127.0.0.1'] },
   'ldap-auth': { ldap_host: 'h.test', ldap_port: 389, base_dn: 'dc=test', attribute: 'cn' },
   loggly: { key: 'k' },
+  oauth2: { enable_client_credentials: true, provision_key: 'p' },
   opentelemetry: { traces_endpoint: 'http://127.0.0.1:1/' },
   'post-function': { access: ['return'] },
   'pre-function': { access: ['return'] },
