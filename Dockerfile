@@ -23,7 +23,8 @@ USER gibbon
 ENV KONG_PREFIX=/var/lib/gibbon \
     XDG_CACHE_HOME=/var/cache \
     GIBBON_DRAIN_TIMEOUT=8s \
-    NODE_ENV=production
+    NODE_ENV=production \
+    NODE_OPTIONS=--use-largepages=silent
 VOLUME /var/lib/gibbon
 EXPOSE 8000 8443
 STOPSIGNAL SIGTERM

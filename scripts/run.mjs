@@ -13,7 +13,9 @@ const oldestMajor = 24
 installWhatIsMissing()
 const [first, ...rest] = process.argv.slice(2)
 const args = first === '--bin' ? [binaryOf(rest[0]), ...rest.slice(1)] : [join(root, first), ...rest]
-const child = spawn(node(), ['--disable-warning=ExperimentalWarning', ...args], { stdio: 'inherit' })
+// Node's own code on large pages: a request then costs a few per cent less.
+const flags = ['--disable-warning=ExperimentalWarning', '--use-largepages=silent']
+const child = spawn(node(), [...flags, ...args], { stdio: 'inherit' })
 // A terminal's Ctrl-C reaches the child by itself; a second one would cut its draining short.
 process.on('SIGINT', () => {})
 for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))

@@ -73,7 +73,7 @@ function subject(name: string, authentication: Authentication | undefined, route
       const child = start(
         cores.gateway,
         process.execPath,
-        ['--disable-warning=ExperimentalWarning', command, 'start'],
+        ['--disable-warning=ExperimentalWarning', '--use-largepages=silent', command, 'start'],
         {
           stdio: ['ignore', log, log],
           env: { ...process.env, ...environment(directory, file, port, adminPort) },

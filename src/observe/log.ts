@@ -116,14 +116,15 @@ export function droppedLineMaker(
 const isText = (format: LogOptions['format'], file: LogFile): boolean =>
   format === 'text' || (format === 'auto' && file.isTerminal)
 
+// Only what a client or an administrator has a free hand in can hold what JSON has to escape: methods and ids cannot.
 function accessJson(entry: AccessEntry): string {
   const { requestId, client, method, path, host, status, bytes, totalMs, upstreamMs, route, service, consumer } = entry
   return (
-    `{"time":"${timestamp(entry.startMs)}","request_id":"${requestId}","client":"${client}","method":"${escaped(method)}"` +
+    `{"time":"${timestamp(entry.startMs)}","request_id":"${requestId}","client":"${client}","method":"${method}"` +
     `,"host":"${escaped(host)}","path":"${escaped(path)}","status":${status},"bytes":${bytes},"ms":${totalMs}` +
     (upstreamMs === undefined ? '' : `,"upstream_ms":${upstreamMs}`) +
-    (route === undefined ? '' : `,"route":"${escaped(route)}"`) +
-    (service === undefined ? '' : `,"service":"${escaped(service)}"`) +
+    (route === undefined ? '' : `,"route":"${route}"`) +
+    (service === undefined ? '' : `,"service":"${service}"`) +
     (consumer === undefined ? '' : `,"consumer":"${escaped(consumer)}"`) +
     '}\n'
   )

@@ -2,6 +2,7 @@
  * Deadlines of many connections, cheap to move: setting one is writing a number, and one coarse clock looks at all of them.
  * A deadline is met up to `tickMs` late, never early.
  */
+import { look } from './clock.ts'
 
 /** Something with a point in time (ms since 1970; Infinity for none) after which `onDeadline` is called. */
 export interface Timed {
@@ -19,9 +20,9 @@ export interface Deadlines {
 }
 
 /** Watches over the deadlines of a worker's connections. */
-export function createDeadlines(now: () => number = Date.now): Deadlines {
+export function createDeadlines(now = look): Deadlines {
   const all = new Set<Timed>()
-  const look = () => {
+  const check = () => {
     const time = now()
     for (const timed of all) {
       if (timed.deadline > time) continue
@@ -30,7 +31,7 @@ export function createDeadlines(now: () => number = Date.now): Deadlines {
     }
   }
   // Looked at after the sockets: where the thread was busy for long, what has arrived meanwhile counts as in time.
-  const clock = setInterval(() => setImmediate(look), tickMs)
+  const clock = setInterval(() => setImmediate(check), tickMs)
   clock.unref()
   return {
     add: (timed) => void all.add(timed),

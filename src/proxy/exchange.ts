@@ -10,6 +10,7 @@ import { errorAnswer, type GatewayError } from './answers.ts'
 import type { HashInput } from './balancer/hash.ts'
 import type { Peer } from './balancer/peer.ts'
 import type { Chain } from './chains.ts'
+import { look } from './clock.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById, type RequestHead, type ResponseHead } from './http1/head.ts'
 import { allValues, type HeaderChanges } from './http1/lines.ts'
@@ -21,6 +22,7 @@ import { clientAddress } from './real-ip.ts'
 import { respond } from './respond.ts'
 import type { Match, RoutingRequest } from './router/router.ts'
 import { nextRequestId } from './request-id.ts'
+import type { UsualLines } from './request-text.ts'
 import type { ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -37,6 +39,8 @@ export interface Downstream {
   /** The name that the client asked for in the TLS handshake. */
   readonly serverName: string | undefined
   readonly body: RequestBody
+  /** What `request-text.ts` keeps for the next request of the same connection, where there may be one. */
+  usualLines?: UsualLines | undefined
   /** Sends an interim response (1xx) where the client's protocol knows them. */
   interim(status: number, reason: string, lines: string): void
   /** Begins a response; what is given from here on is sent by `flush` and `end`, or earlier where it is much. */
@@ -101,7 +105,7 @@ export class Exchange implements RoutingRequest, HashInput {
   readonly downstream: Downstream
   readonly head: RequestHead
   readonly id: string = nextRequestId()
-  readonly startMs: number = Date.now()
+  readonly startMs: number = look()
   /** Who the client is: the connection's other end, or whom a trusted proxy names. */
   readonly clientIp: string
   /** The path of the request target as received, and what stands behind its `?`. */

@@ -3,6 +3,7 @@ import type net from 'node:net'
 import { errors } from './answers.ts'
 import type { Outcome } from './balancer/health/count.ts'
 import type { Peer, PickFailure } from './balancer/peer.ts'
+import { look, now } from './clock.ts'
 import type { Exchange } from './exchange.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById, type ResponseHead } from './http1/head.ts'
@@ -95,8 +96,12 @@ class Forwarding implements Carried {
     const { balancer } = this.#service
     if (this.#tries === 0) this.#hash = balancer.hashOf?.(exchange)
     const picked = balancer.pick(this.#hash, this.#tried)
-    if (picked instanceof Promise) void picked.then((peer) => this.#sendTo(peer))
-    else this.#sendTo(picked)
+    if (picked instanceof Promise) {
+      void picked.then((peer) => {
+        look()
+        this.#sendTo(peer)
+      })
+    } else this.#sendTo(picked)
   }
 
   #sendTo(peer: Peer | PickFailure): void {
@@ -110,7 +115,7 @@ class Forwarding implements Carried {
     this.#peer = peer
     peer.load.inFlight++
     this.#tries++
-    this.#sentMs = Date.now()
+    this.#sentMs = now()
     exchange.upstreamStartMs ||= this.#sentMs
     exchange.cancel = () => this.#cancel()
     const { pools } = exchange.runtime
@@ -170,7 +175,7 @@ class Forwarding implements Carried {
   /** Tells the balancer what the peer did, where that makes a difference. */
   #note(outcome: Outcome): void {
     const { note } = this.#service.balancer
-    if (note && this.#peer) note(this.#peer, outcome, Date.now() - this.#sentMs)
+    if (note && this.#peer) note(this.#peer, outcome, now() - this.#sentMs)
   }
 
   // ---- what the connection tells
@@ -190,7 +195,7 @@ class Forwarding implements Carried {
   #noteHead(head: ResponseHead): void {
     const exchange = this.#exchange
     exchange.source = 'service'
-    exchange.upstreamHeadMs = Date.now()
+    exchange.upstreamHeadMs = now()
     exchange.response = head
     exchange.status = head.status
     this.#note(head.status)

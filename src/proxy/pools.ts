@@ -3,6 +3,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import type { Log } from '../observe/log.ts'
 import type { Peer } from './balancer/peer.ts'
+import { now } from './clock.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
 import { connectPlain, watch } from './http1/socket.ts'
@@ -74,7 +75,7 @@ export function createPools(settings: PoolSettings): Pools {
         if (idleMs === 0 || waiting.idle >= settings.size || connection.isSpent(settings.maxRequests)) return false
         pool.idle.push(connection)
         waiting.idle++
-        connection.deadline = Date.now() + Math.min(idleMs, settings.idleMs)
+        connection.deadline = now() + Math.min(idleMs, settings.idleMs)
         return true
       },
       closed: () => {

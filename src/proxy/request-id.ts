@@ -1,15 +1,16 @@
 import { randomFillSync } from 'node:crypto'
 
-const idBytes = 16
-const block = Buffer.alloc(idBytes * 512)
-let at = block.length
+const digits = 32
+const block = Buffer.alloc(512 * (digits / 2))
+let drawn = ''
+let at = 0
 
 /** A new request id: 32 hexadecimal digits of chance, as Kong's. Chance is drawn for many at a time. */
 export function nextRequestId(): string {
-  if (at === block.length) {
-    randomFillSync(block)
+  if (at === drawn.length) {
+    drawn = randomFillSync(block).toString('hex')
     at = 0
   }
-  at += idBytes
-  return block.toString('hex', at - idBytes, at)
+  at += digits
+  return drawn.slice(at - digits, at)
 }

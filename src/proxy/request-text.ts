@@ -5,8 +5,8 @@
 import type { Peer } from './balancer/peer.ts'
 import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
-import { drop, idOf, requestDrop } from './http1/fields.ts'
-import { firstById } from './http1/head.ts'
+import { drop, idOf, known, requestDrop } from './http1/fields.ts'
+import { firstById, hasAny } from './http1/head.ts'
 import { allValues, isFraming, keptLines, nominatedNames } from './http1/lines.ts'
 import type { RoutePlan } from './plan.ts'
 import type { ServicePlan } from './service-plan.ts'
@@ -21,6 +21,9 @@ const forwarded = {
   path: idOf('x-forwarded-path'),
   prefix: idOf('x-forwarded-prefix'),
 }
+
+/** Fields by which other proxies tell of themselves and of their clients. */
+const fromProxies = Uint8Array.from(known, ({ name }) => Number(name === 'via' || name.startsWith('x-forwarded-')))
 
 const forwardedMask = drop.hop | drop.rewritten
 const identifiedMask = forwardedMask | drop.identity
@@ -51,19 +54,55 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
   for (const { lower, name, value } of changes?.added ?? []) {
     if (!isFraming(lower, value)) added += `${name}: ${value}\r\n`
   }
-  const ownHost = changes?.added.some((line) => line.lower === 'host')
-  const host = ownHost ? '' : `Host: ${hostOf(exchange, plan, service, peer)}\r\n`
   return (
-    `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n${host}` +
-    (exchange.upgrades ? 'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n' : 'Connection: keep-alive\r\n') +
-    forwardedLines(exchange, plan) +
-    viaLine(exchange) +
+    `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n` +
+    (isUsual(exchange) ? usualLines(exchange, plan, service, peer) : unusualLines(exchange, plan, service, peer)) +
+    pathLines(exchange, plan) +
     (exchange.runtime.headers.upstreamRequestId ? `X-Kong-Request-Id: ${exchange.id}\r\n` : '') +
     (firstById(head, te)?.toLowerCase().includes('trailers') ? 'TE: trailers\r\n' : '') +
     mine +
     added +
     kept +
     framing(exchange)
+  )
+}
+
+/** The lines that are the same for every request of a connection that goes the same way and says nothing of other proxies. */
+export interface UsualLines {
+  readonly plan: RoutePlan
+  readonly peer: Peer
+  readonly host: string
+  readonly minor: number
+  readonly text: string
+}
+
+function isUsual({ head, requestChanges, upgrades, runtime, downstream }: Exchange): boolean {
+  return (
+    !upgrades &&
+    requestChanges === undefined &&
+    !hasAny(head, fromProxies) &&
+    !runtime.isTrusted(downstream.remoteAddress)
+  )
+}
+
+function usualLines(exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer): string {
+  const { downstream, head } = exchange
+  const kept = downstream.usualLines
+  if (kept?.plan === plan && kept.peer === peer && kept.host === head.host && kept.minor === head.minor)
+    return kept.text
+  // One flat text, lest every request join its parts anew.
+  const text = Buffer.from(unusualLines(exchange, plan, service, peer), 'latin1').toString('latin1')
+  downstream.usualLines = { plan, peer, host: head.host, minor: head.minor, text }
+  return text
+}
+
+function unusualLines(exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer): string {
+  const ownHost = exchange.requestChanges?.added.some((line) => line.lower === 'host')
+  return (
+    (ownHost ? '' : `Host: ${hostOf(exchange, plan, service, peer)}\r\n`) +
+    (exchange.upgrades ? 'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n' : 'Connection: keep-alive\r\n') +
+    forwardedLines(exchange) +
+    viaLine(exchange)
   )
 }
 
@@ -85,23 +124,29 @@ const identityLines = (
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
 
-/** Who asked for what, and how. A trusted proxy in front knows better and is believed. */
-function forwardedLines(exchange: Exchange, plan: RoutePlan): string {
+/** What a trusted proxy in front says: it knows better and is believed. */
+const told = ({ downstream, head, runtime }: Exchange, id: number): string | undefined =>
+  runtime.isTrusted(downstream.remoteAddress) ? firstById(head, id) : undefined
+
+/** Who asks, and by which way. */
+function forwardedLines(exchange: Exchange): string {
   const { downstream, head, runtime } = exchange
-  const trusted = runtime.isTrusted(downstream.remoteAddress)
-  const told = (id: number) => (trusted ? firstById(head, id) : undefined)
   const chain = allValues(head, 'x-forwarded-for')
   const port = runtime.portMap.get(downstream.localPort) ?? downstream.localPort
-  const prefix = told(forwarded.prefix) ?? forwardedPrefix(plan.route, exchange.match?.matchedPath ?? '')
   return (
     `X-Forwarded-For: ${chain.length === 0 ? exchange.clientIp : `${chain.join(', ')}, ${downstream.remoteAddress}`}\r\n` +
-    `X-Forwarded-Proto: ${told(forwarded.proto) ?? exchange.scheme}\r\n` +
-    `X-Forwarded-Host: ${told(forwarded.host) ?? hostName(exchange.host)}\r\n` +
-    `X-Forwarded-Port: ${told(forwarded.port) ?? port}\r\n` +
-    `X-Forwarded-Path: ${told(forwarded.path) ?? exchange.rawPath}\r\n` +
-    (prefix === undefined ? '' : `X-Forwarded-Prefix: ${prefix}\r\n`) +
+    `X-Forwarded-Proto: ${told(exchange, forwarded.proto) ?? exchange.scheme}\r\n` +
+    `X-Forwarded-Host: ${told(exchange, forwarded.host) ?? hostName(exchange.host)}\r\n` +
+    `X-Forwarded-Port: ${told(exchange, forwarded.port) ?? port}\r\n` +
     `X-Real-IP: ${exchange.clientIp}\r\n`
   )
+}
+
+/** What is asked for. */
+function pathLines(exchange: Exchange, plan: RoutePlan): string {
+  const path = `X-Forwarded-Path: ${told(exchange, forwarded.path) ?? exchange.rawPath}\r\n`
+  const prefix = told(exchange, forwarded.prefix) ?? forwardedPrefix(plan.route, exchange.match?.matchedPath ?? '')
+  return prefix === undefined ? path : `${path}X-Forwarded-Prefix: ${prefix}\r\n`
 }
 
 /** RFC 9110 7.6.3. Kong names the protocol `1` for HTTP/1.0, and not at all for a later minor version. */

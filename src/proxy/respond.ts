@@ -7,6 +7,7 @@ import type net from 'node:net'
 import type { AccessEntry } from '../observe/log.ts'
 import type { Entity } from '../pdk/entities.ts'
 import type { Answer } from '../pdk/kong.ts'
+import { now } from './clock.ts'
 import type { Exchange } from './exchange.ts'
 import { httpDate } from './http-date.ts'
 import { idOf, responseDrop } from './http1/fields.ts'
@@ -139,7 +140,7 @@ function accessEntry(exchange: Exchange): AccessEntry {
     host: exchange.host,
     status: exchange.status,
     bytes: exchange.bytesSent,
-    totalMs: Date.now() - exchange.startMs,
+    totalMs: now() - exchange.startMs,
     upstreamMs: upstreamHeadMs === 0 ? undefined : upstreamHeadMs - exchange.upstreamStartMs,
     route: plan?.route.id,
     service: plan?.service?.entity.id,
@@ -185,15 +186,15 @@ function addedLines(exchange: Exchange): string {
 function ownLines(exchange: Exchange): string {
   const { headers, product } = exchange.runtime
   const { response, upstreamStartMs } = exchange
-  const now = Date.now()
+  const presentMs = now()
   let lines = ''
-  if (response === undefined || firstById(response, date) === undefined) lines += `Date: ${httpDate(now)}\r\n`
+  if (response === undefined || firstById(response, date) === undefined) lines += `Date: ${httpDate(presentMs)}\r\n`
   if (headers.server && (response === undefined || firstById(response, server) === undefined))
     lines += `Server: ${product}\r\n`
   if (upstreamStartMs === 0) {
-    if (headers.responseLatency) lines += `X-Kong-Response-Latency: ${now - exchange.startMs}\r\n`
+    if (headers.responseLatency) lines += `X-Kong-Response-Latency: ${presentMs - exchange.startMs}\r\n`
   } else {
-    const headMs = exchange.upstreamHeadMs || now
+    const headMs = exchange.upstreamHeadMs || presentMs
     if (headers.upstreamLatency) lines += `X-Kong-Upstream-Latency: ${headMs - upstreamStartMs}\r\n`
     if (headers.proxyLatency) lines += `X-Kong-Proxy-Latency: ${upstreamStartMs - exchange.startMs}\r\n`
     if (headers.via) lines += viaLine(exchange)

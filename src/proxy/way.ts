@@ -3,6 +3,7 @@
  * promise of either; only a promise is waited for. `forward` is the last step: what comes back goes by `respond.ts`.
  */
 import { errors } from './answers.ts'
+import { look } from './clock.ts'
 import type { Exchange } from './exchange.ts'
 import { forward } from './forward.ts'
 import { isAnswer, type Step } from './step.ts'
@@ -28,7 +29,11 @@ function advance(exchange: Exchange, step: number): void {
       }
       const next = step + 1
       outcome.then(
-        (late) => (late === undefined ? advance(exchange, next) : end(exchange, late)),
+        (late) => {
+          look()
+          if (late === undefined) advance(exchange, next)
+          else end(exchange, late)
+        },
         (error: unknown) => fail(exchange, error),
       )
       return

@@ -35,10 +35,27 @@ const MIB = 1024 * 1024
 /** Longer tokens are verified every time: a few of them would take the room of thousands. */
 const LONGEST = 4096
 
-/** The memory in bytes of an entry beside its text: its place in the map, its object, the text's header, two numbers. */
-const ENTRY_BYTES = 240
+/** The memory in bytes of an entry beside its text: its place in the map, its objects, the text's header, two numbers. */
+const ENTRY_BYTES = 280
 
-type Tokens = Map<string, Remembered>
+/** A remembered token in its place. */
+interface Kept {
+  readonly space: Space
+  readonly token: string
+  readonly entry: Remembered
+}
+
+type Tokens = Map<string, Kept>
+
+/** Young tokens that were asked for last are found without hashing them: in one of so many places. */
+const LATEST_PLACES = 1024
+
+/** Where a token stands among the latest: its signature's characters are as good as drawn by chance. */
+function placeOf(token: string): number {
+  const end = token.length
+  const mixed = token.charCodeAt(end - 2) ^ (token.charCodeAt(end - 3) << 3) ^ (token.charCodeAt(end - 4) << 5)
+  return mixed & (LATEST_PLACES - 1)
+}
 
 interface Space extends TokenSpace {
   young: Tokens
@@ -55,13 +72,17 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
   let misses = 0
   let youngSpaces = new Set<Space>()
   let oldSpaces = new Set<Space>()
+  /** All of them young, so that whoever is found here need not be made so. */
+  const latest = Array.from<Kept | undefined>({ length: LATEST_PLACES })
 
-  const insert = (space: Space, token: string, entry: Remembered): void => {
+  const insert = (kept: Kept): void => {
+    const { space, token, entry } = kept
     if (youngBytes + cost(token, entry) > limit / 2) turn()
     youngBytes += cost(token, entry)
     entry.signer.countedIn = generation
-    space.young.set(token, entry)
+    space.young.set(token, kept)
     youngSpaces.add(space)
+    latest[placeOf(token)] = kept
   }
 
   /** A signer's own weight counts once in each generation, however many of its tokens are there. */
@@ -78,24 +99,32 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     youngSpaces = new Set()
     oldBytes = youngBytes
     youngBytes = 0
+    latest.fill(undefined)
     generation++
   }
 
   /** Looks where a token rarely is; one that is found is in use, and so becomes young again. */
   const recallOld = (space: Space, token: string): Remembered | undefined => {
-    const entry = space.old.get(token)
-    if (entry === undefined) return undefined
+    const kept = space.old.get(token)
+    if (kept === undefined) return undefined
     space.old.delete(token)
-    oldBytes -= own(token, entry)
-    if (!isInForce(entry.signer)) return undefined
-    insert(space, copyOf(token), entry)
-    return entry
+    oldBytes -= own(token, kept.entry)
+    if (!isInForce(kept.entry.signer)) return undefined
+    insert(kept)
+    return kept.entry
   }
 
   const recallIn = (space: Space, token: string): Remembered | undefined => {
-    const entry = space.young.get(token)
-    if (entry === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
-    if (isInForce(entry.signer)) return entry
+    const place = placeOf(token)
+    const last = latest[place]
+    const kept = last?.space === space && last.token === token ? last : space.young.get(token)
+    if (kept === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
+    const { entry } = kept
+    if (isInForce(entry.signer)) {
+      latest[place] = kept
+      return entry
+    }
+    if (last === kept) latest[place] = undefined
     space.young.delete(token)
     youngBytes -= own(token, entry)
     return undefined
@@ -113,7 +142,7 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
       },
       remember(token, verified) {
         if (token.length > LONGEST || cost(token, verified) > limit / 2) return
-        insert(space, copyOf(token), verified)
+        insert({ space, token: copyOf(token), entry: verified })
       },
     }
     return space

@@ -5,9 +5,11 @@
 import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { errors, type GatewayError } from '../answers.ts'
+import { look, now } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
 import type { ProxiedPeer } from '../proxy-protocol.ts'
+import type { UsualLines } from '../request-text.ts'
 import { finish } from '../respond.ts'
 import type { Runtime } from '../runtime.ts'
 import { travel } from '../way.ts'
@@ -44,6 +46,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   readonly localPort: number
   readonly serverName: string | undefined
   readonly proxied: ProxiedPeer | undefined
+  usualLines: UsualLines | undefined
   deadline: number
   readonly #runtime: Runtime
   readonly #socket: net.Socket
@@ -86,7 +89,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.localPort = socket.localPort ?? 0
     this.serverName = (scheme === 'https' && (socket as TLSSocket).servername) || undefined
     this.proxied = proxied
-    this.deadline = Date.now() + runtime.timeouts.headMs
+    this.deadline = look() + runtime.timeouts.headMs
     runtime.deadlines.add(this)
     runtime.stats.accepted++
     runtime.stats.active++
@@ -103,6 +106,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   // ---- reading
 
   onBytes(bytes: Buffer, length: number): void {
+    look()
     if (this.#state === 'closing' || this.#state === 'closed') return
     if (this.#successor !== undefined) {
       this.#successor.onBytes(bytes, length)
@@ -141,14 +145,14 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     while (this.#searched === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++
     if (at === end) return end
     const limits = this.#runtime.headLimits
-    if (this.#state === 'idle') {
-      this.#state = 'head'
-      this.deadline = Date.now() + this.#runtime.timeouts.headMs
-    }
     const headEnd = findHeadEnd(bytes, at, at + this.#searched, end)
     if (headEnd < 0) {
       const refusal = checkPartialHead(bytes, at, end, limits)
       if (refusal) return this.#refuseHead(refusal, end)
+      if (this.#state === 'idle') {
+        this.#state = 'head'
+        this.deadline = now() + this.#runtime.timeouts.headMs
+      }
       this.#searched = end - at
       this.#keep(bytes, at, end)
       return end
@@ -202,7 +206,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     }
     this.#body = head.chunked ? new ChunkedBody() : new LengthBody(this.#bodyLength)
     this.#owesContinue = head.expectsContinue && head.minor > 0
-    this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    this.deadline = now() + this.#runtime.timeouts.bodyMs
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
@@ -214,7 +218,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     }
     if (this.#body.done) this.#bodyDone()
     else {
-      this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+      this.deadline = now() + this.#runtime.timeouts.bodyMs
       if (this.#ready && this.#waitingBytes > this.#readyLimit) this.#callReady()
     }
     return at
@@ -323,7 +327,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (this.#state === 'exchange' && !this.#body.done) this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    if (this.#state === 'exchange' && !this.#body.done) this.deadline = now() + this.#runtime.timeouts.bodyMs
     this.#socket.resume()
   }
 
@@ -392,7 +396,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   flush(): boolean {
     if (this.#state !== 'exchange') return true
     const goesOn = this.#writer.flush()
-    if (!goesOn) this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+    if (!goesOn) this.deadline = now() + this.#runtime.timeouts.sendMs
     return goesOn
   }
 
@@ -411,7 +415,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       return
     }
     this.#state = 'discarding'
-    this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    this.deadline = now() + this.#runtime.timeouts.bodyMs
     this.resume()
   }
 
@@ -458,11 +462,11 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     if (this.#socket.writableNeedDrain) {
       // A client that asks without reading the answers must not make them pile up.
       this.#state = 'sending'
-      this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+      this.deadline = now() + this.#runtime.timeouts.sendMs
       return
     }
     this.#state = 'idle'
-    this.deadline = Date.now() + this.#runtime.timeouts.keepAliveMs
+    this.deadline = now() + this.#runtime.timeouts.keepAliveMs
     this.resume()
     const kept = this.#kept
     if (kept === undefined || this.#consuming) return
@@ -476,8 +480,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#state = 'closing'
     this.#kept = undefined
-    this.deadline = Date.now() + this.#runtime.timeouts.sendMs
-    this.#socket.end(() => (this.deadline = Date.now() + lingerMs))
+    this.deadline = now() + this.#runtime.timeouts.sendMs
+    this.#socket.end(() => (this.deadline = look() + lingerMs))
     this.#paused = true
     this.resume()
   }
@@ -518,10 +522,11 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   }
 
   onDrain(): void {
+    look()
     this.#successor?.onDrain()
     if (this.#state === 'sending') this.#next()
     if (this.#state !== 'exchange' || this.#successor) return
-    this.deadline = this.#body.done ? Infinity : Date.now() + this.#runtime.timeouts.bodyMs
+    this.deadline = this.#body.done ? Infinity : now() + this.#runtime.timeouts.bodyMs
     this.#exchange?.onDrain?.()
   }
 

@@ -93,47 +93,72 @@ const upgrade = idOf('upgrade')
 
 /** Where a head that begins at `start` ends (behind its empty line), or -1 while it is not complete. `from`: how far it was already searched. */
 export function findHeadEnd(bytes: Buffer, start: number, from: number, end: number): number {
-  const at = bytes.subarray(0, end).indexOf('\r\n\r\n', Math.max(start, from - 3), 'latin1')
-  return at < 0 ? -1 : at + 4
+  // The last byte of the four that are looked at tells how far the next four may be.
+  let at = Math.max(start, from - 3) + 3
+  while (at < end) {
+    const byte = bytes[at]
+    if (byte === CR) at++
+    else if (byte !== LF) at += 4
+    else if (bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at + 1
+    else at += 2
+  }
+  return -1
 }
 
 const isMethodByte = (byte: number): boolean => (byte >= 0x41 && byte <= 0x5a) || byte === 0x2d || byte === 0x5f
-const methods = new Map(['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'].map((name) => [name, name]))
+const methods = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS']
+
+/** A head while it is read: requests and responses have one form, so that what looks at either is compiled for one. */
+interface Reading extends Mutable<RequestHead>, Mutable<ResponseHead> {
+  readonly marks: number[]
+  nominated: string[] | undefined
+  unknownCoding: boolean
+  hosts: number
+  authorizations: number
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+const begun = (text: string): Reading => ({
+  text,
+  marks: [],
+  minor: 1,
+  contentLength: -1,
+  chunked: false,
+  persistence: undefined,
+  nominated: undefined,
+  method: '',
+  target: '',
+  host: '',
+  expectsContinue: false,
+  upgrade: false,
+  status: 0,
+  reason: '',
+  unknownCoding: false,
+  hosts: 0,
+  authorizations: 0,
+})
 
 /**
  * Parses a complete request head at `start..end`; gives a refusal where it is not exactly what RFC 9112 allows.
  * The bytes may be overwritten afterwards: the head keeps its own copy.
  */
 export function parseRequestHead(bytes: Buffer, start: number, end: number, limits: HeadLimits): RequestHead | Refusal {
-  const text = bytes.toString('latin1', start, end)
-  const line = parseRequestLine(bytes, start, end, text, limits)
-  if ('refused' in line) return line
+  const head = begun(bytes.toString('latin1', start, end))
+  const next = readRequestLine(head, bytes, start, end, limits)
+  if (typeof next !== 'number') return next
   if (end - start > limits.headBytes) return headTooLarge
-  const fields = parseFields(bytes, text, start, line.next, end, limits.headers, true)
-  const status = requestStatus(fields, line.minor)
-  if (status !== 200) return refusal(status, { ...emptyHead, text, marks: fields.marks })
-  return {
-    text,
-    marks: fields.marks,
-    minor: line.minor,
-    contentLength: fields.contentLength,
-    chunked: fields.chunked,
-    persistence: fields.persistence,
-    nominated: fields.nominated,
-    method: line.method,
-    target: line.target,
-    host: fields.host,
-    expectsContinue: fields.expectsContinue,
-    upgrade: fields.upgrade,
-  }
+  const problem = readFields(head, bytes, start, next, end, limits.headers, true)
+  const status = requestStatus(head, problem)
+  return status === 200 ? head : refusal(status, { ...emptyHead, text: head.text, marks: head.marks })
 }
 
-function requestStatus(fields: Fields, minor: number): Refusal['status'] | 200 {
-  if (fields.problem === 'too many') return 494
-  if (fields.problem !== undefined) return 400
-  if (fields.unknownCoding) return 501
-  if (minor > 0 && fields.hosts === 0) return 400
-  return minor === 0 && fields.chunked ? 400 : 200
+function requestStatus(head: Reading, problem: Problem): Refusal['status'] | 200 {
+  if (problem === 'too many') return 494
+  if (problem !== undefined) return 400
+  if (head.unknownCoding) return 501
+  if (head.minor > 0 && head.hosts === 0) return 400
+  return head.minor === 0 && head.chunked ? 400 : 200
 }
 
 /**
@@ -143,33 +168,27 @@ function requestStatus(fields: Fields, minor: number): Refusal['status'] | 200 {
 export function checkPartialHead(bytes: Buffer, start: number, end: number, limits: HeadLimits): Refusal | undefined {
   const lineEnd = bytes.subarray(0, end).indexOf(LF, start)
   if (lineEnd < 0) return end - start > limits.lineBytes ? uriTooLong : undefined
-  const line = parseRequestLine(bytes, start, end, bytes.toString('latin1', start, end), limits)
-  if ('refused' in line) return line
+  const next = readRequestLine(begun(bytes.toString('latin1', start, end)), bytes, start, end, limits)
+  if (typeof next !== 'number') return next
   for (let at = lineEnd; at >= 0 && at < end; at = bytes.subarray(0, end).indexOf(LF, at + 1)) {
     if (bytes[at - 1] !== CR) return badRequest
   }
   return end - start > limits.headBytes ? headTooLarge : undefined
 }
 
-interface RequestLine {
-  readonly method: string
-  readonly target: string
-  readonly minor: number
-  readonly next: number
-}
-
-function parseRequestLine(
+/** Reads method, target and version; gives where the next line begins, or a refusal. */
+function readRequestLine(
+  head: Reading,
   bytes: Buffer,
   start: number,
   end: number,
-  text: string,
   limits: HeadLimits,
-): RequestLine | Refusal {
+): number | Refusal {
+  const { text } = head
   let at = start
   while (at < end && isMethodByte(bytes[at] as number)) at++
   if (at === start || bytes[at] !== SP) return badRequest
-  const name = text.slice(0, at - start)
-  const method = methods.get(name) ?? name
+  head.method = methodOf(text, at - start)
   while (bytes[at] === SP) at++
   const targetStart = at
   // A target holds neither spaces nor controls; bytes beyond ASCII pass, as Kong lets them.
@@ -178,14 +197,22 @@ function parseRequestLine(
   const targetEnd = at
   if (at === targetStart || bytes[at] !== SP) return badRequest
   while (bytes[at] === SP) at++
-  if (text.slice(at - start, at - start + 5) !== 'HTTP/') return badRequest
+  if (!text.startsWith('HTTP/', at - start)) return badRequest
   at += 5
   const major = digit(bytes[at])
   const minor = digit(bytes[at + 2])
   if (Number.isNaN(major + minor) || bytes[at + 1] !== DOT || bytes[at + 3] !== CR || bytes[at + 4] !== LF)
     return badRequest
   if (major !== 1) return versionNotSupported
-  return { method, target: text.slice(targetStart - start, targetEnd - start), minor, next: at + 5 }
+  head.target = text.slice(targetStart - start, targetEnd - start)
+  head.minor = minor
+  return at + 5
+}
+
+/** The method at the beginning of a head; the usual ones are always the same text, and quickly compared. */
+function methodOf(text: string, length: number): string {
+  for (const method of methods) if (method.length === length && text.startsWith(method)) return method
+  return text.slice(0, length)
 }
 
 /** Parses a complete response head at `start..end`; undefined where it is not exactly what RFC 9112 allows. */
@@ -195,31 +222,23 @@ export function parseResponseHead(
   end: number,
   maxHeaders: number,
 ): ResponseHead | undefined {
-  const text = bytes.toString('latin1', start, end)
-  const minor = text.startsWith('HTTP/1.1 ') ? 1 : text.startsWith('HTTP/1.0 ') ? 0 : undefined
-  if (minor === undefined) return undefined
-  const status = digit(bytes[start + 9]) * 100 + digit(bytes[start + 10]) * 10 + digit(bytes[start + 11])
-  if (!(status >= 100)) return undefined
+  const head = begun(bytes.toString('latin1', start, end))
+  const { text } = head
+  if (!text.startsWith('HTTP/1.') || bytes[start + 8] !== SP) return undefined
+  head.minor = digit(bytes[start + 7])
+  if (!(head.minor <= 1)) return undefined
+  head.status = digit(bytes[start + 9]) * 100 + digit(bytes[start + 10]) * 10 + digit(bytes[start + 11])
+  if (!(head.status >= 100)) return undefined
   let at = start + 12
   // RFC 9112 4: the reason may be empty; many servers then leave out the space before it as well.
   if (bytes[at] !== SP && bytes[at] !== CR) return undefined
   const reasonStart = bytes[at] === SP ? at + 1 : at
   while (at < end && isValueByte(bytes[at] as number)) at++
   if (bytes[at] !== CR || bytes[at + 1] !== LF) return undefined
-  const fields = parseFields(bytes, text, start, at + 2, end, maxHeaders, false)
-  if (fields.problem !== undefined || fields.unknownCoding) return undefined
-  if (minor === 0 && fields.chunked) return undefined
-  return {
-    text,
-    marks: fields.marks,
-    minor,
-    contentLength: fields.contentLength,
-    chunked: fields.chunked,
-    persistence: fields.persistence,
-    nominated: fields.nominated,
-    status,
-    reason: text.slice(reasonStart - start, at - start),
-  }
+  head.reason = text.slice(reasonStart - start, at - start)
+  const problem = readFields(head, bytes, start, at + 2, end, maxHeaders, false)
+  if (problem !== undefined || head.unknownCoding) return undefined
+  return head.minor === 0 && head.chunked ? undefined : head
 }
 
 const digit = (byte: number | undefined): number =>
@@ -228,50 +247,23 @@ const digit = (byte: number | undefined): number =>
 /** RFC 9110 5.5: visible characters, space, tab and bytes beyond ASCII; no other control character. */
 const isValueByte = (byte: number): boolean => (byte >= SP && byte !== 0x7f) || byte === HTAB
 
-interface Fields {
-  problem: 'invalid' | 'too many' | undefined
-  marks: number[]
-  contentLength: number
-  chunked: boolean
-  unknownCoding: boolean
-  persistence: 'close' | 'keep-alive' | undefined
-  nominated: string[] | undefined
-  hosts: number
-  host: string
-  authorizations: number
-  expectsContinue: boolean
-  upgrade: boolean
-}
+type Problem = 'invalid' | 'too many' | undefined
 
 /**
- * The header lines at `at..end`, of which the last is the empty one; with a `problem` where a line or the framing is not valid. Marks
- * are relative to `start`, as positions in `text`.
+ * Reads the header lines at `at..end`, of which the last is the empty one; tells what is wrong where a line or the framing is not
+ * valid. Marks are relative to `start`, as positions in the head's text.
  */
-function parseFields(
+function readFields(
+  head: Reading,
   bytes: Buffer,
-  text: string,
   start: number,
   at: number,
   end: number,
   maxHeaders: number,
   isRequest: boolean,
-): Fields {
-  const fields: Fields = {
-    problem: undefined,
-    marks: [],
-    contentLength: -1,
-    chunked: false,
-    unknownCoding: false,
-    persistence: undefined,
-    nominated: undefined,
-    hosts: 0,
-    host: '',
-    authorizations: 0,
-    expectsContinue: false,
-    upgrade: false,
-  }
+): Problem {
   const last = end - 2
-  const { marks } = fields
+  const { marks } = head
   while (at < last) {
     const nameStart = at
     let hash = 0
@@ -280,58 +272,53 @@ function parseFields(
       hash = hashStep(hash, lower)
       lower = nameByte[bytes[++at] as number] as number
     }
-    if (at === nameStart || bytes[at] !== COLON) return invalid(fields)
+    if (at === nameStart || bytes[at] !== COLON) return 'invalid'
     const nameEnd = at++
     while (bytes[at] === SP || bytes[at] === HTAB) at++
     let valueStart = at
     while (isValueByte(bytes[at] as number)) at++
-    if (bytes[at] !== CR || bytes[at + 1] !== LF) return invalid(fields)
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return 'invalid'
     let valueEnd = at
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--
     if (valueStart > valueEnd) valueStart = valueEnd
     at += 2
     const id = lookUp(bytes, nameStart, nameEnd, hash)
     marks.push(nameStart - start, nameEnd - start, valueStart - start, valueEnd - start, id)
-    if (id !== 0 && !note(fields, id, text, valueStart - start, valueEnd - start, isRequest)) return invalid(fields)
+    if (id !== 0 && !note(head, id, valueStart - start, valueEnd - start, isRequest)) return 'invalid'
   }
-  if (marks.length > maxHeaders * markSize) fields.problem = 'too many'
   // RFC 9112 6.3: both together are how requests are smuggled.
-  if (fields.contentLength >= 0 && (fields.chunked || fields.unknownCoding)) return invalid(fields)
-  return fields
-}
-
-function invalid(fields: Fields): Fields {
-  fields.problem = 'invalid'
-  return fields
+  if (head.contentLength >= 0 && (head.chunked || head.unknownCoding)) return 'invalid'
+  return marks.length > maxHeaders * markSize ? 'too many' : undefined
 }
 
 /** Takes note of a known field; false where it makes the message one that must be refused. */
-function note(fields: Fields, id: number, text: string, start: number, end: number, isRequest: boolean): boolean {
+function note(head: Reading, id: number, start: number, end: number, isRequest: boolean): boolean {
+  const { text } = head
   switch (id) {
     case host:
-      fields.host = text.slice(start, end)
-      return !isRequest || (++fields.hosts === 1 && isHost(fields.host))
+      head.host = text.slice(start, end)
+      return !isRequest || (++head.hosts === 1 && isHost(head.host))
     case contentLength:
-      if (fields.contentLength >= 0) return false
-      fields.contentLength = parseLength(text, start, end)
-      return fields.contentLength >= 0
+      if (head.contentLength >= 0) return false
+      head.contentLength = parseLength(text, start, end)
+      return head.contentLength >= 0
     case transferEncoding: {
-      if (fields.chunked || fields.unknownCoding) return false
+      if (head.chunked || head.unknownCoding) return false
       const coding = text.slice(start, end).toLowerCase()
-      if (coding === 'chunked') fields.chunked = true
-      else fields.unknownCoding = true
+      if (coding === 'chunked') head.chunked = true
+      else head.unknownCoding = true
       return true
     }
     case connection:
-      noteConnection(fields, text.slice(start, end))
+      noteConnection(head, text.slice(start, end))
       return true
     case authorization:
-      return !isRequest || ++fields.authorizations === 1
+      return !isRequest || ++head.authorizations === 1
     case expect:
-      fields.expectsContinue = text.slice(start, end).toLowerCase() === '100-continue'
+      head.expectsContinue = text.slice(start, end).toLowerCase() === '100-continue'
       return true
     case upgrade:
-      fields.upgrade = true
+      head.upgrade = true
       return true
     default:
       return true
@@ -359,16 +346,16 @@ function isHost(value: string): boolean {
   return value !== ''
 }
 
-function noteConnection(fields: Fields, value: string): void {
+function noteConnection(head: Reading, value: string): void {
   if (value === 'keep-alive') {
-    fields.persistence ??= 'keep-alive'
+    head.persistence ??= 'keep-alive'
     return
   }
   for (const part of value.split(',')) {
     const name = part.trim().toLowerCase()
-    if (name === 'close') fields.persistence = 'close'
-    else if (name === 'keep-alive') fields.persistence ??= 'keep-alive'
-    else if (name !== '') (fields.nominated ??= []).push(name)
+    if (name === 'close') head.persistence = 'close'
+    else if (name === 'keep-alive') head.persistence ??= 'keep-alive'
+    else if (name !== '') (head.nominated ??= []).push(name)
   }
 }
 
@@ -388,6 +375,13 @@ export function firstById(head: Head, id: number): string | undefined {
     if (marks[at] === id) return text.slice(marks[at - 2], marks[at - 1])
   }
   return undefined
+}
+
+/** Whether there is a line of a known field that is marked in `table`. */
+export function hasAny(head: Head, table: Uint8Array): boolean {
+  const { marks } = head
+  for (let at = 4; at < marks.length; at += markSize) if (table[marks[at] as number] === 1) return true
+  return false
 }
 
 /** Whether the header line whose marks begin at `at` has this name, given in lower case. */

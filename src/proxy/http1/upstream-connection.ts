@@ -4,6 +4,7 @@
  */
 import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { look, now } from '../clock.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import { ChunkedBody, LengthBody, noBody, UntilCloseBody, type BodyReader } from './body.ts'
 import { idOf } from './fields.ts'
@@ -91,6 +92,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
     this.#deadlines.add(this)
     socket.once((socket as TLSSocket).encrypted ? 'secureConnect' : 'connect', () => {
       this.#connected = true
+      look()
       this.#onProgress()
     })
   }
@@ -106,7 +108,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
     this.#requestDone = false
     this.#head = undefined
     this.#interims = 0
-    this.deadline = this.#connected ? Infinity : Date.now() + carried.connectTimeoutMs
+    this.deadline = this.#connected ? Infinity : now() + carried.connectTimeoutMs
     this.#writer.text(head)
   }
 
@@ -121,7 +123,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
   /** Writes what was given; false when the peer is slower than that. */
   flush(): boolean {
     const goesOn = this.#writer.flush()
-    if (!goesOn && this.#connected && this.#carried) this.deadline = Date.now() + this.#carried.writeTimeoutMs
+    if (!goesOn && this.#connected && this.#carried) this.deadline = now() + this.#carried.writeTimeoutMs
     return goesOn
   }
 
@@ -135,8 +137,8 @@ export class UpstreamConnection implements SocketEvents, Timed {
   /** While the peer takes all that there is of the request, nobody waits for it: the client's own deadline holds. */
   #onProgress(): void {
     if (!this.#carried || !this.#connected || this.#paused) return
-    if (this.#requestDone) this.deadline = Date.now() + this.#carried.readTimeoutMs
-    else this.deadline = this.#socket.writableNeedDrain ? Date.now() + this.#carried.writeTimeoutMs : Infinity
+    if (this.#requestDone) this.deadline = now() + this.#carried.readTimeoutMs
+    else this.deadline = this.#socket.writableNeedDrain ? now() + this.#carried.writeTimeoutMs : Infinity
   }
 
   /** Lets the socket be read again after `onReadDone` gave false. */
@@ -171,6 +173,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
   // ---- what happens on the socket
 
   onBytes(bytes: Buffer, length: number): void {
+    look()
     if (this.#successor) {
       this.#successor.onBytes(bytes, length)
       return
@@ -191,7 +194,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
 
   #read(bytes: Buffer, at: number, end: number): void {
     const carried = this.#carried as Carried
-    if (this.#requestDone) this.deadline = Date.now() + carried.readTimeoutMs
+    if (this.#requestDone) this.deadline = now() + carried.readTimeoutMs
     while (this.#head === undefined && at < end) {
       at = this.#readHead(carried, bytes, at, end)
       if (this.#carried !== carried) return
@@ -291,6 +294,7 @@ export class UpstreamConnection implements SocketEvents, Timed {
   }
 
   onDrain(): void {
+    look()
     this.#onProgress()
     this.#carried?.onWritable()
     this.#successor?.onDrain()
@@ -327,7 +331,9 @@ const isPersistent = (head: ResponseHead): boolean =>
  * where it gives none. A request sent on a connection that is just being closed is lost, and not every request may be sent twice.
  */
 function idleTimeOf(head: ResponseHead): number {
-  const seconds = /(?:^|[,\s])timeout=(\d{1,9})/i.exec(firstById(head, keepAlive) ?? '')?.[1]
+  const parameters = firstById(head, keepAlive)
+  if (parameters === undefined) return Infinity
+  const seconds = /(?:^|[,\s])timeout=(\d{1,9})/i.exec(parameters)?.[1]
   return seconds === undefined ? Infinity : Math.max(0, Number(seconds) - 1) * 1000
 }
 

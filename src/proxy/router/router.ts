@@ -123,7 +123,7 @@ class Tables<T> implements Router<T> {
     if (this.pathRoutes > 0 && !path.isWellFormed()) return undefined
     let { host, port } = request
     if (host.includes(':')) ({ host, port } = splitHost(host, port))
-    const exact = this.exact.get(host)
+    const exact = this.exact.size > 0 && this.exact.get(host)
     if (exact) search(exact, path, request, port)
     if (this.suffix.size > 0) this.searchSuffixes(host, request, port)
     if (this.prefix.size > 0) this.searchPrefixes(host, request, port)
