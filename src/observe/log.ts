@@ -175,17 +175,21 @@ const escaped = (text: string): string => (special.test(text) ? text.replace(spe
 const escapeOne = (character: string): string =>
   character === '"' || character === '\\' ? `\\${character}` : asEscape(character)
 
+let lastMs = -1
+let lastText = ''
 let lastSecond = -1
 let lastPrefix = ''
 
-/** ISO 8601 in UTC; what does not change within a second is made once in it. */
+/** ISO 8601 in UTC; what does not change within a second is made once in it, and the whole once in a millisecond. */
 function timestamp(ms: number): string {
+  if (ms === lastMs) return lastText
+  lastMs = ms
   const second = Math.floor(ms / 1000)
   if (second !== lastSecond) {
     lastSecond = second
     lastPrefix = new Date(second * 1000).toISOString().slice(0, 20)
   }
-  return `${lastPrefix}${String(Math.floor(ms) - second * 1000).padStart(3, '0')}Z`
+  return (lastText = `${lastPrefix}${String(Math.floor(ms) - second * 1000).padStart(3, '0')}Z`)
 }
 
 /** The path with the values of the named query arguments (given in lower case) replaced by `***`, whatever their name's case or encoding. */

@@ -79,6 +79,13 @@ export const known: readonly KnownField[] = [
 /** A known field's id. */
 export const idOf = (name: KnownName): number => known.findIndex((field) => field.name === name)
 
+const exactIds = new Map(
+  known.flatMap(({ name, request }, id) => (id === 0 || request === drop.identity ? [] : [[name, id]])),
+)
+
+/** A known field's id where lines of this name, and no others, have it; else 0: names that tell identities are known in two spellings. */
+export const exactId = (lowerName: string): number => exactIds.get(lowerName) ?? 0
+
 export const requestDrop = Uint8Array.from(known, (field) => field.request)
 export const responseDrop = Uint8Array.from(known, (field) => Number(field.response))
 export const guarded = Uint8Array.from(known, (field) => Number(field.guarded))

@@ -2,7 +2,7 @@
  * Heads of HTTP/1.1 messages: strict, in one pass over the bytes. Whatever is ambiguous is refused rather than guessed.
  * Source: RFC 9112 (message syntax), RFC 9110 5.5 and 5.6 (field values, tokens).
  */
-import { hashStep, idOf, lookUp, nameByte } from './fields.ts'
+import { exactId, hashStep, idOf, lookUp, nameByte } from './fields.ts'
 
 /** Numbers that a header line takes in `Head.marks`: where its name begins and ends, its value begins and ends, and its field's id. */
 export const markSize = 5
@@ -361,6 +361,8 @@ function noteConnection(head: Reading, value: string): void {
 
 /** The first value of a header line by its lower-case name; undefined where there is none. */
 export function firstValue(head: Head, lowerName: string): string | undefined {
+  const id = exactId(lowerName)
+  if (id !== 0) return firstById(head, id)
   const { marks, text } = head
   for (let at = 0; at < marks.length; at += markSize) {
     if (nameIs(head, at, lowerName)) return text.slice(marks[at + 2], marks[at + 3])

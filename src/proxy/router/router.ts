@@ -121,17 +121,21 @@ class Tables<T> implements Router<T> {
     best = undefined
     const { path } = request
     if (this.pathRoutes > 0 && !path.isWellFormed()) return undefined
-    let { host, port } = request
-    if (host.includes(':')) ({ host, port } = splitHost(host, port))
-    const exact = this.exact.size > 0 && this.exact.get(host)
-    if (exact) search(exact, path, request, port)
-    if (this.suffix.size > 0) this.searchSuffixes(host, request, port)
-    if (this.prefix.size > 0) this.searchPrefixes(host, request, port)
-    search(this.any, path, request, port)
+    if (this.exact.size + this.suffix.size + this.prefix.size > 0) this.searchHosts(request)
+    // A port can only be asked for together with a host.
+    search(this.any, path, request, 0)
     const found = bestMatch as Match<T> | undefined
     best = undefined
     bestMatch = undefined
     return found
+  }
+
+  searchHosts(request: RoutingRequest): void {
+    const { host, port } = splitHost(request)
+    const exact = this.exact.size > 0 && this.exact.get(host)
+    if (exact) search(exact, request.path, request, port)
+    if (this.suffix.size > 0) this.searchSuffixes(host, request, port)
+    if (this.prefix.size > 0) this.searchPrefixes(host, request, port)
   }
 
   searchSuffixes(host: string, request: RoutingRequest, port: number): void {
@@ -165,11 +169,20 @@ const nowhere: PathNode<unknown> = emptyTree()
 /** Looks for a rule that beats the best one so far, in one host's tree. */
 function search(root: PathNode<unknown>, path: string, request: RoutingRequest, port: number): void {
   const steps = walk(root, path)
+  let tries = 0
   // The longer prefix is the better one more often than not, and what needs no regular expression is cheaper.
-  for (let step = steps - 1; step >= 0; step--) searchRules(way[step]?.rules, request, port)
   for (let step = steps - 1; step >= 0; step--) {
-    searchRegexRules(way[step]?.regexRules, path, request, port)
+    const { rules, regexRules } = way[step] as PathNode<unknown>
+    if (rules.length > 0) searchRules(rules, request, port)
+    if (regexRules.length > 0) tries++
+    else way[step] = nowhere
+  }
+  for (let step = steps - 1; tries > 0; step--) {
+    const { regexRules } = way[step] as PathNode<unknown>
+    if (regexRules.length === 0) continue
+    searchRegexRules(regexRules, path, request, port)
     way[step] = nowhere
+    tries--
   }
 }
 
@@ -182,14 +195,14 @@ function walk(root: PathNode<unknown>, path: string): number {
     if (node.rules.length > 0 || node.regexRules.length > 0) way[steps++] = node
     if (!node.children || at >= path.length) break
     node = node.children.get(path.charCodeAt(at))
-    if (!node || !path.startsWith(node.label, at)) break
+    // Cheaper than `startsWith`, which goes character by character.
+    if (!node || path.slice(at, at + node.label.length) !== node.label) break
     at += node.label.length
   }
   return steps
 }
 
-function searchRules(rules: readonly Rule<unknown>[] | undefined, request: RoutingRequest, port: number): void {
-  if (!rules) return
+function searchRules(rules: readonly Rule<unknown>[], request: RoutingRequest, port: number): void {
   for (let index = 0; index < rules.length; index++) {
     const rule = rules[index]
     if (!rule || (best && !beats(rule, best))) return
@@ -200,13 +213,7 @@ function searchRules(rules: readonly Rule<unknown>[] | undefined, request: Routi
   }
 }
 
-function searchRegexRules(
-  rules: readonly Rule<unknown>[] | undefined,
-  path: string,
-  request: RoutingRequest,
-  port: number,
-): void {
-  if (!rules) return
+function searchRegexRules(rules: readonly Rule<unknown>[], path: string, request: RoutingRequest, port: number): void {
   for (let index = 0; index < rules.length; index++) {
     const rule = rules[index]
     if (!rule || (best && !beats(rule, best))) return

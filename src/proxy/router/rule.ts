@@ -180,7 +180,7 @@ function hostPatterns(hosts: readonly string[] | null | undefined): HostPattern[
 }
 
 function hostPattern(pattern: string): HostPattern {
-  const { host, port } = splitHost(pattern, 0)
+  const { host, port } = splitHost({ host: pattern, port: 0 })
   if (host.startsWith('*')) {
     if (host[1] !== '.') throw new Unusable(`hosts: a wildcard must be a whole label: ${pattern}`)
     return { kind: 'suffix', host: host.slice(1), port }
@@ -191,12 +191,15 @@ function hostPattern(pattern: string): HostPattern {
 }
 
 /** Splits `name:port`; where no number follows the first colon, all of it is the name and the port is the one given. */
-export function splitHost(text: string, otherwise: number): { readonly host: string; readonly port: number } {
-  const colon = text.indexOf(':')
-  if (colon < 0) return { host: text, port: otherwise }
-  const digits = text.slice(colon + 1)
-  if (!/^\d{1,5}$/.test(digits)) return { host: text, port: otherwise }
-  return { host: text.slice(0, colon), port: Number(digits) }
+export function splitHost({ host, port }: { readonly host: string; readonly port: number }): {
+  readonly host: string
+  readonly port: number
+} {
+  const colon = host.indexOf(':')
+  if (colon < 0) return { host, port }
+  const digits = host.slice(colon + 1)
+  if (!/^\d{1,5}$/.test(digits)) return { host, port }
+  return { host: host.slice(0, colon), port: Number(digits) }
 }
 
 /** Paths that share a priority: all regular expressions, or all prefixes of one length; each group counts as a route. */
