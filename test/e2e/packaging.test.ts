@@ -28,11 +28,9 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 
 // Its dependencies are packed as well, so that the installation asks no registry.
 before(async () => {
-  const packed = [root, ...Object.keys(manifest.dependencies).map((name) => join(root, 'node_modules', name))]
-  for (const path of packed) {
-    const scripts = path === root ? [] : ['--ignore-scripts']
-    await run('npm', ['pack', path, '--pack-destination', folder, '--loglevel=error', ...scripts], { cwd: root, env })
-  }
+  const into = ['--pack-destination', folder, '--loglevel=error']
+  await run('npm', ['pack', root, ...into], { cwd: root, env })
+  await run('npm', ['pack', '--ignore-scripts', ...into, ...(await dependencies())], { cwd: root, env })
   const archives = readdirSync(folder).filter((name) => name.endsWith('.tgz'))
   writeFileSync(join(folder, 'package.json'), '{ "private": true }')
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', ...archives.map((name) => `./${name}`)], {
@@ -40,6 +38,12 @@ before(async () => {
     env,
   })
 })
+
+/** The folders of all packages that the gateway needs to run, and of those that they need. */
+async function dependencies(): Promise<readonly string[]> {
+  const { stdout } = await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, env })
+  return stdout.split('\n').filter((path) => path.includes('node_modules'))
+}
 
 test('the package holds what runs, and neither sources nor tests', () => {
   const files = readdirSync(join(folder, 'node_modules/gibbon-gateway'), { recursive: true, encoding: 'utf8' })
