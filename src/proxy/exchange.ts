@@ -10,7 +10,7 @@ import { errorAnswer, type GatewayError } from './answers.ts'
 import type { HashInput } from './balancer/hash.ts'
 import type { Peer } from './balancer/peer.ts'
 import type { Chain } from './chains.ts'
-import { look } from './clock.ts'
+import { now } from './clock.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById, type RequestHead, type ResponseHead } from './http1/head.ts'
 import { allValues, type HeaderChanges } from './http1/lines.ts'
@@ -105,7 +105,7 @@ export class Exchange implements RoutingRequest, HashInput {
   readonly downstream: Downstream
   readonly head: RequestHead
   readonly id: string = nextRequestId()
-  readonly startMs: number = look()
+  readonly startMs: number = now()
   /** Who the client is: the connection's other end, or whom a trusted proxy names. */
   readonly clientIp: string
   /** The path of the request target as received, and what stands behind its `?`. */

@@ -48,20 +48,7 @@ export interface Refusal {
 }
 
 /** A head of which nothing is known. */
-export const emptyHead: RequestHead = {
-  text: '\r\n',
-  marks: [],
-  minor: 1,
-  contentLength: -1,
-  chunked: false,
-  persistence: undefined,
-  nominated: undefined,
-  method: '',
-  target: '',
-  host: '',
-  expectsContinue: false,
-  upgrade: false,
-}
+export const emptyHead: RequestHead = begun('\r\n')
 
 const refusal = (status: Refusal['status'], head = emptyHead): Refusal => ({ refused: true, status, head })
 const badRequest = refusal(400)
@@ -119,25 +106,27 @@ interface Reading extends Mutable<RequestHead>, Mutable<ResponseHead> {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-const begun = (text: string): Reading => ({
-  text,
-  marks: [],
-  minor: 1,
-  contentLength: -1,
-  chunked: false,
-  persistence: undefined,
-  nominated: undefined,
-  method: '',
-  target: '',
-  host: '',
-  expectsContinue: false,
-  upgrade: false,
-  status: 0,
-  reason: '',
-  unknownCoding: false,
-  hosts: 0,
-  authorizations: 0,
-})
+function begun(text: string): Reading {
+  return {
+    text,
+    marks: [],
+    minor: 1,
+    contentLength: -1,
+    chunked: false,
+    persistence: undefined,
+    nominated: undefined,
+    method: '',
+    target: '',
+    host: '',
+    expectsContinue: false,
+    upgrade: false,
+    status: 0,
+    reason: '',
+    unknownCoding: false,
+    hosts: 0,
+    authorizations: 0,
+  }
+}
 
 /**
  * Parses a complete request head at `start..end`; gives a refusal where it is not exactly what RFC 9112 allows.
