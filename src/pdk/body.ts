@@ -6,6 +6,8 @@
 /** A body's fields by name. A form's field without `=` is `true`; one that comes several times has several values. */
 export interface BodyFields {
   readonly get: (name: string) => unknown
+  /** Every field by its name; of a JSON array, its members by their numbers. */
+  readonly all: () => Readonly<Record<string, unknown>>
   /** The body without a field, in the form that it had; the other fields stay as they were sent. */
   readonly without: (name: string) => Buffer
 }
@@ -61,11 +63,16 @@ function decodeArgument(text: string): string {
 /** One value as it is, several as a list, as Kong has them. */
 const oneOrMany = (values: readonly unknown[] | undefined): unknown => (values?.length === 1 ? values[0] : values)
 
+/** Headers, arguments or fields as an object, each with `oneOrMany` of its values. */
+export const allOf = (values: ReadonlyMap<string, readonly unknown[]>): Record<string, unknown> =>
+  Object.fromEntries(values.entries().map(([name, some]) => [name, oneOrMany(some)]))
+
 function readForm(bytes: Buffer): BodyFields {
   const text = bytes.toString('latin1')
   const args = parseArguments(text, maxFields)
   return {
     get: (name) => oneOrMany(args.get(name)),
+    all: () => allOf(args),
     without: (name) => Buffer.from(withoutArgument(text, name), 'latin1'),
   }
 }
@@ -75,6 +82,7 @@ function readJson(bytes: Buffer): BodyFields | undefined {
   const value = parseJson(text, undefined)
   if (typeof value !== 'object' || value === null) return undefined
   return {
+    all: () => ({ ...value }),
     get: (name) => (Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined),
     without: (name) => Buffer.from(JSON.stringify(withoutMember(text, name))),
   }
@@ -121,12 +129,13 @@ function readMultipart(bytes: Buffer, contentType: string): BodyFields | undefin
     const values = named(name).map(({ value }) => Buffer.from(value, 'latin1').toString('utf8'))
     return values.length === 0 ? undefined : oneOrMany(values)
   }
+  const all = () => Object.fromEntries(parts.flatMap(({ name }) => (name === undefined ? [] : [[name, get(name)]])))
   const without = (name: string) => {
     let rest = text
     for (const { from, to } of named(name).toReversed()) rest = rest.slice(0, from) + rest.slice(to)
     return Buffer.from(rest, 'latin1')
   }
-  return { get, without }
+  return { get, all, without }
 }
 
 /** RFC 2046 5.1.1: 1 to 70 characters. */

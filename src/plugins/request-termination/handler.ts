@@ -2,7 +2,8 @@
  * The request-termination plugin: answers in place of the upstream.
  * Source: Kong's docs, "Request Termination".
  */
-import type { AccessKong } from '../../pdk/kong.ts'
+import { allOf } from '../../pdk/body.ts'
+import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import { definePlugin } from '../../pdk/plugin.ts'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
 import type { schema } from './schema.ts'
@@ -25,6 +26,7 @@ export default definePlugin<Config, Config>({
   prepare: (config) => config,
   access(kong, config) {
     if (config.trigger !== null && !isTriggered(kong, config.trigger)) return undefined
+    if (config.echo) return echo(kong, config)
     if (config.body !== null)
       return kong.response.exit(
         config.status_code,
@@ -35,6 +37,28 @@ export default definePlugin<Config, Config>({
     return kong.response.exit(config.status_code, message === undefined ? undefined : { message })
   },
 })
+
+/** Tells a request what came of it on its way here. A body of more than 1 MiB is left out. */
+async function echo(kong: AccessKong, { status_code, message }: Config): Promise<Answer> {
+  const { request, router } = kong
+  const [raw, fields] = [await request.get_raw_body(), await request.get_body()]
+  return kong.response.exit(status_code, {
+    message: message ?? messages[status_code],
+    request: {
+      scheme: request.get_scheme(),
+      host: request.get_host(),
+      port: request.get_port(),
+      method: request.get_method(),
+      path: request.get_path(),
+      query: allOf(request.get_query()),
+      headers: allOf(request.get_headers()),
+      body: fields?.all(),
+      raw_body: raw?.toString(),
+    },
+    matched_route: router.get_route(),
+    matched_service: router.get_service(),
+  })
+}
 
 const isTriggered = ({ request }: AccessKong, name: string): boolean =>
   request.get_header(name) !== undefined || request.get_query_arg(name) !== undefined

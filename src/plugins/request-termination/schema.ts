@@ -40,8 +40,7 @@ export const schema = {
               type: 'boolean',
               required: true,
               default: false,
-              description: 'Whether the answer tells the request that it is for; not available yet.',
-              $check: (echo: boolean) => (echo ? 'true is not available yet' : undefined),
+              description: 'Whether the answer tells the request that it is for, and the route that it matched.',
             },
           },
           {
