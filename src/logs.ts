@@ -34,6 +34,8 @@ export interface Logs {
 const logSettings = [
   'proxy_error_log',
   'proxy_access_log',
+  'proxy_stream_error_log',
+  'proxy_stream_access_log',
   'admin_error_log',
   'admin_access_log',
   'admin_audit_log',

@@ -9,7 +9,15 @@ import type { NodeFacts } from './admin/node.ts'
 import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
 import { startStatusApi } from './admin/status-api.ts'
 import { catalogueFor, enabledPlugins, storeKinds } from './config/kinds.ts'
-import { addressOf, adminSocket, storeFile, type Listener, type Settings } from './config/settings.ts'
+import {
+  addressOf,
+  adminSocket,
+  storeFile,
+  type Listener,
+  type SettingName,
+  type Settings,
+  type StreamListener,
+} from './config/settings.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
@@ -37,6 +45,7 @@ import { createWorkers, type ProxyListener, type Workers } from './workers.ts'
 export interface Gateway {
   /** The ports of `proxy_listen`, in its order. */
   readonly proxyPorts: readonly number[]
+  readonly streamPorts: readonly number[]
   readonly adminPorts: readonly number[]
   readonly statusPorts: readonly number[]
   /** Takes no new work, lets requests in flight finish within `drain_timeout`, and resolves when everything is closed. */
@@ -80,9 +89,12 @@ async function start(
   if (settings.database === 'off') await loadDeclared(store, settings, catalogue)
   refuseOthersInUse(store, plugins)
 
-  const listeners = await proxyListeners(settings)
+  const listeners = await proxyListeners('proxy_listen', settings.proxy_listen)
+  const streamListeners = await proxyListeners('stream_listen', settings.stream_listen)
   // Only where a listener speaks TLS: making a certificate takes a while.
-  const tls = listeners.some(({ ssl }) => ssl) ? await keepTls(settings, (setup) => workers?.setTls(setup)) : undefined
+  const tls = [...listeners, ...streamListeners].some(({ ssl }) => ssl)
+    ? await keepTls(settings, (setup) => workers?.setTls(setup))
+    : undefined
   started.push(() => tls?.stop())
   const ca = asStartError(() => trustedCertificates(settings))
   const keys = createKeyFetching({ get: (url) => getDocument(url, ca), warn: (text) => logs.log.warn(text) })
@@ -94,6 +106,7 @@ async function start(
     storeFile: storeFile(settings),
     keyring,
     listeners,
+    streamListeners,
     tls: tls?.setup,
     keys,
     health: health.memory,
@@ -121,6 +134,7 @@ async function start(
   started.push(watchDeclared(settings, () => void reload()))
   return {
     proxyPorts: listeners.map(({ port }) => port),
+    streamPorts: streamListeners.map(({ port }) => port),
     adminPorts: admin.ports,
     statusPorts: status.ports,
     stop: undo,
@@ -186,12 +200,15 @@ function refuseOthersInUse({ reader }: Store, plugins: readonly BundledPlugin[])
 }
 
 /** The proxy's listeners with the ports that they are to have: workers share them, so that all must know. */
-async function proxyListeners(settings: Settings): Promise<ProxyListener[]> {
+async function proxyListeners(
+  setting: SettingName,
+  entries: readonly (Listener | StreamListener)[],
+): Promise<ProxyListener[]> {
   const listeners: ProxyListener[] = []
-  for (const listener of settings.proxy_listen) {
+  for (const listener of entries) {
     const { ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
     const { host: ip, ipv6Only } = addressOf(listener)
-    listeners.push({ ip, port: await freePort(listener), ipv6Only, backlog, ssl, proxyProtocol })
+    listeners.push({ ip, port: await freePort(setting, listener), ipv6Only, backlog, ssl, proxyProtocol })
   }
   return listeners
 }
@@ -199,7 +216,7 @@ async function proxyListeners(settings: Settings): Promise<ProxyListener[]> {
 /**
  * Makes sure that nobody else listens there, which sharing a port would hide, and finds a port where 0 asks for any.
  */
-async function freePort(listener: Listener): Promise<number> {
+async function freePort(setting: SettingName, listener: Listener | StreamListener): Promise<number> {
   const server = net.createServer()
   try {
     await new Promise<void>((resolve, reject) => {
@@ -208,7 +225,7 @@ async function freePort(listener: Listener): Promise<number> {
     })
     return (server.address() as net.AddressInfo).port
   } catch (error) {
-    throw new StartError(`cannot listen on ${listener.listener} (proxy_listen): ${(error as Error).message}`, {
+    throw new StartError(`cannot listen on ${listener.listener} (${setting}): ${(error as Error).message}`, {
       cause: error,
     })
   } finally {

@@ -22,6 +22,7 @@ export async function gatherMetrics(sources: MetricSources): Promise<Metric[]> {
   return [
     ...ofNode(sources),
     ...ofTraffic(workers),
+    ...ofStreams(workers),
     ...ofStore(sources),
     ...perWorker.map((metric) => ofWorkers(metric, reports)),
     ofObserved(reports.flatMap((report) => report?.observed ?? [])),
@@ -56,6 +57,28 @@ function ofTraffic(workers: Workers): Metric[] {
       help: 'Proxied requests that are over, by the status of the answer; none where the client left before it.',
       type: 'counter',
       samples: Object.entries(workers.answered()).map(([status, value]) => ({ labels: { status }, value })),
+    },
+  ]
+}
+
+function ofStreams(workers: Workers): Metric[] {
+  const { active, received, sent, ended } = workers.streams()
+  return [
+    single('gauge', 'gibbon_streams_active', 'Streams that are open.', active),
+    {
+      name: 'gibbon_streams_total',
+      help: 'Streams that are over, by their status in the access log.',
+      type: 'counter',
+      samples: Object.entries(ended).map(([status, value]) => ({ labels: { status }, value })),
+    },
+    {
+      name: 'gibbon_stream_bytes_total',
+      help: 'Bytes of streams, from clients and to them.',
+      type: 'counter',
+      samples: [
+        { labels: { direction: 'received' }, value: received },
+        { labels: { direction: 'sent' }, value: sent },
+      ],
     },
   ]
 }

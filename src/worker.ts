@@ -9,6 +9,7 @@ import type { Change, Changed, Entities } from './pdk/entities.ts'
 import { configureTrust } from './pdk/trust.ts'
 import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
+import { streamLineMaker } from './observe/stream-log.ts'
 import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { observedCounts } from './plugins/jwt/observed.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
@@ -17,6 +18,9 @@ import { createRuntime, trustedCertificates } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
 import { resolverOptions } from './proxy/dns/resolver-options.ts'
 import { listen, type Listener } from './proxy/listener.ts'
+import { listenForStreams, type StreamListener } from './proxy/stream/listener.ts'
+import type { StreamStats, StreamTools } from './proxy/stream/session.ts'
+import { secureConnector } from './proxy/upstream-tls.ts'
 import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
 import type { Runtime, Stats } from './proxy/runtime.ts'
 import { tlsPolicy } from './proxy/tls/policy.ts'
@@ -26,9 +30,18 @@ import { openSealed } from './store/sealed.ts'
 import { openReader } from './store/sqlite/reader.ts'
 import type { Reader } from './store/store.ts'
 import { version } from './version.ts'
-import { beatMs, counter, type FromWorker, type ToWorker, type WorkerData, type WorkerReport } from './workers.ts'
+import {
+  beatMs,
+  counter,
+  type FromWorker,
+  placeOfStatus,
+  streamCounter,
+  type ToWorker,
+  type WorkerData,
+  type WorkerReport,
+} from './workers.ts'
 
-const { settings, storeFile, keyring, listeners, tls, isSpokesman, counters, flushed, ...given } =
+const { settings, storeFile, keyring, listeners, streamListeners, tls, isSpokesman, counters, flushed, ...given } =
   workerData as WorkerData
 const say = (message: FromWorker) => parentPort?.postMessage(message)
 
@@ -55,7 +68,10 @@ configureKeySource({
 
 const errorFile = openLog(settings.proxy_error_log)
 const accessFile = settings.proxy_access_log === 'off' ? undefined : openLog(settings.proxy_access_log)
-const logFiles = accessFile ? [errorFile, accessFile] : [errorFile]
+const streamFiles = streamListeners.length > 0 ? openStreamLogs() : undefined
+const logFiles = [...new Set([errorFile, accessFile, streamFiles?.error, streamFiles?.access])].filter(
+  (file) => file !== undefined,
+)
 const log = createLog(errorFile, { level: settings.log_level, format: settings.log_format })
 // Of the error itself the main thread is told, which logs it.
 flushAtCrash(logFiles)
@@ -73,6 +89,8 @@ let problemsTold: ReadonlySet<string> = new Set()
 tellProblems(runtime.config)
 
 const open: Listener[] = []
+const streams = streamFiles && createStreamTools(streamFiles)
+const openForStreams: StreamListener[] = []
 parentPort?.on('message', obey)
 say({ say: 'built' })
 
@@ -86,6 +104,8 @@ async function start(): Promise<void> {
   const secure = tls && { setup: tls, policy: tlsPolicy(settings), withSecrets: tools.withSecrets }
   for (const { ssl, ...listener } of listeners)
     open.push(await listen(runtime, { ...listener, reusePort, tls: ssl ? secure : undefined }))
+  for (const { ssl, ...listener } of streams ? streamListeners : [])
+    openForStreams.push(await listenForStreams(streams!, { ...listener, reusePort, tls: ssl ? secure : undefined }))
   say({ say: 'ready' })
 }
 
@@ -124,6 +144,7 @@ function obey(message: ToWorker): void {
       return
     case 'log-level':
       log.setLevel(message.level)
+      streams?.log.setLevel(message.level)
       return
     case 'flush-logs':
       for (const file of logFiles) file.flushNow()
@@ -131,7 +152,7 @@ function obey(message: ToWorker): void {
       Atomics.notify(flushed, 0)
       return
     case 'tls':
-      for (const listener of open) listener.setTls(message.setup)
+      for (const listener of [...open, ...openForStreams]) listener.setTls(message.setup)
       return
     case 'report':
       say({ say: 'report', number: message.number, report: report() })
@@ -199,16 +220,18 @@ function adopt(reader: Reader, entities: LocalEntities): void {
 }
 
 /** Tells of routes that match nothing, those alone that were not told of before. */
-function tellProblems({ router }: Compiled): void {
+function tellProblems({ router, streams: { problems: ofStreams } }: Compiled): void {
   if (!isSpokesman) return
   const problems = new Set(
-    router.problems.map(({ routeId, message }) => `the route ${routeId} matches nothing: ${message}`),
+    [...router.problems, ...ofStreams].map(
+      ({ routeId, message }) => `the route ${routeId} matches nothing: ${message}`,
+    ),
   )
   for (const problem of problems.difference(problemsTold)) log.error(problem)
   problemsTold = problems
 }
 
-/** Requests that one line names; of more it says only how many there were. */
+/** Requests or streams that one line names; of more it says only how many there were. */
 const maxNamed = 100
 
 /** Ends what is still under way when there is no more time, and says what that was. */
@@ -221,11 +244,26 @@ function cut(): void {
     runtime.log.warn(`${exchanges.length} requests in flight were cut off: drain_timeout is over`, { requests })
   }
   for (const listener of open) listener.close()
+  cutStreams()
+}
+
+function cutStreams(): void {
+  const sessions = openForStreams.flatMap((listener) => listener.sessions())
+  if (streams && sessions.length > 0) {
+    const named = sessions.slice(0, maxNamed).map(({ arrival: { id, clientIp }, match: { plan } }) => ({
+      stream_id: id,
+      client: clientIp,
+      route: plan.route.id,
+      service: plan.service?.entity.id,
+    }))
+    streams.log.warn(`${sessions.length} streams were cut off: drain_timeout is over`, { streams: named })
+  }
+  for (const listener of openForStreams) listener.close('cut off')
 }
 
 async function drain(): Promise<void> {
   runtime.draining = true
-  await Promise.all(open.map((listener) => listener.drain()))
+  await Promise.all([...open, ...openForStreams].map((listener) => listener.drain()))
   runtime.pools.close()
   runtime.deadlines.close()
   await Promise.all(logFiles.map((file) => file.close()))
@@ -239,6 +277,7 @@ function watchHealth(): void {
     if (turns === health.table.turns) return
     ;({ turns } = health.table)
     runtime.pools.peersTurned()
+    for (const session of openForStreams.flatMap((listener) => listener.sessions())) session.peersTurned()
   }, 100).unref()
 }
 
@@ -248,6 +287,41 @@ function openLog(path: string): LogFile {
     droppedLine: droppedLineMaker(settings.log_format, false),
     onTrouble: (message) => say({ say: 'trouble', message }),
   })
+}
+
+interface StreamFiles {
+  readonly error: LogFile
+  readonly access: LogFile | undefined
+}
+
+/** A log that stands in the place of another one is that one, so that lines keep their order. */
+function openStreamLogs(): StreamFiles {
+  const { proxy_error_log, proxy_access_log, proxy_stream_error_log, proxy_stream_access_log } = settings
+  const byPath = new Map([
+    [proxy_error_log, errorFile] as const,
+    ...(accessFile ? [[proxy_access_log, accessFile] as const] : []),
+  ])
+  const at = (path: string): LogFile => {
+    const file = byPath.get(path) ?? openLog(path)
+    byPath.set(path, file)
+    return file
+  }
+  return {
+    error: at(proxy_stream_error_log),
+    access: proxy_stream_access_log === 'off' ? undefined : at(proxy_stream_access_log),
+  }
+}
+
+function createStreamTools({ error, access }: StreamFiles): StreamTools {
+  const log = createLog(error, { level: settings.log_level, format: settings.log_format })
+  const line = access && streamLineMaker(settings.log_format, access)
+  return {
+    runtime,
+    connectSecure: secureConnector({ ca: trustedCertificates(settings), log }),
+    log,
+    accessLog: access && line ? (entry) => access.write(line(entry)) : undefined,
+    stats: streamStats(),
+  }
 }
 
 function planTools(settings: Settings): PlanTools {
@@ -273,20 +347,30 @@ function runtimeOf(settings: Settings, config: Compiled, entities: Entities): Ru
   })
 }
 
-/** Counts that the main thread reads without asking. Numbers with 53 bits, since a busy worker passes 2^31 requests within days. */
+/** A count that the main thread reads without asking. Numbers with 53 bits, since a busy worker passes 2^31 requests within days. */
+function countAt(index: number): PropertyDescriptor {
+  return { get: () => counters[index] ?? 0, set: (value: number) => void (counters[index] = value), enumerable: true }
+}
+
 function sharedStats(): Stats {
-  const at = (index: number) => ({
-    get: () => counters[index] ?? 0,
-    set: (value: number) => void (counters[index] = value),
-    enumerable: true,
-  })
   const answered = (status: number): void => {
     counters[counter.answered + Math.floor(status / 100)]! += 1
   }
   return Object.defineProperties({ answered } as Stats, {
-    accepted: at(counter.accepted),
-    active: at(counter.active),
-    requests: at(counter.requests),
-    refused: at(counter.refused),
+    accepted: countAt(counter.accepted),
+    active: countAt(counter.active),
+    requests: countAt(counter.requests),
+    refused: countAt(counter.refused),
+  })
+}
+
+function streamStats(): StreamStats {
+  const ended = (status: number): void => {
+    counters[placeOfStatus(status)]! += 1
+  }
+  return Object.defineProperties({ ended } as StreamStats, {
+    active: countAt(streamCounter.active),
+    received: countAt(streamCounter.received),
+    sent: countAt(streamCounter.sent),
   })
 }

@@ -29,6 +29,8 @@ export interface WorkerData {
   /** The keys that secrets in the store are sealed with. */
   readonly keyring: Keyring | undefined
   readonly listeners: readonly ProxyListener[]
+  /** Where streams are proxied. */
+  readonly streamListeners: readonly ProxyListener[]
   /** What clients are shown; undefined where no listener speaks TLS. */
   readonly tls: TlsSetup | undefined
   /** Whether it tells what every worker finds alike, such as what is odd about a configuration. */
@@ -48,7 +50,22 @@ export interface WorkerData {
 export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, adopting: 4, beats: 5, answered: 6 } as const
 export const beatMs = 100
 const statusClasses = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
-const counterSize = counter.answered + statusClasses.length
+/** Where counts of streams stand; from `ended` on, those that are over, by their status. */
+export const streamCounter = { active: 12, received: 13, sent: 14, ended: 15 } as const
+const streamStatuses = [200, 400, 499, 500, 502, 503] as const
+const counterSize = streamCounter.ended + streamStatuses.length
+
+/** The place at which a stream's status is counted. */
+export const placeOfStatus = (status: number): number =>
+  streamCounter.ended + (streamStatuses as readonly number[]).indexOf(status)
+
+/** What came of streams. */
+export interface StreamCounters {
+  readonly active: number
+  readonly received: number
+  readonly sent: number
+  readonly ended: Readonly<Record<string, number>>
+}
 
 /** What a worker tells of itself when it is asked. */
 export interface WorkerReport {
@@ -115,6 +132,7 @@ export interface WorkersOptions {
   /** The keys that secrets in the store are sealed with. */
   readonly keyring: Keyring | undefined
   readonly listeners: readonly ProxyListener[]
+  readonly streamListeners: readonly ProxyListener[]
   readonly tls: TlsSetup | undefined
   readonly log: Log
   /** Told of logs that a worker cannot write. */
@@ -143,6 +161,7 @@ export interface Workers {
   counters(): ServerCounters
   /** How many requests were answered, by the class of the status, such as `2xx`; `none` where the client left before. */
   answered(): Readonly<Record<string, number>>
+  streams(): StreamCounters
   /** What each worker tells of itself; undefined for one that is silent. */
   reports(): Promise<(WorkerReport | undefined)[]>
   /** How many workers serve, and how many should. */
@@ -196,6 +215,7 @@ export function createWorkers(options: WorkersOptions): Workers {
     moveHealth: (health) => sendAll({ do: 'move-health', health }),
     counters: () => sum(slots),
     answered: () => answeredBy(slots),
+    streams: () => streamsOf(slots),
     reports: () => Promise.all(slots.map((slot) => slot.report())),
     readiness: () => ({ ready: slots.filter(({ isReady }) => isReady).length, wanted: count, isDraining }),
     ids: () => slots.flatMap((slot) => slot.id ?? []),
@@ -220,6 +240,13 @@ const totalOf = (slots: readonly Slot[], index: number): number =>
 
 const answeredBy = (slots: readonly Slot[]): Record<string, number> =>
   Object.fromEntries(statusClasses.map((name, index) => [name, totalOf(slots, counter.answered + index)]))
+
+const streamsOf = (slots: readonly Slot[]): StreamCounters => ({
+  active: totalOf(slots, streamCounter.active),
+  received: totalOf(slots, streamCounter.received),
+  sent: totalOf(slots, streamCounter.sent),
+  ended: Object.fromEntries(streamStatuses.map((status) => [status, totalOf(slots, placeOfStatus(status))])),
+})
 
 function sum(slots: readonly Slot[]): ServerCounters {
   const total = (index: number) => totalOf(slots, index)
@@ -268,12 +295,13 @@ class Slot {
   }
 
   start(): Promise<void> {
-    const { settings, storeFile, keyring, listeners, health } = this.#options
+    const { settings, storeFile, keyring, listeners, streamListeners, health } = this.#options
     const data: WorkerData = {
       settings: { ...settings, log_level: this.logLevel },
       storeFile,
       keyring,
       listeners,
+      streamListeners,
       tls: this.tls,
       isSpokesman: this.#isSpokesman,
       counters: this.counters,
@@ -285,6 +313,7 @@ class Slot {
     this.#worker = worker
     this.#isTold = false
     this.counters[counter.active] = 0
+    this.counters[streamCounter.active] = 0
     this.counters[counter.adopting] = 0
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {

@@ -74,14 +74,19 @@ function reasonOf(error: unknown): string {
 function tellReady({ stderr, stdout, json, isTerminal }: CommandContext, settings: Settings, gateway: Gateway): void {
   const ms = Math.round(performance.now())
   const proxy = settings.proxy_listen.map(({ ip, ssl }, index) => url(ip, gateway.proxyPorts[index]!, ssl))
+  const stream = settings.stream_listen.map(({ ip, ssl }, index) =>
+    url(ip, gateway.streamPorts[index]!, ssl, 'tls', 'tcp'),
+  )
   const admin = settings.admin_listen.map(({ ip, ssl }, index) => url(ip, gateway.adminPorts[index]!, ssl))
   const status = settings.status_listen.map(({ ip, ssl }, index) => url(ip, gateway.statusPorts[index]!, ssl))
   if (json) {
-    stdout.write(`${JSON.stringify({ ready: true, ms, pid: process.pid, proxy, admin, status })}\n`)
+    stdout.write(`${JSON.stringify({ ready: true, ms, pid: process.pid, proxy, stream, admin, status })}\n`)
     return
   }
-  const places = `proxy ${proxy.join(', ') || 'off'}; Admin API ${admin.join(', ') || 'off'}; Status API ${status.join(', ') || 'off'}; prefix ${settings.prefix}`
+  const streams = stream.length > 0 ? `; streams ${stream.join(', ')}` : ''
+  const places = `proxy ${proxy.join(', ') || 'off'}${streams}; Admin API ${admin.join(', ') || 'off'}; Status API ${status.join(', ') || 'off'}; prefix ${settings.prefix}`
   stderr.write(`${bold('gibbon is ready', isTerminal)} after ${ms} ms: ${places}\n`)
 }
 
-const url = (ip: string, port: number, ssl: boolean): string => `${ssl ? 'https' : 'http'}://${ip}:${port}`
+const url = (ip: string, port: number, ssl: boolean, secure = 'https', plain = 'http'): string =>
+  `${ssl ? secure : plain}://${ip}:${port}`

@@ -155,10 +155,9 @@ export const declared = {
   },
   stream_listen: {
     type: 'any',
-    $form: 'listeners',
+    $form: 'streamListeners',
     default: 'off',
-    $note: 'proxying TCP and UDP is not available yet',
-    description: 'Where TCP and UDP are proxied.',
+    description: 'Where streams of TCP are proxied, and with ssl those of TLS.',
   },
   port_maps: {
     type: 'any',
@@ -339,6 +338,16 @@ export const declared = {
     type: 'string',
     default: '/dev/stderr',
     description: 'Where the proxy and the gateway itself report what happens.',
+  },
+  proxy_stream_access_log: {
+    type: 'string',
+    default: '/dev/stdout',
+    description: 'Where a line per connection of stream_listen goes when it is over.',
+  },
+  proxy_stream_error_log: {
+    type: 'string',
+    default: '/dev/stderr',
+    description: 'Where proxying streams reports what happens.',
   },
   admin_access_log: {
     type: 'string',

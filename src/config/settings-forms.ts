@@ -21,6 +21,9 @@ export interface Listener {
   readonly listener: string
 }
 
+/** One entry of `stream_listen`, whose flags are others. */
+export type StreamListener = Omit<Listener, 'http2' | 'deferred'> & { readonly udp: boolean }
+
 /** Where a listener listens, as `net.Server.listen` takes it. As in nginx, an IPv6 one takes no IPv4 unless told to. */
 export function addressOf({ ip, port, ipv6only = true }: Pick<Listener, 'ip' | 'port' | 'ipv6only'>): {
   readonly host: string
@@ -42,6 +45,7 @@ export const forms = {
   bytes,
   milliseconds,
   listeners,
+  streamListeners,
   workers,
   connections,
   portMaps,
@@ -158,29 +162,53 @@ function headerTokens(text: string): Read<readonly string[]> {
   return { value: [...new Set(words.flatMap((word) => headerWords[word]!))] }
 }
 
-const flagForm =
-  /^(?:ssl|http2|proxy_protocol|deferred|bind|reuseport|backlog=\d{1,9}|ipv6only=(?:on|off)|so_keepalive=(?:on|off|\w*:\w*:\d*))$/
-const listenerForm =
-  'expected off, or addresses such as 0.0.0.0:8443 http2 ssl reuseport backlog=16384, separated by commas'
+const commonFlags = String.raw`ssl|proxy_protocol|bind|reuseport|backlog=\d{1,9}|ipv6only=(?:on|off)|so_keepalive=(?:on|off|\w*:\w*:\d*)`
+const flagForm = new RegExp(`^(?:http2|deferred|${commonFlags})$`)
+const streamFlagForm = new RegExp(`^(?:udp|${commonFlags})$`)
+const expectedListeners = (example: string): string =>
+  `expected off, or addresses such as ${example}, separated by commas`
+
+interface Entry {
+  readonly ip: string
+  readonly port: number
+  readonly flags: readonly string[]
+}
 
 function listeners(text: string): Read<readonly Listener[]> {
+  const read = listenerEntries(text, flagForm, expectedListeners('0.0.0.0:8443 http2 ssl reuseport backlog=16384'))
+  return 'error' in read ? read : { value: read.value.map(listenerOf) }
+}
+
+function streamListeners(text: string): Read<readonly StreamListener[]> {
+  const read = listenerEntries(text, streamFlagForm, expectedListeners('0.0.0.0:9443 ssl reuseport backlog=16384'))
+  if ('error' in read) return read
+  const udp = read.value.find(({ flags }) => flags.includes('udp'))
+  if (udp) return { error: `proxying UDP is not available yet (${udp.ip}:${udp.port})` }
+  return {
+    value: read.value.map((entry) => {
+      const { http2: _, deferred: __, ...listener } = listenerOf(entry)
+      return { ...listener, udp: false }
+    }),
+  }
+}
+
+function listenerEntries(text: string, flagForm: RegExp, expected: string): Read<readonly Entry[]> {
   const entries = splitList(text)
   if (entries[0] === 'off') return { value: [] }
-  const list: Listener[] = []
+  const list: Entry[] = []
   for (const entry of entries) {
     const [address = '', ...flags] = entry.split(/\s+/)
     const [, ip, port] = /^(\[[\da-f:.]+\]|[a-z\d*][a-z\d.-]*):(\d{1,5})$/i.exec(address) ?? []
     const wrong = flags.find((flag) => !flagForm.test(flag))
     // Port 0 lets the system choose one.
-    if (ip === undefined || Number(port) > 65_535)
-      return { error: `${listenerForm}; ${address} is no address with a port` }
-    if (wrong !== undefined) return { error: `${listenerForm}; ${wrong} is no known flag` }
-    list.push(listenerOf(ip, Number(port), flags))
+    if (ip === undefined || Number(port) > 65_535) return { error: `${expected}; ${address} is no address with a port` }
+    if (wrong !== undefined) return { error: `${expected}; ${wrong} is no known flag` }
+    list.push({ ip, port: Number(port), flags })
   }
   return { value: list }
 }
 
-function listenerOf(ip: string, port: number, flags: readonly string[]): Listener {
+function listenerOf({ ip, port, flags }: Entry): Listener {
   const valueOf = (name: string): string | undefined =>
     flags.find((flag) => flag.startsWith(`${name}=`))?.slice(name.length + 1)
   const backlog = valueOf('backlog')

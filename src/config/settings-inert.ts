@@ -91,11 +91,6 @@ const groups: readonly Inert[] = [
     names: 'debug_ssl_cert debug_ssl_cert_key',
   },
   {
-    why: 'proxying TCP and UDP is not available yet',
-    names: 'proxy_stream_access_log proxy_stream_error_log',
-    quiet: ['off'],
-  },
-  {
     why: 'requests to the Status API are not logged, and its own troubles go to admin_error_log',
     names: 'status_access_log status_error_log',
     quiet: ['off', 'logs/status_error.log'],

@@ -150,6 +150,30 @@ test('the start stops at a listener with a mistake and names the mistake', () =>
   )
 })
 
+test('stream_listen has flags of its own, and what is not there is refused by name', () => {
+  const read = (text: string) => fromEnvironment({ KONG_STREAM_LISTEN: text })
+  const loaded = read('127.0.0.1:7000 reuseport backlog=16384, [::1]:989 ssl proxy_protocol so_keepalive=on')
+  assert.ok(loaded.ok)
+  const [plain, secure] = loaded.settings.stream_listen
+  assert.deepEqual(plain, {
+    ip: '127.0.0.1',
+    port: 7000,
+    udp: false,
+    ssl: false,
+    proxy_protocol: false,
+    bind: false,
+    reuseport: true,
+    backlog: 16_384,
+    ipv6only: undefined,
+    so_keepalive: undefined,
+    listener: '127.0.0.1:7000 reuseport backlog=16384',
+  })
+  assert.deepEqual([secure?.ip, secure?.ssl, secure?.proxy_protocol], ['[::1]', true, true])
+  assert.match(errorsOf(read('127.0.0.1:7000 udp'))[0]!, /proxying UDP is not available yet \(127\.0\.0\.1:7000\)$/)
+  for (const flag of ['http2', 'deferred', 'sll'])
+    assert.match(errorsOf(read(`127.0.0.1:7000 ${flag}`))[0]!, new RegExp(`; ${flag} is no known flag$`))
+})
+
 test('every mistake is told, not only the first', () => {
   assert.equal(
     errorsOf(fromEnvironment({ KONG_DATABASE: 'x', KONG_LOG_LEVEL: 'loud', KONG_ROLE: 'data_plane' })).length,

@@ -11,7 +11,7 @@ import { forms, plainForms, type Listener, type Read } from './settings-forms.ts
 import { inertNames, whyInert } from './settings-inert.ts'
 
 export type { SettingName, Settings } from './settings-declared.ts'
-export { addressOf, type Listener } from './settings-forms.ts'
+export { addressOf, type Listener, type StreamListener } from './settings-forms.ts'
 
 /** Where a setting's present value came from, and the text it was read from. */
 export interface Origin {
@@ -239,6 +239,8 @@ function finished(values: Settings, origins: ReadonlyMap<SettingName, Origin>): 
     keyring_file: values.keyring_file === undefined ? undefined : resolve(values.keyring_file),
     proxy_access_log: logTarget(values.proxy_access_log, prefix),
     proxy_error_log: logTarget(values.proxy_error_log, prefix),
+    proxy_stream_access_log: logTarget(values.proxy_stream_access_log, prefix),
+    proxy_stream_error_log: logTarget(values.proxy_stream_error_log, prefix),
     admin_access_log: logTarget(values.admin_access_log, prefix),
     admin_audit_log: logTarget(values.admin_audit_log, prefix),
     admin_error_log: logTarget(values.admin_error_log, prefix),

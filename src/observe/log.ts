@@ -113,7 +113,8 @@ export function droppedLineMaker(
     lineOf(now(), 'warn', 'log lines were dropped because they could not be written fast enough', { dropped: count })
 }
 
-const isText = (format: LogOptions['format'], file: LogFile): boolean =>
+/** Whether a log's lines are for people. */
+export const isText = (format: LogOptions['format'], file: LogFile): boolean =>
   format === 'text' || (format === 'auto' && file.isTerminal)
 
 // Only what a client or an administrator has a free hand in can hold what JSON has to escape: methods and ids cannot.
@@ -181,7 +182,7 @@ let lastSecond = -1
 let lastPrefix = ''
 
 /** ISO 8601 in UTC; what does not change within a second is made once in it, and the whole once in a millisecond. */
-function timestamp(ms: number): string {
+export function timestamp(ms: number): string {
   if (ms === lastMs) return lastText
   lastMs = ms
   const second = Math.floor(ms / 1000)

@@ -1,22 +1,15 @@
 /** Listening for clients: plain and TLS, with a bound on how many there may be. */
-import { once } from 'node:events'
-import net from 'node:net'
+import type net from 'node:net'
 import { afterProxyHeader, readBeginning } from './beginning.ts'
 import type { Exchange } from './exchange.ts'
 import { ClientConnection } from './http1/client-connection.ts'
 import { acceptPlain, watch, type SocketEvents } from './http1/socket.ts'
 import { readProxyHeader, type ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
+import { nothing, openServer, type Place } from './server.ts'
 import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from './tls/server.ts'
 
-export interface ListenOptions {
-  readonly ip: string
-  readonly port: number
-  /** Whether an IPv6 address such as :: takes no IPv4 connections. */
-  readonly ipv6Only?: boolean
-  readonly backlog: number
-  /** Lets several workers listen on the same port, the kernel spreading connections over them. */
-  readonly reusePort: boolean
+export interface ListenOptions extends Place {
   /** Whether every connection begins with a PROXY protocol header. */
   readonly proxyProtocol: boolean
   /** How TLS is spoken; undefined for a plain listener. */
@@ -37,7 +30,7 @@ export interface Listener {
 
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(runtime: Runtime, options: ListenOptions): Promise<Listener> {
-  const { ip, port, ipv6Only = false, backlog, reusePort, proxyProtocol } = options
+  const { proxyProtocol } = options
   const connections = new Set<ClientConnection>()
   /** Those of which no request can be read yet: their header or their handshake is under way. */
   const beginning = new Set<net.Socket>()
@@ -72,11 +65,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     })
   }
 
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true })
-  server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
-  await once(server, 'listening')
-  const tell = atMostOncePerSecond((error) => runtime.log.error(`listener ${ip}:${port}: ${error.message}`))
-  server.on('error', tell)
+  const { server, port, tell } = await openServer(options, runtime.log)
   const secure = options.tls && createTlsServer(runtime, options.tls, options.tls.setup)
   if (secure) acceptSecure(server, secure)
   else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => accept(socket, 'http'), tell)
@@ -98,7 +87,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   }
 
   return {
-    port: (server.address() as net.AddressInfo).port,
+    port,
     drain: async () => {
       server.close()
       for (const connection of connections) connection.drain()
@@ -112,16 +101,3 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     },
   }
 }
-
-/** Connections that cannot be taken come by the thousand: one line a second says it. */
-function atMostOncePerSecond(tell: (error: Error) => void): (error: Error) => void {
-  let toldAt = -Infinity
-  return (error) => {
-    const now = performance.now()
-    if (now - toldAt < 1000) return
-    toldAt = now
-    tell(error)
-  }
-}
-
-const nothing: SocketEvents = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }

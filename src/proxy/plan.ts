@@ -16,7 +16,14 @@ import {
   partsOfScope,
 } from './chains.ts'
 import { changeRouter, compileRouter, type RouteInput, type Router, type RouterFlavor } from './router/router.ts'
-import { compileServices, type ServicePlan, type ServicePlans, type ServiceTools } from './service-plan.ts'
+import {
+  compileServices,
+  type ServicePlan,
+  type ServicePlans,
+  type ServiceTools,
+  takesRequests,
+} from './service-plan.ts'
+import { changeStreams, type Streams } from './stream/plan.ts'
 
 export interface RoutePlan {
   readonly route: RouteFields
@@ -47,6 +54,8 @@ export interface Compiled {
   readonly chains: Chains
   readonly balancers: Balancers
   readonly services: ServicePlans
+  /** The routes of TCP and TLS streams. */
+  readonly streams: Streams
   /** The places in `plans` by route id, and those that are free. */
   readonly places: PersistentMap<number>
   readonly freePlaces: readonly number[]
@@ -67,10 +76,10 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   if (changed.has(everyScope)) {
     routes.rechain(({ route }) => chainOfRoute(tools, chains, route.id, route.service?.id))
   }
-  for (const id of concerned(snapshot, services, changed, previous)) {
-    routes.put(id, planOf(tools, snapshot, services, chains, id))
-  }
-  return { snapshot, balancers, services, chains, chain: chains.everywhere, ...routes.done() }
+  const ids = concerned(snapshot, services, changed, previous)
+  for (const id of ids) routes.put(id, planOf(tools, snapshot, services, chains, id))
+  const streams = changeStreams(tools, snapshot, services, ids, previous?.streams)
+  return { snapshot, balancers, services, streams, chains, chain: chains.everywhere, ...routes.done() }
 }
 
 /** Changes the plans of routes, and the router only for routes that have changed themselves. */
@@ -147,7 +156,8 @@ function planOf(
   const route = snapshot.routes.get(id) as unknown as RouteFields | undefined
   if (!route) return undefined
   const service = route.service ? services.get(route.service.id) : undefined
-  // A route whose service is disabled is not there at all.
+  // A route whose service is disabled, or is for streams, is not there at all.
   if (route.service && !service) return undefined
+  if (service && !takesRequests(service)) return undefined
   return { route, service, chain: chainOfRoute(tools, chains, route.id, route.service?.id) }
 }

@@ -1,14 +1,14 @@
 /** Connections to peers that wait for their next request, and the making of new ones. */
-import net from 'node:net'
-import tls from 'node:tls'
+import type net from 'node:net'
 import type { Log } from '../observe/log.ts'
 import type { Peer } from './balancer/peer.ts'
 import { now } from './clock.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
-import { connectPlain, watch } from './http1/socket.ts'
+import { connectPlain } from './http1/socket.ts'
 import { UpstreamConnection } from './http1/upstream-connection.ts'
 import type { UpstreamTls } from './service-plan.ts'
+import { secureConnector } from './upstream-tls.ts'
 
 export interface PoolSettings {
   /** Idle connections kept for one peer. */
@@ -55,6 +55,7 @@ const plain = {}
 export function createPools(settings: PoolSettings): Pools {
   const peers = new WeakMap<Peer, Waiting>()
   const all = new Set<UpstreamConnection>()
+  const connectSecure = secureConnector(settings)
 
   const waitingFor = (peer: Peer): Waiting =>
     getOrMake(peers, peer, () => ({ byTls: new WeakMap<object, Map<string, Pool>>(), idle: 0 }))
@@ -94,49 +95,14 @@ export function createPools(settings: PoolSettings): Pools {
   }
 
   function secure(peer: Peer, how: UpstreamTls, name: string, pool: Pool, connection: UpstreamConnection): net.Socket {
-    const secureContext = contextOf(how)
-    if (secureContext === undefined) return watch(new net.Socket().destroy(), connection)
-    const socket = tls.connect({
-      host: peer.address,
-      port: peer.port,
-      servername: name,
-      secureContext,
-      rejectUnauthorized: how.verify ?? false,
+    const { session } = pool
+    const socket = connectSecure(peer, how, name, connection, {
       ALPNProtocols: ['http/1.1'],
-      ...(pool.session ? { session: pool.session } : {}),
+      failed: () => (pool.session = undefined),
+      ...(session && { session }),
     })
-    socket.setNoDelay(true)
-    socket.on('session', (session: Buffer) => (pool.session = session))
-    const tell = (error: Error) => {
-      pool.session = undefined
-      settings.log.warn(`no TLS with ${peer.address}:${peer.port} (${name}): ${error.message}`)
-    }
-    socket.on('error', tell)
-    // Node sends what was written meanwhile only after this event's listeners have run.
-    socket.once('secureConnect', () => {
-      if (how.verify && chainLength(socket) - 2 > (how.depth ?? Infinity))
-        socket.destroy(new Error('the certificate chain is longer than tls_verify_depth'))
-      else socket.off('error', tell)
-    })
-    return watch(socket, connection)
-  }
-
-  const contexts = new WeakMap<UpstreamTls, tls.SecureContext | undefined>()
-
-  /** The certificates of a way to speak TLS, read once; undefined where they are not usable. */
-  function contextOf(how: UpstreamTls): tls.SecureContext | undefined {
-    if (contexts.has(how)) return contexts.get(how)
-    let context: tls.SecureContext | undefined
-    try {
-      context = tls.createSecureContext({
-        ...(how.ca?.length ? { ca: [...how.ca] } : settings.ca === undefined ? {} : { ca: settings.ca }),
-        ...(how.certificate ? { cert: [...how.certificate.cert], key: [...how.certificate.key] } : {}),
-      })
-    } catch (error) {
-      settings.log.error(`a service's certificates cannot be used: ${(error as Error).message}`)
-    }
-    contexts.set(how, context)
-    return context
+    socket.on('session', (fresh: Buffer) => (pool.session = fresh))
+    return socket
   }
 
   return {
@@ -165,18 +131,6 @@ function forgetOldest(byName: Map<string, Pool>): void {
     while (pool.idle[0]) pool.idle[0].destroy()
     return
   }
-}
-
-/** How many certificates the peer's chain has, its own and the trusted one included. */
-function chainLength(socket: tls.TLSSocket): number {
-  let length = 0
-  let certificate: tls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-  while (certificate?.raw && length < 100) {
-    length++
-    const issuer: tls.DetailedPeerCertificate | undefined = certificate.issuerCertificate
-    certificate = issuer === certificate ? undefined : issuer
-  }
-  return length
 }
 
 interface Lookup<K, V> {

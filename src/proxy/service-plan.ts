@@ -1,4 +1,4 @@
-/** What a service means for requests: where they go, and how long they may take. */
+/** What a service means for requests and streams: where they go, and how long they may take. */
 import { isDeepStrictEqual } from 'node:util'
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { WithSecrets } from '../config/secrets.ts'
@@ -7,10 +7,19 @@ import type { Entity } from '../pdk/entities.ts'
 import { compileHost, type Balancer, type BalancerTools } from './balancer/balancer.ts'
 import type { Balancers } from './balancers.ts'
 
-export interface ServicePlan {
-  readonly entity: Entity
+export interface ServicePlan extends Destination {
   readonly scheme: 'http' | 'https'
   readonly path: string | undefined
+}
+
+/** A service that bytes are sent to as they are. */
+export interface StreamServicePlan extends Destination {
+  readonly scheme: 'tcp' | 'tls'
+}
+
+/** What services of all protocols have. */
+interface Destination {
+  readonly entity: Entity
   readonly balancer: Balancer
   readonly retries: number
   readonly connectTimeoutMs: number
@@ -33,7 +42,11 @@ export interface ServiceTools extends BalancerTools {
   readonly withSecrets: WithSecrets
 }
 
-export type ServicePlans = PersistentMap<ServicePlan>
+export type ServicePlans = PersistentMap<ServicePlan | StreamServicePlan>
+
+/** The services that requests can be sent to, and those that streams can. */
+export const takesRequests = (plan: ServicePlan | StreamServicePlan): plan is ServicePlan => 'path' in plan
+export const takesStreams = (plan: ServicePlan | StreamServicePlan): plan is StreamServicePlan => !('path' in plan)
 
 interface ServiceFields {
   readonly id: string
@@ -52,7 +65,15 @@ interface ServiceFields {
   readonly client_certificate: { readonly id: string } | null
 }
 
-const httpProtocols = new Set(['http', 'https', 'grpc', 'grpcs'])
+/** How services are spoken to, by their protocol; those with another one are not there. */
+const schemes: Readonly<Record<string, (ServicePlan | StreamServicePlan)['scheme']>> = {
+  http: 'http',
+  https: 'https',
+  grpc: 'http',
+  grpcs: 'https',
+  tcp: 'tcp',
+  tls: 'tls',
+}
 const maxRetries = 32767
 
 /** The plans of all enabled services, those that nothing has changed for being the ones of `previous`. */
@@ -62,7 +83,7 @@ export function compileServices(
   balancers: Balancers,
   previous?: { readonly snapshot: Snapshot; readonly balancers: Balancers; readonly services: ServicePlans },
 ): ServicePlans {
-  const plans = (previous?.services ?? emptyMap<ServicePlan>()).edit()
+  const plans = (previous?.services ?? emptyMap<ServicePlan | StreamServicePlan>()).edit()
   for (const id of concerned(snapshot, balancers, previous)) {
     const plan = planOf(tools, snapshot, balancers, snapshot.services.get(id), plans.get(id))
     if (plan) plans.set(id, plan)
@@ -121,24 +142,26 @@ function planOf(
   snapshot: Snapshot,
   balancers: Balancers,
   entity: Entity | undefined,
-  before: ServicePlan | undefined,
-): ServicePlan | undefined {
+  before: ServicePlan | StreamServicePlan | undefined,
+): ServicePlan | StreamServicePlan | undefined {
   const service = entity as unknown as ServiceFields | undefined
-  if (!entity || !service?.enabled || !httpProtocols.has(service.protocol)) return undefined
-  const scheme = service.protocol === 'https' || service.protocol === 'grpcs' ? 'https' : 'http'
+  const scheme = schemes[service?.protocol ?? '']
+  if (!entity || !service?.enabled || scheme === undefined) return undefined
   const [upstream] = snapshot.by.upstreamsOfName.get(service.host)?.values() ?? []
   const shared = upstream && balancers.get(upstream.id)
-  return {
+  const destination = {
     entity,
-    scheme,
     balancer: shared ?? compileHost(tools, service.host, service.port, before?.balancer),
-    path: service.path ?? undefined,
     retries: Math.min(service.retries ?? 5, maxRetries),
     connectTimeoutMs: service.connect_timeout ?? 60_000,
     writeTimeoutMs: service.write_timeout ?? 60_000,
     readTimeoutMs: service.read_timeout ?? 60_000,
-    tls: scheme === 'https' ? upstreamTls(tools, service, upstream, snapshot, before?.tls) : undefined,
+    tls:
+      scheme === 'https' || scheme === 'tls' ? upstreamTls(tools, service, upstream, snapshot, before?.tls) : undefined,
   }
+  return scheme === 'tcp' || scheme === 'tls'
+    ? { ...destination, scheme }
+    : { ...destination, scheme, path: service.path ?? undefined }
 }
 
 function upstreamTls(

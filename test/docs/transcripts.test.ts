@@ -1,17 +1,29 @@
 /** The documentation's transcripts, run: what stands behind `$` is typed into a shell, and what stands below must come out. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { startPostgres, withoutPostgres } from '../postgres/server.ts'
 import { parseDeclarative } from '../../src/config/declarative.ts'
 
 const root = join(import.meta.dirname, '../..')
 
 /** Pages in which every block marked `console` is run, one after another, in one shell. */
-const pages = ['docs/admin-access.md', 'docs/secrets-at-rest.md', 'docs/revoke-tokens.md']
+const pages = ['docs/admin-access.md', 'docs/secrets-at-rest.md', 'docs/revoke-tokens.md', 'docs/stream.md']
+
+/** What pages need beside a shell: programs, and whether a PostgreSQL that listens on the port 5432. */
+const needs: Readonly<Record<string, readonly string[]>> = { 'docs/stream.md': ['psql', 'openssl'] }
+
+/** Why a page cannot be tried here. */
+function missingFor(page: string): string | undefined {
+  const programs = needs[page] ?? []
+  const missing = programs.find((program) => spawnSync(program, ['--version']).error !== undefined)
+  if (missing !== undefined) return `${missing} is not here`
+  return programs.includes('psql') ? withoutPostgres : undefined
+}
 
 interface Step {
   readonly command: string
@@ -63,11 +75,20 @@ function scriptOf(steps: readonly Step[]): string {
 
 for (const page of pages) {
   test(`${page}: what it says to type gives what it says`, { timeout: 120_000 }, async (t) => {
+    const missing = missingFor(page)
+    if (missing !== undefined) return t.skip(missing)
     const folder = mkdtempSync(join(tmpdir(), 'gibbon-docs-'))
     t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const postgres = needs[page]?.includes('psql') ? await startPostgres() : undefined
+    t.after(() => postgres?.stop())
     const [adminPort, proxyPort] = [await freePort(), await freePort()]
     const text = readFileSync(join(root, page), 'utf8').replaceAll(':8001', `:${adminPort}`)
-    const steps = stepsOf(text.replaceAll(':8000', `:${proxyPort}`))
+    const ports = { 9000: await freePort(), 9443: await freePort(), 5432: postgres?.port ?? 0 }
+    const steps = stepsOf(
+      text
+        .replaceAll(':8000', `:${proxyPort}`)
+        .replaceAll(/\b(?:9000|9443|5432)\b/g, (port) => String(ports[port as unknown as keyof typeof ports])),
+    )
     assert.ok(steps.length > 0)
     writeFileSync(join(folder, 'script'), scriptOf(steps))
     const env = {
@@ -77,6 +98,9 @@ for (const page of pages) {
       KONG_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
       KONG_PROXY_LISTEN: `127.0.0.1:${proxyPort}`,
       KONG_PROXY_ACCESS_LOG: 'off',
+      KONG_PROXY_STREAM_ACCESS_LOG: 'off',
+      PGUSER: 'gibbon',
+      PGDATABASE: 'postgres',
       KONG_NGINX_WORKER_PROCESSES: '1',
     }
     const printed = await new Promise<string>((resolve, reject) => {

@@ -15,6 +15,8 @@ export interface Started {
   readonly prefix: string
   /** URLs of the listeners. */
   readonly proxy: readonly string[]
+  /** Such as `tcp://127.0.0.1:9000`. */
+  readonly stream: readonly string[]
   readonly admin: readonly string[]
   readonly status: readonly string[]
   /** What came on standard error so far. */
@@ -48,7 +50,7 @@ export async function startProcess(
   const ended = once(child, 'close')
   const first = await Promise.race([once(createInterface(child.stdout), 'line'), ended])
   if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${stderr}`)
-  const ready = JSON.parse(String(first[0])) as Pick<Started, 'proxy' | 'admin' | 'status'>
+  const ready = JSON.parse(String(first[0])) as Pick<Started, 'proxy' | 'stream' | 'admin' | 'status'>
   return {
     child,
     prefix,

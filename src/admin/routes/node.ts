@@ -1,4 +1,4 @@
-import { maskedSettings, type Listener, type Settings } from '../../config/settings.ts'
+import { maskedSettings, type Listener, type Settings, type StreamListener } from '../../config/settings.ts'
 import type { Store } from '../../store/store.ts'
 import { message, noContent, notFound, ok } from '../answers.ts'
 import type { Log } from '../../observe/log.ts'
@@ -67,7 +67,7 @@ function configurationDocument({ pluginSchemas, store }: Context, settings: Sett
     loaded_plugins: Object.fromEntries([...pluginSchemas.keys()].map((name) => [name, true])),
     proxy_listeners: settings.proxy_listen.map(listenerDocument),
     admin_listeners: settings.admin_listen.map(listenerDocument),
-    stream_listeners: {},
+    stream_listeners: settings.stream_listen.length > 0 ? settings.stream_listen.map(listenerDocument) : {},
     gibbon: {
       version: node.version,
       database: settings.database,
@@ -77,7 +77,7 @@ function configurationDocument({ pluginSchemas, store }: Context, settings: Sett
   }
 }
 
-const listenerDocument = ({ backlog, ...listener }: Listener): unknown => ({
+const listenerDocument = ({ backlog, ...listener }: Listener | StreamListener): unknown => ({
   ...listener,
   'backlog=%d+': backlog !== undefined,
 })

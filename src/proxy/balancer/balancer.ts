@@ -267,7 +267,8 @@ class PeerBalancer implements Balancer {
     const counts = standing?.note
     if (algorithm !== 'latency') return counts
     return (peer, outcome, tookMs) => {
-      const countedMs = typeof outcome === 'number' ? tookMs : Math.max(tookMs, failureMs)
+      const hasFailed = outcome === 'tcp failure' || outcome === 'timeout'
+      const countedMs = hasFailed ? Math.max(tookMs, failureMs) : tookMs
       measure(peer.load, countedMs, this.#now())
       counts?.(peer, outcome)
     }

@@ -568,4 +568,5 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 }
 
 /** An address without the prefix that a listener of both families puts before IPv4 ones. */
-const plainAddress = (address = ''): string => (address.startsWith('::ffff:') ? address.slice(7) : address)
+/** An IPv4 address that came over an IPv6 socket is still one. */
+export const plainAddress = (address = ''): string => (address.startsWith('::ffff:') ? address.slice(7) : address)

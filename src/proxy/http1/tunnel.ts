@@ -5,9 +5,9 @@
 import { randomFillSync } from 'node:crypto'
 import type net from 'node:net'
 import type { Deadlines, Timed } from '../deadlines.ts'
+import { Flow } from '../flow.ts'
 import { FrameReader } from './frames.ts'
 import type { SocketEvents } from './socket.ts'
-import { Writer } from './writer.ts'
 
 /** What takes over a connection's events. */
 export interface Successor extends SocketEvents {
@@ -108,20 +108,16 @@ export class Tunnel implements Timed {
   }
 }
 
-/** One way through a tunnel. */
-class Direction {
+/** One way through a tunnel, whose frames are followed so that a closing one comes between two. */
+class Direction extends Flow {
   /** True once the closing frame is sent: nothing may follow it. */
   closing = false
-  blocked = false
-  readonly #from: net.Socket
-  readonly #writer: Writer
   readonly #frames = new FrameReader()
   readonly #closingFrame: Buffer
   #draining = false
 
   constructor(from: net.Socket, to: net.Socket, closingFrame: Buffer) {
-    this.#from = from
-    this.#writer = new Writer(to)
+    super(from, to)
     this.#closingFrame = closingFrame
   }
 
@@ -129,29 +125,28 @@ class Direction {
   pass(bytes: Buffer, length: number): number {
     if (this.closing) return 0
     const end = this.#draining ? this.#frames.untilBoundary(bytes, length) : this.#frames.read(bytes, length)
-    this.#writer.bytes(bytes, 0, end)
+    this.add(bytes, end)
     if (this.#draining && this.#frames.atBoundary) this.#sendClosing()
-    this.blocked = !this.#writer.flush()
-    if (this.blocked && !this.closing) this.#from.pause()
+    this.flush()
     return end
   }
 
-  resume(): void {
-    if (!this.blocked) return
-    this.blocked = false
-    this.#from.resume()
+  /** What comes once the closing frame is sent is read, whether it is taken or not. */
+  override flush(): void {
+    super.flush()
+    if (this.closing) this.resume()
   }
 
   drain(): void {
     this.#draining = true
     if (this.closing || !this.#frames.atBoundary) return
     this.#sendClosing()
-    this.#writer.flush()
+    this.flush()
   }
 
   #sendClosing(): void {
     this.closing = true
     this.resume()
-    this.#writer.bytes(this.#closingFrame, 0, this.#closingFrame.length)
+    this.add(this.#closingFrame, this.#closingFrame.length)
   }
 }

@@ -1,7 +1,7 @@
 /** The conditions of a rule that are tried one by one: server names and headers. */
 import type { HeaderRule, SniRule } from './rule.ts'
 
-const overTls = (scheme: string): boolean => scheme === 'https' || scheme === 'grpcs'
+const overTls = (scheme: string): boolean => scheme === 'https' || scheme === 'grpcs' || scheme === 'tls'
 
 /** Server names are a condition for TLS only: a plain request passes. */
 export function matchesSni(rules: readonly SniRule[], scheme: string, sni: string | undefined): boolean {

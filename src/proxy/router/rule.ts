@@ -156,7 +156,8 @@ function headerRule(name: string, values: readonly string[]): HeaderRule {
   }
 }
 
-function sniRule(sni: string): SniRule {
+/** What a route's `snis` asks for. */
+export function sniRule(sni: string): SniRule {
   if (sni.endsWith('*')) return { kind: 'prefix', text: sni.slice(0, -1) }
   // The final dot of a fully qualified name is never sent by a TLS client (RFC 6066 section 3).
   const name = sni.length > 1 && sni.endsWith('.') ? sni.slice(0, -1) : sni
@@ -247,7 +248,7 @@ function placement<T>(rule: Rule<T>, { kind, host, port }: HostPattern): Placeme
 }
 
 /** Whatever an expression's priority, it comes before that of every route without one; a number below 2^53 holds both. */
-const expressionsFirst = 2 ** 52
+export const expressionsFirst = 2 ** 52
 
 function expressionRoute<T>(route: RouteInput, expression: string, target: T): CompiledRoute<T> {
   const compiled = compileExpression(expression)

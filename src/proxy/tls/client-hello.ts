@@ -6,12 +6,20 @@
 
 export type ClientHello =
   /** More bytes are needed. */
-  | { readonly state: 'partial' }
-  /** `serverName` is undefined where none is asked for, and where the bytes are no ClientHello, which OpenSSL will say. */
-  | { readonly state: 'complete'; readonly bytes: 0; readonly serverName: string | undefined }
+  { readonly state: 'partial' } | Hello
+
+export interface Hello {
+  readonly state: 'complete'
+  /** Nothing is taken off: whoever speaks TLS has to read it, too. */
+  readonly bytes: 0
+  /** Undefined where none is asked for, and where the bytes are no ClientHello. */
+  readonly serverName: string | undefined
+  /** Whether the bytes are a ClientHello to the last one; of others OpenSSL will say what is wrong. */
+  readonly isWhole: boolean
+}
 
 const partial: ClientHello = { state: 'partial' }
-const named = (serverName: string | undefined): ClientHello => ({ state: 'complete', bytes: 0, serverName })
+const notWhole: Hello = { state: 'complete', bytes: 0, serverName: undefined, isWhole: false }
 
 const handshakeRecord = 22
 const recordHead = 5
@@ -28,19 +36,19 @@ export function readClientHello(bytes: Buffer): ClientHello {
   const fragments: Buffer[] = []
   let length = 0
   for (let at = 0; fragments.length < mostRecords;) {
-    if (at < bytes.length && bytes[at] !== handshakeRecord) return named(undefined)
+    if (at < bytes.length && bytes[at] !== handshakeRecord) return notWhole
     if (bytes.length < at + recordHead) return partial
     const size = bytes.readUInt16BE(at + 3)
-    if (size === 0 || size > longestRecord) return named(undefined)
+    if (size === 0 || size > longestRecord) return notWhole
     const fragment = bytes.subarray(at + recordHead, at + recordHead + size)
     fragments.push(fragment)
     length += fragment.length
     const needed = neededOf(fragments, length)
-    if (needed > longestHello) return named(undefined)
-    if (length >= needed) return named(serverNameOf(Buffer.concat(fragments, length).subarray(messageHead, needed)))
+    if (needed > longestHello) return notWhole
+    if (length >= needed) return helloOf(Buffer.concat(fragments, length).subarray(messageHead, needed))
     at += recordHead + size
   }
-  return named(undefined)
+  return notWhole
 }
 
 /** The length of a handshake message with its head; more than may be where it is no ClientHello. */
@@ -52,34 +60,50 @@ function neededOf(fragments: readonly Buffer[], length: number): number {
   return messageHead + head.readUIntBE(1, 3)
 }
 
-/** Walks over the parts of a ClientHello; undefined where one does not fit the next. */
-function serverNameOf(hello: Buffer): string | undefined {
+/** Walks over the parts of a ClientHello, each of which has to end where the next one begins. */
+function helloOf(hello: Buffer): Hello {
   const reader = new Reader(hello)
   // Version, random, session id, cipher suites, compression methods.
   reader.skip(2 + 32)
   reader.vector(1)
   reader.vector(2)
   reader.vector(1)
-  const extensions = new Reader(reader.vector(2))
+  let serverName: string | undefined
+  let isWhole = !reader.failed
+  // One that ends here has no extensions: TLS 1.2 allows that.
+  const extensions = new Reader(reader.left > 0 ? reader.vector(2) : empty)
   while (extensions.left > 0) {
     const type = extensions.number(2)
     const content = extensions.vector(2)
-    if (type === serverNameExtension) return hostNameOf(new Reader(new Reader(content).vector(2)))
+    if (type !== serverNameExtension || extensions.failed) continue
+    // RFC 8446 4.2: there must not be more than one of a type.
+    if (serverName === undefined) serverName = hostNameOf(content)
+    else isWhole = false
+    if (serverName === undefined) isWhole = false
   }
-  return undefined
+  isWhole &&= !reader.failed && reader.left === 0 && !extensions.failed
+  return { state: 'complete', bytes: 0, serverName, isWhole }
 }
 
+const empty = Buffer.alloc(0)
 const serverNameExtension = 0
 const hostName = 0
 
-function hostNameOf(names: Reader): string | undefined {
+/** RFC 6066 3: a list of one name, in ASCII. Undefined where it is anything else. */
+function hostNameOf(extension: Buffer): string | undefined {
+  const outer = new Reader(extension)
+  const names = new Reader(outer.vector(2))
   const type = names.number(1)
   const name = names.vector(2).toString('latin1')
-  return type === hostName && name !== '' ? name : undefined
+  const isOne = !outer.failed && outer.left === 0 && !names.failed && names.left === 0
+  return isOne && type === hostName && visible.test(name) ? name : undefined
 }
+
+const visible = /^[\x21-\x7e]+$/
 
 /** Reads forward, and reads nothing more once something does not fit. */
 class Reader {
+  failed = false
   readonly #bytes: Buffer
   #at = 0
 
@@ -92,24 +116,26 @@ class Reader {
   }
 
   skip(count: number): void {
-    this.#at = count > this.left ? this.#bytes.length : this.#at + count
+    if (count > this.left) this.#fail()
+    else this.#at += count
   }
 
   number(size: 1 | 2): number {
-    if (size > this.left) {
-      this.skip(size)
-      return -1
-    }
-    const value = this.#bytes.readUIntBE(this.#at, size)
-    this.#at += size
-    return value
+    const at = this.#at
+    this.skip(size)
+    return this.failed ? 0 : this.#bytes.readUIntBE(at, size)
   }
 
   /** Bytes behind their own length, which takes `size` bytes. */
   vector(size: 1 | 2): Buffer {
     const length = this.number(size)
-    const content = this.#bytes.subarray(this.#at, this.#at + Math.max(0, length))
-    this.skip(length < 0 ? this.left : length)
-    return content.length === length ? content : Buffer.alloc(0)
+    const at = this.#at
+    this.skip(length)
+    return this.failed ? empty : this.#bytes.subarray(at, at + length)
+  }
+
+  #fail(): void {
+    this.failed = true
+    this.#at = this.#bytes.length
   }
 }

@@ -18,6 +18,8 @@ export interface TlsSetup {
 export interface TlsServer {
   /** Shakes hands on a connection of which nothing was read, or what was read put back; `done` gets what is spoken through. */
   accept(socket: net.Socket, done: (secure: TLSSocket) => void): void
+  /** The same where the server name is known already, and what is spoken inside of TLS is nobody's business. */
+  terminate(socket: net.Socket, serverName: string | undefined, done: (secure: TLSSocket) => void): void
   /** Changes what new connections are shown. */
   set(setup: TlsSetup): void
 }
@@ -38,14 +40,19 @@ export function createTlsServer(
       usual: createSecureContext({ ...policy, cert: [...cert], key: [...key] }),
     }
   }
+  const contextFor = (serverName: string | undefined) =>
+    (serverName === undefined ? undefined : contexts.byName(runtime.config.snapshot, serverName)) ?? contexts.usual
   return {
     accept: (socket, done) => {
       readBeginning(runtime, socket, readClientHello, ({ serverName }) => {
-        const named = serverName === undefined ? undefined : contexts.byName(runtime.config.snapshot, serverName)
-        const secureContext = named ?? contexts.usual
+        const secureContext = contextFor(serverName)
         const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
         shakeHands(runtime, secure, done)
       })
+    },
+    terminate: (socket, serverName, done) => {
+      const secureContext = contextFor(serverName)
+      shakeHands(runtime, new TLSSocket(socket, { isServer: true, secureContext }), done)
     },
     set: (next) => void (contexts = contextsOf(next)),
   }

@@ -1,0 +1,47 @@
+/** What listeners share: a socket that takes connections. */
+import { once } from 'node:events'
+import net from 'node:net'
+import type { Log } from '../observe/log.ts'
+import type { SocketEvents } from './http1/socket.ts'
+
+export interface Place {
+  readonly ip: string
+  readonly port: number
+  /** Whether an IPv6 address such as :: takes no IPv4 connections. */
+  readonly ipv6Only?: boolean
+  readonly backlog: number
+  /** Lets several workers listen on the same port, the kernel spreading connections over them. */
+  readonly reusePort: boolean
+}
+
+export interface Listening {
+  readonly server: net.Server
+  readonly port: number
+  /** Tells of connections that could not be taken. */
+  readonly tell: (error: Error) => void
+}
+
+/** Listens. Rejects with the system's error, such as EADDRINUSE. */
+export async function openServer(place: Place, log: Pick<Log, 'error'>): Promise<Listening> {
+  const { ip, port, ipv6Only = false, backlog, reusePort } = place
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true })
+  server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
+  await once(server, 'listening')
+  const tell = atMostOncePerSecond((error) => log.error(`listener ${ip}:${port}: ${error.message}`))
+  server.on('error', tell)
+  return { server, port: (server.address() as net.AddressInfo).port, tell }
+}
+
+/** Connections that cannot be taken come by the thousand: one line a second says it. */
+function atMostOncePerSecond(tell: (error: Error) => void): (error: Error) => void {
+  let toldAt = -Infinity
+  return (error) => {
+    const now = performance.now()
+    if (now - toldAt < 1000) return
+    toldAt = now
+    tell(error)
+  }
+}
+
+/** For a connection that nobody listens to. */
+export const nothing: SocketEvents = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }
