@@ -405,6 +405,26 @@ export const declared = {
     one_of: ['application/json', 'application/xml', 'text/html', 'text/plain'],
     description: "The form of the gateway's own errors for clients without an Accept header.",
   },
+  error_format: {
+    type: 'string',
+    default: 'kong',
+    one_of: ['kong', 'problem', 'template'],
+    $own: true,
+    description:
+      "The body of refused requests, the gateway's own and plugins': as Kong has it, problem details (RFC 9457), or error_template.",
+  },
+  error_template: {
+    type: 'string',
+    $own: true,
+    description:
+      'With error_format = template, a file with the body: {{message}}, {{status}}, {{title}} and {{request_id}} are filled in.',
+  },
+  error_content_type: {
+    type: 'string',
+    default: 'application/json; charset=utf-8',
+    $own: true,
+    description: 'The Content-Type of error_template, by which what is filled in is escaped.',
+  },
 
   upstream_keepalive_pool_size: {
     type: 'integer',

@@ -5,6 +5,7 @@
  */
 import type { BodyFields } from './body.ts'
 import type { Entities, Entity } from './entities.ts'
+import type { ErrorShape } from './error-shape.ts'
 import type { Identity } from './identity.ts'
 
 /** An answer that ends a request's road: returned by a phase function, never thrown. */
@@ -12,6 +13,10 @@ export interface Answer {
   readonly status: number
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: string | Uint8Array | null
+  /** What a refusal says, where its body may take another shape than it has. */
+  readonly message?: string
+  /** The shape of the body where this answer has one of its own; else it is the settings'. */
+  readonly shape?: ErrorShape
 }
 
 export interface Request {

@@ -132,7 +132,9 @@ export function errorAnswer(
   if (problem.page !== undefined) return pageAnswer(problem.status, problem.page, htmlUtf8)
   const form = chooseForm(accept, problem.fallback === 'plain' ? plainForm : problem.fallback)
   const { type, body, extra } = forms[form](problem, requestId)
-  return { status: problem.status, headers: [['Content-Type', type], ...extra, ...(problem.headers ?? [])], body }
+  const headers: Answer['headers'] = [['Content-Type', type], ...extra, ...(problem.headers ?? [])]
+  // gRPC clients read headers.
+  return { status: problem.status, headers, body, ...(form === 'grpc' ? {} : { message: problem.message }) }
 }
 
 /** The form with the highest quality among those in `Accept` that we have; the first of equals. RFC 9110 12.5.1. */

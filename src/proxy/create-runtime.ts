@@ -1,6 +1,7 @@
 /** What a worker's connections share, made from the settings. */
 import { readFileSync } from 'node:fs'
 import type { Settings } from '../config/settings.ts'
+import { errorShape, type ErrorShape, shapeError } from '../pdk/error-shape.ts'
 import { formOf } from './answers.ts'
 import { createDeadlines } from './deadlines.ts'
 import { createPools } from './pools.ts'
@@ -47,6 +48,7 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
     maxConnections: settings.max_connections,
     maxRequestsPerConnection: settings.keepalive_requests,
     errorForm: formOf[settings.error_default_type] ?? 'plain',
+    errorShape: errorShapeOf(settings),
     portMap: new Map(settings.port_maps.map(({ outside, listening }) => [listening, outside])),
     isTrusted: addressSet(settings.trusted_ips),
     realIpHeader: settings.real_ip_header.toLowerCase(),
@@ -68,6 +70,19 @@ function sentHeaders(settings: Settings): SentHeaders {
     requestId: sent.has('x-kong-request-id'),
     upstreamRequestId: upstream.has('x-kong-request-id'),
   }
+}
+
+/** What the settings want refusals to look like. Throws, with the reason, where that cannot be. */
+export function errorShapeOf({
+  error_format: format,
+  error_template: file,
+  error_content_type: contentType,
+}: Pick<Settings, 'error_format' | 'error_template' | 'error_content_type'>): ErrorShape | undefined {
+  if (format === 'kong') return undefined
+  const options = { format, contentType, template: file === undefined ? undefined : readFileSync(file, 'utf8') }
+  const error = shapeError(options)
+  if (error !== undefined) throw new Error(`error_format: ${error}`)
+  return errorShape(options)
 }
 
 /** Certificates from files, for upstreams that are to be verified; undefined where Node's own are enough. */

@@ -5,6 +5,7 @@
 import type net from 'node:net'
 import type { Entity } from '../pdk/entities.ts'
 import type { Identity } from '../pdk/identity.ts'
+import { inShape } from '../pdk/error-shape.ts'
 import type { Answer, Kong } from '../pdk/kong.ts'
 import { errorAnswer, type GatewayError } from './answers.ts'
 import type { HashInput } from './balancer/hash.ts'
@@ -213,12 +214,17 @@ export class Exchange implements RoutingRequest, HashInput {
   /** Ends the road with an answer of a plugin's. */
   answer(answer: Answer): void {
     this.source = 'exit'
-    respond(this, answer)
+    this.#respond(answer)
   }
 
   /** Ends the road with an error of the gateway's own. */
   refuse(problem: GatewayError): void {
     this.source = 'error'
-    respond(this, errorAnswer(problem, firstById(this.head, accept), this.id, this.runtime.errorForm))
+    this.#respond(errorAnswer(problem, firstById(this.head, accept), this.id, this.runtime.errorForm))
+  }
+
+  #respond(answer: Answer): void {
+    const shape = answer.shape ?? this.runtime.errorShape
+    respond(this, shape === undefined ? answer : inShape(answer, shape, this.id))
   }
 }

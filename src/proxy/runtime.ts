@@ -1,6 +1,7 @@
 /** What all connections of a worker share: the configuration in force, the limits, and where to tell what happened. */
 import type { AccessEntry, Log } from '../observe/log.ts'
 import type { Entities } from '../pdk/entities.ts'
+import type { ErrorShape } from '../pdk/error-shape.ts'
 import type { Form } from './answers.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
@@ -54,6 +55,8 @@ export interface Runtime {
   readonly maxRequestsPerConnection: number
   /** The form of errors for clients without an Accept header, where Kong's own default would be plain text. */
   readonly errorForm: Form
+  /** What refusals look like; undefined where that is as in Kong. */
+  readonly errorShape: ErrorShape | undefined
   /** The port that clients believe to speak to, by the port that the gateway listens on. */
   readonly portMap: ReadonlyMap<number, number>
   /** Whether an address may tell in headers who the client is. */
