@@ -27,8 +27,8 @@ import { openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
 import { getDocument } from './plugins/jwt/document.ts'
-import { createKeyFetching } from './plugins/jwt/key-fetching.ts'
-import { trustedCertificates } from './proxy/create-runtime.ts'
+import { createKeyFetching, type KeyFetching } from './plugins/jwt/key-fetching.ts'
+import { errorShapeOf, trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
 import { asStartError, StartError } from './start-error.ts'
 import { keepTls, type TlsKeeper } from './tls-keeper.ts'
@@ -97,6 +97,8 @@ async function start(
     : undefined
   started.push(() => tls?.stop())
   const ca = asStartError(() => trustedCertificates(settings))
+  // The workers make it for themselves.
+  asStartError(() => errorShapeOf(settings))
   const keys = createKeyFetching({ get: (url) => getDocument(url, ca), warn: (text) => logs.log.warn(text) })
   started.push(() => keys.close())
   const health = watchTargets({ store, settings, log: logs.log, onMove: (memory) => workers?.moveHealth(memory) })
@@ -116,7 +118,7 @@ async function start(
   const audit = openAudit(settings, store, logs)
   if (audit) started.push(() => audit.log.file.close())
   const node = nodeFacts(settings, plugins, workers)
-  const parts: Parts = { settings, store, audit, workers, logs, health, node, catalogue }
+  const parts: Parts = { keys, settings, store, audit, workers, logs, health, node, catalogue }
   // Before the workers, so that whoever asks whether the gateway is ready hears that it is not yet.
   const status = await openStatus(parts)
   started.push(() => status.close())
@@ -145,6 +147,7 @@ async function start(
 /** What the control side is made of. */
 interface Parts extends Omit<ReloadParts, 'certificates'> {
   readonly store: SealedStore
+  readonly keys: KeyFetching
   readonly health: TargetHealthWatch
   readonly node: NodeFacts
 }
@@ -250,7 +253,7 @@ async function openStatus(parts: Parts): Promise<RunningAdmin> {
 }
 
 async function openAdmin(parts: Parts): Promise<RunningAdmin> {
-  const { settings, store, audit, workers, logs, health, node, catalogue } = parts
+  const { settings, store, audit, workers, logs, health, node, catalogue, keys } = parts
   const tls = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
   for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, logs.log)
   const setLevel = (level: Level): void => {
@@ -267,11 +270,17 @@ async function openAdmin(parts: Parts): Promise<RunningAdmin> {
     onAnswer: logs.answered,
     ...(tls && { tls }),
     health,
+    issuerKeys: { known: (address) => keys.follow(address), ask: (address) => askAnew(keys, address) },
     socket: adminSocket(settings.prefix),
     node,
   }).catch((error: NodeJS.ErrnoException) => {
     throw new StartError(`cannot listen for the Admin API (admin_listen): ${error.message}`, { cause: error })
   })
+}
+
+async function askAnew(keys: KeyFetching, address: string): Promise<string | undefined> {
+  await keys.ask(address)
+  return keys.follow(address)
 }
 
 async function statusTls(settings: Settings): Promise<ServerTls> {

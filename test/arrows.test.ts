@@ -13,14 +13,14 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   vaults: ['schema'],
   observe: [],
   pdk: [],
-  'plugins/schema': ['schema'],
+  'plugins/schema': ['schema', 'pdk'],
   'plugins/handler': ['pdk', 'schema', 'plugins/schema'],
   plugins: ['pdk', 'schema', 'plugins/schema', 'plugins/handler'],
   config: ['schema', 'entities', 'plugins', 'vaults', 'store'],
   store: ['schema', 'entities', 'pdk', 'config'],
   proxy: ['pdk', 'config', 'schema'],
-  admin: ['schema', 'config', 'store', 'plugins', 'plugins/api'],
-  'plugins/api': ['admin', 'schema', 'plugins/schema'],
+  admin: ['schema', 'config', 'store', 'pdk', 'plugins', 'plugins/api'],
+  'plugins/api': ['admin', 'schema', 'pdk', 'plugins/schema', 'plugins/handler'],
   // `gibbon jwt` signs and explains with the plugin's own code.
   cli: ['schema', 'config', 'store', 'plugins', 'plugins/schema', 'plugins/handler', 'pdk', 'main'],
 }

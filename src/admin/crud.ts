@@ -46,9 +46,11 @@ const collectionPath = (schema: Schema): string => `/${schema.admin_api_name ?? 
 function topEndpoints(context: Context, schema: Schema): Endpoint[] {
   const path = collectionPath(schema)
   const parameter = schema.name
+  const own = schema.$own && { own: schema.$own }
   return [
     {
       path,
+      ...own,
       methods: {
         GET: (request) => list(context, schema, request),
         POST: (request) => insert(context, schema, request),
@@ -56,6 +58,7 @@ function topEndpoints(context: Context, schema: Schema): Endpoint[] {
     },
     {
       path: `${path}/{${parameter}}`,
+      ...own,
       methods: {
         GET: (request) => named(schema, request, (name) => read(context, schema, name)),
         PUT: (request) => named(schema, request, (name) => upsert(context, schema, request, name)),

@@ -34,7 +34,8 @@ export function allEndpoints(context: Context, options: EndpointOptions): Endpoi
   const taken = new Set(byHand.map(({ path }) => path))
   const generated = crudEndpoints(context).filter(({ path }) => !taken.has(path))
   const endpoints = [...byHand, ...generated]
-  const paths = [...endpoints.map(({ path }) => path), '/endpoints'].sort(bySegment)
+  // What is ours is told of in `/openapi.json`.
+  const paths = [...endpoints.filter(({ own }) => !own).map(({ path }) => path), '/endpoints'].sort(bySegment)
   const described = [...endpoints, { path: '/endpoints', methods: { GET: () => ok({ data: paths }) } }]
   return [...described, openApiEndpoint(context, described, options.node.version)]
 }

@@ -18,7 +18,7 @@ import { adminTokenEndpoints } from './routes/admin-tokens.ts'
 import { keyringEndpoints } from './routes/keyring.ts'
 import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
 import { send, type AnswerToPath } from './sending.ts'
-import type { AdminRequest, Context, Endpoint, Method } from './types.ts'
+import type { AdminRequest, Context, Endpoint, IssuerKeys, Method } from './types.ts'
 
 export interface AdminOptions {
   readonly settings: Settings
@@ -39,6 +39,8 @@ export interface AdminOptions {
   readonly sealing?: Pick<SealedStore, 'sealing' | 'rotate'>
   /** Follows what is changed, and by whom; its `store` is then the one given. */
   readonly audit?: Audit
+  /** The keys of issuers; without it none is known. */
+  readonly issuerKeys?: IssuerKeys
   /** Told of each request answered. */
   readonly onAnswer?: (entry: AnsweredRequest) => void
   readonly kinds?: ReadonlyMap<string, Schema>
@@ -145,8 +147,14 @@ export function requestHandler(options: AdminOptions): Handling {
   }
 }
 
-function contextOf({ settings, store, kinds = everyKind, pluginSchemas = everyPluginSchema }: AdminOptions): Context {
-  return { store, kinds, pluginSchemas, writable: settings.database !== 'off' }
+function contextOf({
+  settings,
+  store,
+  kinds = everyKind,
+  pluginSchemas = everyPluginSchema,
+  issuerKeys = { known: () => undefined, ask: async () => undefined },
+}: AdminOptions): Context {
+  return { store, kinds, pluginSchemas, writable: settings.database !== 'off', issuerKeys }
 }
 
 const writes = ({ method = '' }: IncomingMessage, endpoint: Endpoint): boolean =>

@@ -25,7 +25,11 @@ test('the description is an OpenAPI 3.1 document', async () => {
 
 test('the description has every path with every method', async () => {
   const paths = (await admin.send('GET', '/endpoints')).json.data as string[]
-  assert.deepEqual(Object.keys(document.paths).toSorted(), paths.toSorted())
+  const ours = Object.keys(document.paths).filter(
+    (path) => path.startsWith('/jwt-revocations') || path.startsWith('/jwt/'),
+  )
+  assert.equal(ours.length, 3)
+  assert.deepEqual(Object.keys(document.paths).toSorted(), [...paths, ...ours].toSorted())
   for (const path of paths) {
     const allowed = await admin.send('OPTIONS', path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000001'))
     if (allowed.status !== 204) continue

@@ -1,9 +1,11 @@
 /** Endpoints that plugins bring beside those that follow from their entities' schemas: `src/plugins/<name>/api.ts`. */
 import { api as acl } from '../plugins/acl/api.ts'
+import { api as jwt } from '../plugins/jwt/api.ts'
+import type { EntityReader } from '../pdk/entities.ts'
 import type { Stored } from '../store/store.ts'
 import { crudEndpoints } from './crud.ts'
 import { find, isUuid, nameOf } from './entities.ts'
-import type { Context, Endpoint, Handler, Method } from './types.ts'
+import type { Context, Endpoint, Handler, IssuerKeys, Method } from './types.ts'
 
 export { isUuid }
 
@@ -20,12 +22,20 @@ export interface Tools {
     field: string,
     value: string,
   ): Stored | undefined
+  /** The configuration as plugins read it. */
+  readonly entities: EntityReader
+  /** All entities of a kind. */
+  all(kind: string): Iterable<Stored>
+  readonly issuerKeys: IssuerKeys
 }
 
 export type PluginApi = (tools: Tools) => Endpoint[]
 
 /** The plugins with endpoints of their own, by name. */
-const apis: readonly (readonly [plugin: string, api: PluginApi])[] = [['acl', acl]]
+const apis: readonly (readonly [plugin: string, api: PluginApi])[] = [
+  ['acl', acl],
+  ['jwt', jwt],
+]
 
 /** All endpoints that the plugins in use bring. */
 export function pluginEndpoints(context: Context): Endpoint[] {
@@ -47,6 +57,21 @@ export function pluginEndpoints(context: Context): Endpoint[] {
       return 'refusal' in name ? undefined : find(context, schema, name)
     },
     findBelow: (kind, parent, field, value) => find(context, schemaOf(kind), { field, value }, parent),
+    entities: entityReader(context),
+    all: (kind) => context.store.reader.all(kind),
+    issuerKeys: context.issuerKeys,
   }
   return apis.flatMap(([plugin, api]) => (context.pluginSchemas.has(plugin) ? api(tools) : []))
 }
+
+function entityReader({ store: { reader } }: Context): EntityReader {
+  const loaded = (entity: Stored | undefined) => entity && { entity, live: false }
+  return {
+    get: (kind, id) => loaded(reader.get(kind, id)),
+    by: (kind, field, value) => loaded(reader.by(kind, field, value)),
+    referring: (kind, field, id) => ({ entities: [...reader.all(kind)].filter(refersTo(field, id)), live: false }),
+  }
+}
+
+const refersTo = (field: string, id: string) => (entity: Stored) =>
+  (entity[field] as { readonly id?: unknown } | null | undefined)?.id === id

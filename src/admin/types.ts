@@ -31,8 +31,16 @@ export interface Endpoint {
   readonly accepts?: readonly string[]
   /** Nothing is changed, whatever the method. */
   readonly onlyReads?: true
+  /** It is ours, and so not among the paths that Kong lists at `/endpoints`. */
+  readonly own?: true
   /** What OPTIONS is answered in place of the methods. */
   readonly options?: Answer
+}
+
+/** The keys of issuers that the node has, by the issuer's address: see the jwt plugin. */
+export interface IssuerKeys {
+  known(address: string): string | undefined
+  ask(address: string): Promise<string | undefined>
 }
 
 /** What the endpoints work with. */
@@ -42,4 +50,5 @@ export interface Context {
   readonly pluginSchemas: ReadonlyMap<string, Schema>
   /** Whether entities can be written one by one; not where a declarative file is the source. */
   readonly writable: boolean
+  readonly issuerKeys: IssuerKeys
 }

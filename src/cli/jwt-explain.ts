@@ -1,19 +1,11 @@
 /** `gibbon jwt explain`: what the gateway would say of a token, and why. It never prints a secret. */
 import { readFile } from 'node:fs/promises'
+import type { ExplainedStep, Explanation } from '../plugins/jwt/explanation.ts'
 import { bearerToken } from '../plugins/jwt/locations.ts'
-import { decodeToken, parsePart } from '../plugins/jwt/token.ts'
-import { credentialKey } from '../plugins/jwt/verification.ts'
+import type { Report } from '../plugins/jwt/report.ts'
 import { adminHeaders, adminTokenOption } from './admin-client.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
-import { explainToken, type Explanation, type ExplainedStep } from './jwt-explanation.ts'
-import {
-  type JwtPlugin,
-  plainConfig,
-  type Source,
-  sourceFromFile,
-  sourceFromGateway,
-  type Unreadable,
-} from './jwt-sources.ts'
+import { type Source, sourceFromFile, sourceFromGateway, type Unreadable } from './jwt-sources.ts'
 import { momentForms, momentOf } from './jwt-time.ts'
 import { bold, columns, styled } from './terminal.ts'
 
@@ -24,7 +16,7 @@ export const command: Command = {
   summary: 'Tell what the gateway would say of a token, step by step, and why',
   usage: `jwt explain [options] TOKEN
 
-Asks a running gateway for its jwt plugins and the token's credential, or reads them from a file.
+Asks a running gateway (POST /jwt/explain of its Admin API), or judges by a file.
 The exit status is 0 where every plugin shown lets the token in, 1 where one does not.`,
   options: {
     admin: { type: 'string', help: `the gateway's Admin API (default ${defaultAdmin})`, value: 'URL' },
@@ -59,18 +51,11 @@ export async function explain(context: CommandContext, clock = () => Math.floor(
   const from = source.clock !== undefined && Number.isFinite(source.clock) ? source.clock : clock()
   const now = values['now'] === undefined ? from : momentOf(String(values['now']), from)
   if (now === undefined) return fail(`--now ${String(values['now'])} is not ${momentForms}`, exitStatus.usage)
-  const plugins = chosen(source, values['on'])
-  if (plugins.length === 0) return fail(`no jwt plugin is called ${JSON.stringify(values['on'])}`, exitStatus.failed)
-  const explained = await explainAll(token, plugins, source, now)
-  if ('problem' in explained) return fail(explained.problem, exitStatus.failed)
-  const notes = notesOn(source, now, clock())
-  print(context, token, explained, notes)
-  return explained.every(({ explanation }) => explanation.accepted) ? exitStatus.done : exitStatus.failed
-}
-
-interface Explained {
-  readonly plugin: JwtPlugin
-  readonly explanation: Explanation
+  const on = values['on'] === undefined ? undefined : String(values['on'])
+  const report = await source.ask({ token, on, now })
+  if ('problem' in report) return fail(report.problem, exitStatus.failed)
+  print(context, report, notesOn(source, now, clock()))
+  return report.plugins.every(({ accepted }) => accepted) ? exitStatus.done : exitStatus.failed
 }
 
 async function tokenOf({ args, values }: CommandContext): Promise<string | Unreadable> {
@@ -96,35 +81,6 @@ async function sourceOf(values: CommandContext['values']): Promise<Source | Unre
   }
 }
 
-/** The plugins asked for; where there is no jwt plugin at all, one as it would be with nothing set. */
-function chosen({ plugins }: Source, name: CommandContext['values'][string]): readonly JwtPlugin[] {
-  if (name !== undefined) return plugins.filter(({ names }) => names.includes(String(name)))
-  if (plugins.length > 0) return plugins
-  return [
-    { id: '', scope: 'nothing yet: as it would be with nothing set', names: [], enabled: true, config: plainConfig() },
-  ]
-}
-
-async function explainAll(
-  text: string,
-  plugins: readonly JwtPlugin[],
-  source: Source,
-  now: number,
-): Promise<Explained[] | Unreadable> {
-  const token = decodeToken(text)
-  const keys = new Set<string>()
-  for (const { config } of plugins) {
-    const key = typeof token === 'string' ? undefined : credentialKey(token, config.key_claim_name ?? 'iss')
-    if (typeof key === 'object') keys.add(key.text)
-  }
-  const entities = await source.entities(keys)
-  if ('problem' in entities) return entities
-  const explained: Explained[] = []
-  for (const plugin of plugins)
-    explained.push({ plugin, explanation: await explainToken(text, plugin.config, entities, now) })
-  return explained
-}
-
 function notesOn({ clock }: Source, now: number, own: number): string[] {
   if (clock === undefined || Number.isNaN(clock)) return [`judged at ${now}, by this machine's clock`]
   const difference = clock - own
@@ -133,23 +89,9 @@ function notesOn({ clock }: Source, now: number, own: number): string[] {
   return [`judged at ${now}, by the gateway's clock, which is ${Math.abs(difference)} s ${relation} this machine's`]
 }
 
-function print(
-  { stdout, json, isTerminal }: CommandContext,
-  token: string,
-  explained: readonly Explained[],
-  notes: readonly string[],
-): void {
-  const { header, claims } = contentOf(token)
-  if (json) {
-    const plugins = explained.map(({ plugin: { id, scope, enabled }, explanation }) => ({
-      id,
-      scope,
-      enabled,
-      ...explanation,
-    }))
-    stdout.write(`${JSON.stringify({ header, claims, notes, plugins })}\n`)
-    return
-  }
+function print({ stdout, json, isTerminal }: CommandContext, report: Report, notes: readonly string[]): void {
+  const { header, claims, plugins } = report
+  if (json) return void stdout.write(`${JSON.stringify({ ...report, notes })}\n`)
   if (header !== undefined)
     stdout.write(
       columns([
@@ -158,9 +100,9 @@ function print(
       ]),
     )
   for (const note of notes) stdout.write(`${note}\n`)
-  for (const { plugin, explanation } of explained) {
-    const disabled = plugin.enabled ? '' : ', which is disabled'
-    stdout.write(`\n${bold(`jwt plugin ${plugin.id} on ${printableText(plugin.scope)}${disabled}`, isTerminal)}\n`)
+  for (const { id, scope, enabled, ...explanation } of plugins) {
+    const disabled = enabled ? '' : ', which is disabled'
+    stdout.write(`\n${bold(`jwt plugin ${id} on ${printableText(scope)}${disabled}`, isTerminal)}\n`)
     stdout.write(columns(explanation.steps.map((step) => row(step, isTerminal))))
     for (const hint of explanation.hints) stdout.write(`hint: ${printableText(hint)}\n`)
     stdout.write(verdict(explanation, isTerminal))
@@ -178,9 +120,9 @@ function row({ step, outcome, reason }: ExplainedStep, isTerminal: boolean): str
   return [`  ${styled(style, mark, isTerminal)}`, step, printableText(reason)]
 }
 
-function verdict({ answer, anonymous, upstreamHeaders }: Explanation, isTerminal: boolean): string {
+function verdict({ answer, anonymous, upstream_headers }: Explanation, isTerminal: boolean): string {
   if (answer === null) {
-    const lines = upstreamHeaders.map(([name, value]) => `  ${name}: ${printableText(value)}\n`)
+    const lines = upstream_headers.map(([name, value]) => `  ${name}: ${printableText(value)}\n`)
     return `${styled('green', 'let in', isTerminal)}; the upstream gets\n${lines.join('')}`
   }
   const refusal = `${styled('red', String(answer.status), isTerminal)} ${printable(answer.body)}\n`
@@ -188,13 +130,7 @@ function verdict({ answer, anonymous, upstreamHeaders }: Explanation, isTerminal
   return `${refusal}  WWW-Authenticate: ${printableText(answer.challenge)}\n`
 }
 
-/** What the first two parts hold, shown even where the plugin would refuse them. */
-function contentOf(text: string): { readonly header?: unknown; readonly claims?: unknown } {
-  const [header, claims] = text.split('.', 2).map((part) => parsePart(part))
-  return { ...(header && { header: header.value }), ...(claims && { claims: claims.value }) }
-}
-
-const printable = (value: unknown): string => printableText(JSON.stringify(value))
+const printable = (value: unknown): string => printableText(JSON.stringify(value) ?? '')
 
 /** Without characters that would do something to a terminal or turn its lines around: a token is a stranger's text. */
 function printableText(text: string): string {

@@ -12,6 +12,8 @@ import type { CommandContext } from './command.ts'
 import { command as explainCommand, explain } from './jwt-explain.ts'
 import { command as signCommand, sign } from './jwt-sign.ts'
 import { run } from './run.ts'
+import { startTestAdmin } from '../../test/admin/fixture.ts'
+import type { Report } from '../plugins/jwt/report.ts'
 
 const now = 1_700_000_000
 const folder = mkdtempSync(join(tmpdir(), 'gibbon-jwt-'))
@@ -257,40 +259,27 @@ test('what is missing or unreadable is told', async () => {
   )
 })
 
-test('a running gateway is asked for its plugins and the credential, and its clock counts', async (t) => {
-  const consumer = { id: 'c0000000-0000-4000-8000-000000000000', username: 'alice', custom_id: null }
-  const route = { id: 'e0000000-0000-4000-8000-000000000000', name: 'strict' }
-  const plugin = {
-    id: 'a0000000-0000-4000-8000-000000000000',
-    name: 'jwt',
-    route: { id: route.id },
-    config: { claims_to_verify: ['exp'] },
-  }
-  const bodies: Record<string, unknown> = {
-    '/': { version: '3.10.0' },
-    '/plugins?size=1000': { data: [{ ...plugin, name: 'cors' }], offset: 'more' },
-    '/plugins?size=1000&offset=more': { data: [plugin], next: null },
-    [`/routes/${route.id}`]: route,
-    '/jwts/a%2Fb%20c': { ...jwtSecrets[0], id: 'i', key: 'a/b c', consumer: { id: consumer.id } },
-    [`/consumers/${consumer.id}`]: consumer,
-  }
-  const server = createServer((request, response) => {
-    const body = bodies[request.url!]
-    const headers = { 'Content-Type': 'application/json', Date: new Date((now + 90) * 1000).toUTCString() }
-    response.writeHead(body ? 200 : 404, headers).end(JSON.stringify(body ?? { message: 'Not found' }))
-  })
-  server.listen(0, '127.0.0.1')
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  await once(server, 'listening')
-  const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+test('a running gateway is asked, and its clock counts', async (t) => {
+  const gateway = await startTestAdmin()
+  t.after(() => gateway.stop())
+  await gateway.send('POST', '/services', { name: 'orders', url: 'http://127.0.0.1:9' })
+  await gateway.send('POST', '/services/orders/routes', { name: 'strict', paths: ['/strict'] })
+  await gateway.send('POST', '/routes/strict/plugins', { name: 'jwt', config: { claims_to_verify: ['exp'] } })
+  await gateway.send('POST', '/consumers', { username: 'alice' })
+  await gateway.send('POST', '/consumers/alice/jwt', { ...jwtSecrets[0], key: 'a/b c' })
+  const admin = `http://127.0.0.1:${gateway.port}/`
   const token = await signed('--secret', hidden, '--claim', 'iss=a/b c', '--exp', '+60s')
   const expired = await typed('explain', '--admin', admin, token)
   assert.equal(expired.err, '')
-  assert.match(expired.out, /by the gateway's clock, which is 90 s ahead of this machine's/)
-  assert.match(expired.out, /on route "strict"[^]*FAILED\s+times\s+exp \d+ \(.*\), 30 s ago/)
+  assert.match(expired.out, /by the gateway's clock, which is \d+ s ahead of this machine's/)
+  assert.match(expired.out, /on route "strict"[^]*FAILED\s+times\s+exp \d+ \(.*\), \d+ s ago/)
+  const earlier = await typed('explain', '--admin', admin, '--on', 'strict', '--now', String(now), '--json', token)
+  const { judged_at, plugins } = JSON.parse(earlier.out) as Report
+  assert.deepEqual(
+    [judged_at, plugins[0]?.accepted, plugins[0]?.upstream_headers.at(-1)],
+    [now, true, ['X-Credential-Identifier', 'a/b c']],
+  )
   const unknown = await typed('explain', '--admin', admin, await signed('--secret', hidden, '--claim', 'iss=other'))
   assert.match(unknown.out, /no jwt credential has that key/)
+  assert.match((await typed('explain', '--admin', admin, '--on', 'none', token)).err, /no jwt plugin is called "none"/)
 })

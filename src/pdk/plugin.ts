@@ -1,3 +1,4 @@
+import type { EntityReader } from './entities.ts'
 import type { AccessKong, Answer, BodyFilterKong, HeaderFilterKong, LogKong, RewriteKong } from './kong.ts'
 
 /** What `rewrite` and `access` give: nothing (go on), an answer (end here), or a promise of either where they must wait. */
@@ -9,6 +10,14 @@ export interface Instance {
   readonly name: string
   /** Logs, once, what is allowed but hardly meant in a config. Absent where nobody reads it. */
   readonly warn?: (message: string) => void
+}
+
+/** A document that the gateway serves itself, to GET and HEAD, whoever asks: no route is looked for and no other plugin runs. */
+export interface ServedDocument {
+  /** The Host header that it is asked for with, in lower case; undefined for any. */
+  readonly host?: string
+  readonly path: string
+  answer(entities: EntityReader): Answer | Promise<Answer>
 }
 
 /**
@@ -27,6 +36,8 @@ export interface Plugin<Config, Ready = Config> {
   /** Gets each piece of the response's body, the last one with `last`; returns what is sent in its place. */
   body_filter?(kong: BodyFilterKong, ready: Ready, piece: Buffer, last: boolean): Buffer
   log?(kong: LogKong, ready: Ready): void | Promise<void>
+  /** What the gateway is to serve for a config. */
+  documents?(ready: Ready): readonly ServedDocument[]
 }
 
 /** Lets TypeScript infer a plugin's types where it is defined. */

@@ -84,6 +84,8 @@ export function testEntities(): TestEntities {
         if (change.do !== 'insert' && !before) return { ok: false, reason: 'absent', message: `no ${change.kind}` }
         if (change.do === 'delete') drop(change.kind, change.id)
         const id = before?.id ?? `made-${++made}`
+        if (change.do === 'insert' && takes(of(change.kind), change.entity))
+          return { ok: false, reason: 'refused', message: 'a value of key is taken' }
         const given = change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
         const entity: Entity = { ...before, ...given, id }
         if (change.do !== 'delete') this.put(change.kind, entity)
@@ -100,6 +102,10 @@ export function testEntities(): TestEntities {
     delete: drop,
   }
 }
+
+/** Whether an entity has the same `key`, which is unique wherever it is. */
+const takes = (held: ReadonlyMap<string, { readonly entity: Entity }>, { key }: Readonly<Record<string, unknown>>) =>
+  key !== undefined && held.values().some(({ entity }) => entity['key'] === key)
 
 /** A `kong` for one request. */
 export function testKong(description: RequestDescription = {}, entities: Entities = testEntities()): TestKong {

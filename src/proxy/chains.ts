@@ -6,7 +6,7 @@ import { emptyMap, type MapEdit, type PersistentMap } from '../config/persistent
 import type { WithSecrets } from '../config/secrets.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
-import type { Plugin } from '../pdk/plugin.ts'
+import type { Plugin, ServedDocument } from '../pdk/plugin.ts'
 
 /** A plugin as it takes part in a route's requests. */
 export interface Call {
@@ -43,6 +43,8 @@ export interface ChainTools {
 export interface Chains {
   /** By plugin id. */
   readonly instances: PersistentMap<Instance>
+  /** What plugins have the gateway serve, by plugin id; most serve nothing. */
+  readonly serving: PersistentMap<readonly ServedDocument[]>
   /** By scope, then by the plugin's name. */
   readonly scopes: PersistentMap<ReadonlyMap<string, Configs>>
   /** In how many of these scopes a route stands, by its id. */
@@ -69,6 +71,7 @@ interface Instance {
   readonly scope: string
   readonly consumer: string | undefined
   readonly ready: unknown
+  readonly documents: readonly ServedDocument[]
   /** Whether the config refers to secrets in vaults, and so has to be prepared anew when those change. */
   readonly refers: boolean
 }
@@ -94,6 +97,7 @@ export function partsOfScope(key: string): { readonly route: string; readonly se
 
 const noChains: Chains = {
   instances: emptyMap(),
+  serving: emptyMap(),
   scopes: emptyMap(),
   ownScopes: emptyMap(),
   everywhere: chainOf([]),
@@ -107,7 +111,7 @@ export function compileChains(
   previous?: { readonly snapshot: Snapshot; readonly chains: Chains },
 ): { readonly chains: Chains; readonly changed: ReadonlySet<string> } {
   const before = previous?.chains ?? noChains
-  const { instances, scopes, changed } = changeInstances(tools, snapshot, previous?.snapshot, before)
+  const { instances, serving, scopes, changed } = changeInstances(tools, snapshot, previous?.snapshot, before)
   if (changed.size === 0) return { chains: before, changed }
   const everywhere = changed.has(everyScope) ? chainIn(tools, scopes, undefined, undefined) : before.everywhere
   const services = before.services.edit()
@@ -118,7 +122,7 @@ export function compileChains(
     else services.delete(service)
   }
   const ownScopes = countedScopes(before, scopes, changed)
-  return { chains: { instances, scopes, ownScopes, everywhere, services: services.done() }, changed }
+  return { chains: { instances, serving, scopes, ownScopes, everywhere, services: services.done() }, changed }
 }
 
 /** A route's chain; undefined where it is the one that holds everywhere. */
@@ -151,8 +155,9 @@ function changeInstances(
   snapshot: Snapshot,
   last: Snapshot | undefined,
   before: Chains,
-): Pick<Chains, 'instances' | 'scopes'> & { readonly changed: ReadonlySet<string> } {
+): Pick<Chains, 'instances' | 'serving' | 'scopes'> & { readonly changed: ReadonlySet<string> } {
   const instances = before.instances.edit()
+  const serving = before.serving.edit()
   const scopes = before.scopes.edit()
   const ids = changedPlugins(snapshot, last, before)
   const gone = ids.flatMap((id) => instances.get(id) ?? [])
@@ -163,11 +168,13 @@ function changeInstances(
       instances.set(id, instance)
       come.push(instance)
     } else instances.delete(id)
+    if (instance && instance.documents.length > 0) serving.set(id, instance.documents)
+    else serving.delete(id)
   }
   for (const instance of gone) put(scopes, instance, undefined)
   for (const instance of come) put(scopes, instance, instance)
   const changed = new Set([...gone, ...come].map(({ scope }) => scope))
-  return { instances: instances.done(), scopes: scopes.done(), changed }
+  return { instances: instances.done(), serving: serving.done(), scopes: scopes.done(), changed }
 }
 
 function changedPlugins(snapshot: Snapshot, last: Snapshot | undefined, { instances }: Chains): string[] {
@@ -187,11 +194,13 @@ function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | unde
   if (!plugin) throw new Error(`the plugin ${name} (${id}) is in use but not enabled on this node`)
   const complete = tools.withSecrets('plugins', entity, snapshot.vaults)
   const warn = (message: string): void => tools.warn(`plugin ${name} (${id}): ${message}`)
+  const ready = plugin.prepare(complete['config'] as never, { id, name, warn })
   return {
     name,
     scope: scopeKey(route?.id, service?.id),
     consumer: consumer?.id,
-    ready: plugin.prepare(complete['config'] as never, { id, name, warn }),
+    ready,
+    documents: plugin.documents?.(ready) ?? [],
     refers: complete !== entity,
   }
 }
@@ -265,7 +274,8 @@ function callOf(
   }
 }
 
-function chainOf(calls: readonly Call[]): Chain {
+/** A chain of calls in this order. */
+export function chainOf(calls: readonly Call[]): Chain {
   const having = (phase: keyof Plugin<unknown>) => calls.flatMap((call, at) => (call.plugin[phase] ? [at] : []))
   return {
     calls,

@@ -6,10 +6,10 @@ import { pick, type Call } from './chains.ts'
 
 type Step = Answer | undefined | Promise<Answer | undefined>
 
-/** Runs `rewrite` of the global plugins: no route is known yet. */
+/** Serves the documents of plugins, and runs `rewrite` of the global ones: no route is known yet. */
 export function runRewrite(exchange: Exchange): Step {
-  const { chain } = exchange.config
-  return runFrom(exchange, chain.calls, chain.rewrite, 0, rewriteCall)
+  const { beginning } = exchange.config
+  return runFrom(exchange, beginning.calls, beginning.rewrite, 0, rewriteCall)
 }
 
 /** Runs `access` of the route's plugins, highest priority first, until one answers. */

@@ -6,6 +6,7 @@
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { type Balancers, compileBalancers } from './balancers.ts'
+import { withDocuments } from './documents.ts'
 import {
   type Chain,
   chainOfRoute,
@@ -51,6 +52,8 @@ export interface Compiled {
   readonly plans: readonly (RoutePlan | undefined)[]
   /** The plugins of requests that match no route, or one without plugins of its own: the global ones. */
   readonly chain: Chain
+  /** What runs before a route is known: those, after the documents that plugins serve. */
+  readonly beginning: Chain
   readonly chains: Chains
   readonly balancers: Balancers
   readonly services: ServicePlans
@@ -79,7 +82,10 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   const ids = concerned(snapshot, services, changed, previous)
   for (const id of ids) routes.put(id, planOf(tools, snapshot, services, chains, id))
   const streams = changeStreams(tools, snapshot, services, ids, previous?.streams)
-  return { snapshot, balancers, services, streams, chains, chain: chains.everywhere, ...routes.done() }
+  const chain = chains.everywhere
+  const isSame = previous?.chain === chain && previous.chains.serving === chains.serving
+  const beginning = isSame ? previous.beginning : withDocuments(chain, chains.serving)
+  return { snapshot, balancers, services, streams, chains, chain, beginning, ...routes.done() }
 }
 
 /** Changes the plans of routes, and the router only for routes that have changed themselves. */

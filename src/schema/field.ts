@@ -156,6 +156,10 @@ export interface Schema {
   readonly generate_admin_api?: boolean
   /** False where declarative files have no section for these entities. */
   readonly db_export?: boolean
+  /**
+   * A kind of ours, which Kong has not: its paths are not among those that Kong lists, and plugins may write it without a database.
+   */
+  readonly $own?: true
   /** Fields whose values together are unique, such as a plugin's name and scope. */
   readonly cache_key?: readonly string[]
   /** Entities may be given a `ttl` in seconds; it is no field of the schema. */

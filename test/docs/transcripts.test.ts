@@ -11,8 +11,18 @@ import { parseDeclarative } from '../../src/config/declarative.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** Pages in which every block marked `console` is run, one after another, in one shell. */
-const pages = ['docs/admin-access.md', 'docs/secrets-at-rest.md', 'docs/revoke-tokens.md', 'docs/stream.md']
+/** Pages in which every block marked `console` is run, one after another, in one shell; the page's first configuration is `kong.yaml`. */
+const pages = [
+  'docs/admin-access.md',
+  'docs/secrets-at-rest.md',
+  'docs/revoke-tokens.md',
+  'docs/stream.md',
+  'docs/explain-a-token.md',
+  'docs/ask-for-rights.md',
+  'docs/one-time-tokens.md',
+  'docs/error-bodies.md',
+  'docs/tell-clients-where-to-get-tokens.md',
+]
 
 /** What pages need beside a shell: programs, and whether a PostgreSQL that listens on the port 5432. */
 const needs: Readonly<Record<string, readonly string[]>> = { 'docs/stream.md': ['psql', 'openssl'] }
@@ -73,6 +83,9 @@ function scriptOf(steps: readonly Step[]): string {
   ].join('\n')
 }
 
+const configurationsIn = (text: string): string[] =>
+  [...text.matchAll(/^```yaml\n(_format_version:.*?)^```$/gms)].map(([, yaml = '']) => yaml)
+
 for (const page of pages) {
   test(`${page}: what it says to type gives what it says`, { timeout: 120_000 }, async (t) => {
     const missing = missingFor(page)
@@ -90,6 +103,8 @@ for (const page of pages) {
         .replaceAll(/\b(?:9000|9443|5432)\b/g, (port) => String(ports[port as unknown as keyof typeof ports])),
     )
     assert.ok(steps.length > 0)
+    const [configuration] = configurationsIn(text)
+    if (configuration !== undefined) writeFileSync(join(folder, 'kong.yaml'), configuration)
     writeFileSync(join(folder, 'script'), scriptOf(steps))
     const env = {
       PATH: process.env['PATH'],
@@ -118,7 +133,7 @@ for (const page of pages) {
 
 for (const page of globSync(['README.md', 'docs/*.md', 'src/plugins/*/README.md'], { cwd: root })) {
   const text = readFileSync(join(root, page), 'utf8')
-  const configurations = [...text.matchAll(/^```yaml\n(_format_version:.*?)^```$/gms)].map(([, yaml = '']) => yaml)
+  const configurations = configurationsIn(text)
   if (configurations.length === 0) continue
   test(`${page}: its configurations are valid`, () => {
     for (const yaml of configurations) {

@@ -1,6 +1,6 @@
 /** How old a token may be, by the time at which it was issued. Source: RFC 7519 section 4.1.6. */
 import type { Answer } from '../../pdk/kong.ts'
-import { challenge, refusing } from './answers.ts'
+import { invalidToken, type Refuse } from './answers.ts'
 import { claimAt } from './claims.ts'
 import type { Config } from './ready.ts'
 import type { Token } from './token.ts'
@@ -8,12 +8,11 @@ import type { Token } from './token.ts'
 /** Gives the answer to a token issued at `iat` (NaN where it does not say so); times in seconds since 1970. */
 export type AgeRule = (iat: number, now: number) => Answer | undefined
 
-export function ageRuleOf({ maximum_age: most, leeway = 0, realm }: Config): AgeRule | undefined {
+export function ageRuleOf({ maximum_age: most, leeway = 0 }: Config, refuse: Refuse): AgeRule | undefined {
   if (most === undefined) return undefined
-  const invalid = challenge(realm, 'error="invalid_token"')
-  const absent = refusing(401, { iat: 'must be a number' }, invalid)
-  const early = refusing(401, { iat: 'token not issued yet' }, invalid)
-  const old = refusing(401, { iat: 'token too old' }, invalid)
+  const absent = refuse(401, { iat: 'must be a number' }, invalidToken)
+  const early = refuse(401, { iat: 'token not issued yet' }, invalidToken)
+  const old = refuse(401, { iat: 'token too old' }, invalidToken)
   return (iat, now) => {
     if (Number.isNaN(iat)) return absent
     if (iat > now + leeway) return early

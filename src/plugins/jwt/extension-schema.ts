@@ -3,7 +3,9 @@
  * decK cannot know a default that no schema tells it. Their names are those of Kong's
  * openid-connect plugin where that has such a field, so that people know them.
  */
+import { type ShapeOptions, shapeError } from '../../pdk/error-shape.ts'
 import type { Field, Fields } from '../../schema/field.ts'
+import { claimRuleError } from './claim-rules-schema.ts'
 
 /** A claim's place: the name, or the names from the outermost to the innermost. A name may hold dots and slashes. */
 const claim = {
@@ -50,7 +52,17 @@ const url = {
 export function togetherError(config: { readonly [field: string]: unknown }): string | undefined {
   if (config['issuers'] && !config['consumer_claim'] && config['consumer_optional'] !== true)
     return 'issuers needs consumer_claim, which says whose token it is, or consumer_optional = true'
-  return undefined
+  return errorShapeError(config)
+}
+
+function errorShapeError(config: { readonly [field: string]: unknown }): string | undefined {
+  const { error_format: format, error_template: template, error_content_type: contentType } = config
+  if (!format) return template || contentType ? 'error_template and error_content_type need error_format' : undefined
+  return shapeError({
+    format: format as ShapeOptions['format'],
+    template: (template ?? undefined) as string | undefined,
+    contentType: (contentType ?? undefined) as string | undefined,
+  })
 }
 
 export const extensionFields = [
@@ -145,6 +157,24 @@ export const extensionFields = [
     },
   },
   {
+    claim_rules: {
+      type: 'array',
+      len_min: 1,
+      len_max: 50,
+      elements: { type: 'string', len_max: 8192, $check: claimRuleError },
+      $extension: true,
+      description:
+        'Expressions, as routes have them, that must all hold: `claims.tenant == "acme"`, `any(claims.roles) == "admin"`. Else it is 403.',
+    },
+  },
+  {
+    single_use: {
+      type: 'boolean',
+      $extension: true,
+      description: 'Whether a token is good once only, by its `jti`; it must have an `exp`, too.',
+    },
+  },
+  {
     leeway: {
       type: 'number',
       between: [0, 3600],
@@ -223,6 +253,65 @@ export const extensionFields = [
     },
   },
   {
+    resource_metadata: {
+      type: 'record',
+      $extension: true,
+      fields: [
+        {
+          resource: {
+            ...url,
+            required: true,
+            description: "The protected resource's identifier, the URL that clients know it by.",
+          },
+        },
+        {
+          authorization_servers: {
+            type: 'array',
+            elements: url,
+            len_min: 1,
+            $extension: true,
+            description: 'Where tokens are to be had; the `issuers` without it.',
+          },
+        },
+        {
+          scopes_supported: {
+            type: 'array',
+            elements: { type: 'string', len_min: 1 },
+            len_min: 1,
+            $extension: true,
+            description: 'Scopes to ask for; those of `scopes_required` without it.',
+          },
+        },
+        { resource_name: { type: 'string', $extension: true, description: 'Its name, for people.' } },
+        { resource_documentation: { ...url, $extension: true, description: 'A page about it, for people.' } },
+      ],
+      description: 'The protected resource’s metadata (RFC 9728), served by the gateway; challenges say where it is.',
+    },
+  },
+  {
+    error_format: {
+      type: 'string',
+      one_of: ['json', 'problem', 'template'],
+      $extension: true,
+      description: 'The body of refusals: Kong’s JSON, problem details (RFC 9457), or `error_template`.',
+    },
+  },
+  {
+    error_template: {
+      type: 'string',
+      len_max: 65_536,
+      $extension: true,
+      description: 'The body, with {{message}}, {{status}}, {{title}} and {{request_id}} filled in.',
+    },
+  },
+  {
+    error_content_type: {
+      type: 'string',
+      $extension: true,
+      description: 'Its Content-Type, by which what is filled in is escaped; JSON without this.',
+    },
+  },
+  {
     hide_credentials: {
       type: 'boolean',
       $extension: true,
@@ -233,3 +322,9 @@ export const extensionFields = [
 
 /** The names of all these fields. */
 export const extensionNames: readonly string[] = extensionFields.flatMap((entry) => Object.keys(entry))
+
+/** Those that change nothing of what is asked of a token. */
+const aside = new Set(['mode', 'leeway', 'resource_metadata', 'error_format', 'error_template', 'error_content_type'])
+
+/** The names of the fields by which a token is looked at otherwise than Kong does. */
+export const judgingNames: readonly string[] = extensionNames.filter((name) => !aside.has(name))

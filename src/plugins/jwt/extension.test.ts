@@ -12,6 +12,7 @@ import { jwt_revocations } from './revocations-schema.ts'
 import { schema } from './schema.ts'
 import { signToken } from './sign.ts'
 import { createTokenMemory } from './tokens.ts'
+import { useKey } from './uses-schema.ts'
 
 const alice = { id: 'a11ce000-0000-4000-8000-000000000000', username: 'alice', custom_id: 'cid-a' }
 const bob = { id: 'b0b00000-0000-4000-8000-000000000000', username: 'bob', custom_id: null }
@@ -52,7 +53,8 @@ function world(config: object) {
     )
   const ask = (request: RequestDescription) => {
     const kong = testKong(request, entities)
-    return { kong, answer: jwt.access!(kong, ready) as Answer | undefined }
+    const outcome = jwt.access!(kong, ready)
+    return { kong, answer: outcome as Answer | undefined, outcome }
   }
   const send = (claims: object, header: object = {}) =>
     ask({ headers: [['Authorization', `Bearer ${token(claims, header)}`]] })
@@ -387,4 +389,83 @@ test('consumers cannot fill the memory with counts', () => {
     mine.reduce((sum, { count }) => sum + count, 0),
     2000,
   )
+})
+
+test('rules about claims must all hold, else the rights are missing', () => {
+  const { verdict } = world({ claim_rules: ['claims.tenant == "acme"', 'any(claims.roles) == "clerk"'] })
+  const missing = [403, { message: 'Insufficient claims' }, 'Bearer error="insufficient_scope"']
+  assert.equal(verdict({ tenant: 'acme', roles: ['x', 'clerk'] }), 'let in')
+  assert.deepEqual(verdict({ tenant: 'other', roles: ['clerk'] }), missing)
+  assert.deepEqual(verdict({ tenant: 'acme', roles: [] }), missing)
+  assert.deepEqual(verdict({}), missing)
+  const errors = errorsOf({ claim_rules: ['claims.a == "b"', 'claims.a = "b"'] }) as { claim_rules: string[] }
+  assert.match(errors.claim_rules[1] ?? '', /1:10/)
+})
+
+test('a token that is good once is let in once, of many at the same time one, and needs a name and an end', async () => {
+  const { ask, token, entities, clock } = world({ single_use: true })
+  const use = async (claims: object) => {
+    const { kong, outcome } = ask({ headers: [['Authorization', `Bearer ${token(claims)}`]] })
+    const refusal = await outcome
+    assert.equal(kong.identity === undefined, refusal !== undefined)
+    return refusal === undefined ? 'let in' : (JSON.parse(String(refusal.body)) as object)
+  }
+  const used = { message: 'Token was used before' }
+  const good = { jti: 'one', exp: now + 60 }
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => use(good)))
+  assert.deepEqual(outcomes.filter((outcome) => outcome === 'let in').length, 1)
+  assert.deepEqual(await use(good), used)
+  assert.deepEqual(await use({ ...good, exp: now + 61 }), used, 'another token of the same name')
+  assert.equal(await use({ ...good, jti: 'two' }), 'let in')
+  assert.equal(entities.by('jwt_uses', 'key', useKey(['credential', credential.id, 'two']))?.entity['ttl'], 61)
+  const unnamed = { message: "No mandatory 'jti' in claims" }
+  for (const jti of [undefined, '', {}, null]) assert.deepEqual(await use({ ...good, jti }), unnamed)
+  assert.deepEqual(await use({ jti: 'three' }), { exp: 'must be a number' })
+  clock.now += 61
+  assert.deepEqual(await use({ ...good, jti: 'four' }), { exp: 'token expired' })
+})
+
+test('where a use cannot be written down nobody is let in', async () => {
+  const { ask, token, entities } = world({ single_use: true })
+  entities.write = async () => ({ ok: false, reason: 'unavailable', message: 'the disk is full' })
+  const { kong, outcome } = ask({ headers: [['Authorization', `Bearer ${token({ jti: '1', exp: now + 60 })}`]] })
+  assert.equal((await outcome)?.status, 503)
+  assert.equal(kong.identity, undefined)
+})
+
+test('challenges say where the resource’s metadata is, which follows from the config', () => {
+  const config = {
+    issuers: [{ issuer: 'https://idp.test' }],
+    consumer_optional: true,
+    scopes_required: ['a b', 'a c'],
+    realm: 'shop',
+    resource_metadata: { resource: 'https://api.test:8443/orders', resource_name: 'Orders' },
+  }
+  const jwt = createJwt({ memory: createTokenMemory() })
+  const ready = jwt.prepare(configOf(config), { id: 'p', name: 'jwt' })
+  const refusal = jwt.access!(testKong({}), ready) as Answer
+  assert.equal(
+    refusal.headers[1]?.[1],
+    'Bearer realm="shop", resource_metadata="https://api.test:8443/.well-known/oauth-protected-resource/orders"',
+  )
+  const [document, ...more] = jwt.documents!(ready)
+  assert.deepEqual(
+    [more, document?.host, document?.path],
+    [[], 'api.test', '/.well-known/oauth-protected-resource/orders'],
+  )
+  const { body } = document!.answer(testEntities()) as Answer
+  assert.deepEqual(JSON.parse(String(body)), {
+    resource: 'https://api.test:8443/orders',
+    authorization_servers: ['https://idp.test'],
+    scopes_supported: ['a', 'b', 'c'],
+    bearer_methods_supported: ['header'],
+    resource_name: 'Orders',
+  })
+  assert.deepEqual(jwt.documents!(jwt.prepare(configOf({}), { id: 'p', name: 'jwt' })), [])
+})
+
+test('what refusals look like is checked when it is configured', () => {
+  assert.deepEqual(errorsOf({ error_format: 'template' }), 'the format template needs a template')
+  assert.deepEqual(errorsOf({ error_template: '{}' }), 'error_template and error_content_type need error_format')
+  assert.equal(errorsOf({ error_format: 'template', error_template: '{"m":"{{message}}"}' }), false)
 })

@@ -2,27 +2,30 @@
  * What a config asks for beside Kong's fields, and how a request goes that meets it. Everything that follows from the token
  * alone is worked out once, when it is verified, and remembered with it; what depends on the clock is looked at every time.
  */
-import type { Loaded } from '../../pdk/entities.ts'
+import type { Entity, Loaded } from '../../pdk/entities.ts'
 import { identityOf, type Identity } from '../../pdk/identity.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import type { Outcome } from '../../pdk/plugin.ts'
-import { challenge, refusing } from './answers.ts'
+import { invalidToken, type Refuse } from './answers.ts'
 import { ageRuleOf, type AgeRule, iatOf } from './age.ts'
 import { claimAt, type ClaimPath, textOf, wordsOf } from './claims.ts'
-import { extensionNames } from './extension-schema.ts'
+import { judgingNames } from './extension-schema.ts'
 import { hideToken } from './hiding.ts'
 import { type Issuer, issuerIn, issuersOf } from './issuers.ts'
+import type { KeySets } from './key-sets.ts'
 import type { Config, Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { attemptObserved } from './observing.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { rulesOf, type Rule } from './rules.ts'
+import { type SingleUse, singleUseOf } from './single-use.ts'
 import { signerOf, type Signer } from './signers.ts'
 import { timeFault, type TimePolicy, timesOf } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
 import type { Remembered } from './tokens.ts'
 import { type HeaderClaim, headerClaimsOf, headerValue } from './upstream-headers.ts'
 import { type Verified, verifyDecoded } from './verification.ts'
+import { useKey } from './uses-schema.ts'
 import { virtualCredential, whoOf, type Who } from './who.ts'
 
 export interface Extension {
@@ -39,6 +42,8 @@ export interface Extension {
   readonly hides: boolean
   /** Whether tokens taken back are refused, and the answer to them. */
   readonly revocation: Answer | undefined
+  /** Whether tokens are good once only. */
+  readonly singleUse: SingleUse | undefined
 }
 
 /** A token that may be let in, with what it brings along. */
@@ -51,29 +56,27 @@ interface Admitted extends Remembered {
   readonly groups: readonly string[] | undefined
   /** What it may have been taken back by. */
   readonly revocations: readonly string[]
+  /** What its use is written down by, where it is good once. */
+  readonly use: string | undefined
   /** Whom its claim names where no consumer was there by that: one may come. */
   readonly nobody: string | undefined
 }
 
 /** Prepares what a config asks for; undefined where that is nothing beside Kong's (`leeway` is among the times). */
-export function extensionOf(config: Config, plugin: string): Extension | undefined {
-  const isUsed = extensionNames.some(
-    (name) => name !== 'leeway' && name !== 'mode' && config[name as keyof Config] !== undefined,
-  )
-  if (!isUsed) return undefined
+export function extensionOf(config: Config, plugin: string, refuse: Refuse, keySets: KeySets): Extension | undefined {
+  if (!judgingNames.some((name) => config[name as keyof Config] !== undefined)) return undefined
   return {
     plugin,
     observes: config.mode === 'observe',
-    issuers: issuersOf(config),
-    rules: rulesOf(config),
-    age: ageRuleOf(config),
-    who: whoOf(config),
+    issuers: issuersOf(config, keySets),
+    rules: rulesOf(config, refuse),
+    age: ageRuleOf(config, refuse),
+    who: whoOf(config, refuse),
     groups: config.authenticated_groups_claim,
     headers: headerClaimsOf(config.upstream_headers),
     hides: config.hide_credentials === true,
-    revocation: config.check_revocation
-      ? refusing(401, { message: 'Token revoked' }, challenge(config.realm, 'error="invalid_token"'))
-      : undefined,
+    singleUse: singleUseOf(config, refuse),
+    revocation: config.check_revocation ? refuse(401, { message: 'Token revoked' }, invalidToken) : undefined,
   }
 }
 
@@ -99,7 +102,7 @@ const isUpToDate = ({ entities }: AccessKong, { who }: Extension, { nobody }: Ad
 
 type Verdict = Admitted | Refusal | Answer
 
-function conclude(kong: AccessKong, ready: Ready, extension: Extension, verdict: Verdict): Answer | undefined {
+function conclude(kong: AccessKong, ready: Ready, extension: Extension, verdict: Verdict): Outcome {
   if (typeof verdict === 'string') return ready.answers[verdict]
   return 'signer' in verdict ? admit(kong, ready, extension, verdict) : verdict
 }
@@ -124,7 +127,7 @@ function verifyByCredential(kong: AccessKong, ready: Ready, extension: Extension
   const signer = signerByCredential(kong, who, token, verified)
   if ('status' in signer) return signer
   return remember(ready, text, {
-    ...broughtBy(token, extension, textOf(verified.credential.entity['key'])),
+    ...broughtBy(token, extension, verified.credential.entity),
     signer,
     policy: ready.times,
     nobody: signer.identity.consumer ? undefined : who?.textIn(token.claims),
@@ -193,24 +196,39 @@ function ownSigner(credential: Loaded, consumer: Loaded, identity: Identity): Si
 function broughtBy(
   token: Token,
   extension: Extension,
-  credential: string | undefined,
+  credential: Entity | undefined,
 ): Omit<Admitted, 'signer' | 'policy' | 'nobody'> {
   const { claims } = token
   const headers = extension.headers.map((header) => headerValue(header, claims))
   const groups = extension.groups && wordsOf(claimAt(claims, extension.groups))
-  const revocations = extension.revocation ? revocationKeysOf(claims, credential) : []
+  const revocations = extension.revocation ? revocationKeysOf(claims, textOf(credential?.['key'])) : []
+  const use = extension.singleUse && useKeyOf(token, credential)
   const texts = [...headers, ...(groups ?? []), ...revocations]
   const extraBytes = ownBytes + texts.reduce((sum, text = '') => sum + 2 * text.length + 16, 0)
-  return { ...timesOf(claims), iat: iatOf(token), headers, groups, revocations, extraBytes }
+  return { ...timesOf(claims), iat: iatOf(token), headers, groups, revocations, use, extraBytes }
 }
 
-function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted): Answer | undefined {
+/** Named by who signed it, so that nobody can use up another's tokens. */
+export function useKeyOf({ claims }: Pick<Token, 'claims'>, credential: Entity | undefined): string | undefined {
+  const jti = textOf(claimAt(claims, ['jti']))
+  if (jti === undefined) return undefined
+  return useKey(credential ? ['credential', credential.id, jti] : ['issuer', String(claims['iss']), jti])
+}
+
+function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted): Outcome {
   const now = ready.now()
   const fault = token.policy.any ? timeFault(token.policy, token, now) : 0
   if (fault !== 0) return ready.timeAnswers[fault]
   const tooOld = extension.age?.(token.iat, now)
   if (tooOld) return tooOld
   if (extension.revocation && isRevoked(kong.entities, token.revocations, token.iat)) return extension.revocation
+  if (extension.singleUse === undefined || token.use === undefined) return letIn(kong, ready, extension, token)
+  return extension.singleUse
+    .use(kong.entities, token.use, token.exp, now)
+    .then((refusal) => refusal ?? letIn(kong, ready, extension, token))
+}
+
+function letIn(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted): undefined {
   kong.client.authenticate(token.signer.identity)
   const { headers } = extension
   for (let at = 0; at < headers.length; at++) {

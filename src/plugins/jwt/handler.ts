@@ -30,13 +30,14 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
     prepare(config, { id, warn }) {
       const oddity = oddityOf(config)
       if (oddity !== undefined) warn?.(oddity)
-      return prepare(config, id, memory, now)
+      return prepare(config, id, { memory, now })
     },
     access(kong, ready) {
       if (ready.extension) dropClaimHeaders(kong, ready.extension)
       if (!ready.runsOnPreflight && kong.request.get_method() === 'OPTIONS') return undefined
       return authenticate(kong, ready, attempt)
     },
+    documents: ({ documents }) => documents,
   })
 }
 

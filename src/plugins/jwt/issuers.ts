@@ -3,7 +3,7 @@ import type { Loaded } from '../../pdk/entities.ts'
 import { algorithms, isSignedWith } from './algorithms.ts'
 import { claimAt } from './claims.ts'
 import type { IssuerAddress } from './key-fetching.ts'
-import { type KeySet, keySetOf } from './key-sets.ts'
+import type { KeySet, KeySets } from './key-sets.ts'
 import type { Config } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import type { Token } from './token.ts'
@@ -14,8 +14,8 @@ export interface Issuer {
 }
 
 /** The issuers of a config by what stands in `iss`; undefined where it has none. */
-export function issuersOf(config: Config): ReadonlyMap<string, Issuer> | undefined {
-  return config.issuers && new Map(config.issuers.map((issuer) => [issuer.issuer, issuerOf(issuer)]))
+export function issuersOf(config: Config, keySets: KeySets): ReadonlyMap<string, Issuer> | undefined {
+  return config.issuers && new Map(config.issuers.map((issuer) => [issuer.issuer, issuerOf(issuer, keySets)]))
 }
 
 /** The issuer that a token says it is of, among these. */
@@ -24,14 +24,12 @@ export function issuerIn(issuers: ReadonlyMap<string, Issuer> | undefined, { cla
   return typeof iss === 'string' ? issuers?.get(iss) : undefined
 }
 
-function issuerOf({
-  issuer,
-  jwks_uri,
-  discovery_uri,
-  algorithms: allowed,
-}: NonNullable<Config['issuers']>[number]): Issuer {
+function issuerOf(
+  { issuer, jwks_uri, discovery_uri, algorithms: allowed }: NonNullable<Config['issuers']>[number],
+  keySets: KeySets,
+): Issuer {
   const address: IssuerAddress = { issuer, jwks_uri: jwks_uri ?? null, discovery_uri: discovery_uri ?? null }
-  const keys = keySetOf(JSON.stringify(address))
+  const keys = keySets(JSON.stringify(address))
   const isAllowed = (alg: string) => allowed === undefined || (allowed as readonly string[]).includes(alg)
   return {
     verify(token) {

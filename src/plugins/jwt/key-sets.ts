@@ -16,6 +16,9 @@ export interface SigningKey {
   readonly loaded: Loaded
 }
 
+/** Gives the keys of an issuer by its address, an `IssuerAddress` as JSON. */
+export type KeySets = (address: string) => KeySet
+
 export interface KeySet {
   /** The keys that may have signed a token: by its `kid`, or all where it names none. */
   find(kid: unknown, alg: string, algorithm: Algorithm): readonly SigningKey[]
@@ -35,7 +38,8 @@ const mostWaiting = 1000
 const followAgainMs = 3_600_000
 const leastRsaBits = 2048
 
-interface OwnKeySet extends KeySet {
+/** One whose owner says which keys there are: a JSON array of JWKs. */
+export interface OwnKeySet extends KeySet {
   adopt(keys: string): void
 }
 
@@ -48,8 +52,8 @@ export function configureKeySource(given: KeySource): void {
   for (const address of sets.keys()) source.follow(address)
 }
 
-/** The keys of an issuer by its address, an `IssuerAddress` as JSON; followed from the first time on. */
-export function keySetOf(address: string): KeySet {
+/** The keys that this worker has of an issuer; followed from the first time on. */
+export const keySetOf: KeySets = (address) => {
   const known = sets.get(address)
   if (known) return known
   const set = createKeySet(
@@ -66,7 +70,8 @@ export function adoptKeys(address: string, keys: string): void {
   sets.get(address)?.adopt(keys)
 }
 
-function createKeySet(ask: () => Promise<void>, follow: () => void, now = Date.now): OwnKeySet {
+/** A set without keys. `ask` is to bring others where one is missed, `follow` is called now and then as long as it is used. */
+export function createKeySet(ask: () => Promise<void>, follow: () => void = () => {}, now = Date.now): OwnKeySet {
   let keys: readonly (SigningKey & { readonly text: string })[] = []
   let waiting = 0
   let followedAt = now()

@@ -1,9 +1,12 @@
 /** What a plugin's config becomes when it is put in force: everything that need not be worked out for each request. */
 import type { Answer } from '../../pdk/kong.ts'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
-import { challenge, refusing } from './answers.ts'
+import { invalidToken, type Refuse, refuserOf } from './answers.ts'
 import { extensionOf, type Extension } from './extension.ts'
+import type { ServedDocument } from '../../pdk/plugin.ts'
+import { keySetOf, type KeySets } from './key-sets.ts'
 import { locationsOf, type Locations } from './locations.ts'
+import { metadataDocument } from './resource-metadata.ts'
 import { refusals, type Refusal } from './refusals.ts'
 import type { schema } from './schema.ts'
 import { timeErrors, type TimePolicy } from './times.ts'
@@ -24,13 +27,25 @@ export interface Ready {
   readonly timeAnswers: readonly (Answer | undefined)[]
   /** What is done beside Kong's; undefined where the config asks for none of it. */
   readonly extension: Extension | undefined
+  /** What the gateway serves for the config. */
+  readonly documents: readonly ServedDocument[]
   /** The clock, in whole seconds since 1970. */
   readonly now: () => number
 }
 
+/** What a config is prepared with. */
+export interface PrepareTools {
+  readonly memory: TokenMemory
+  /** The clock, in whole seconds since 1970. */
+  readonly now: () => number
+  /** The keys of issuers; without it those that this worker follows. */
+  readonly keySets?: KeySets
+}
+
 /** Prepares the config of the plugin with this id. */
-export function prepare(config: Config, plugin: string, memory: TokenMemory, now: () => number): Ready {
+export function prepare(config: Config, plugin: string, { memory, now, keySets = keySetOf }: PrepareTools): Ready {
   const claim = config.key_claim_name ?? 'iss'
+  const refuse = refuserOf(config)
   return {
     locations: locationsOf(config),
     runsOnPreflight: config.run_on_preflight,
@@ -38,8 +53,9 @@ export function prepare(config: Config, plugin: string, memory: TokenMemory, now
     policy: policyOf(config),
     times: timePolicyOf(config),
     tokens: memory.space(),
-    ...answersOf(claim, config.realm),
-    extension: extensionOf(config, plugin),
+    ...answersOf(claim, refuse),
+    extension: extensionOf(config, plugin, refuse, keySets),
+    documents: [metadataDocument(config)].filter((document) => document !== undefined),
     now,
   }
 }
@@ -57,7 +73,8 @@ export function policyOf(config: Config): Policy {
 export function timePolicyOf(config: Config): TimePolicy {
   const claims = config.claims_to_verify ?? []
   const maximumExpiration = config.maximum_expiration ?? 0
-  const exp = claims.includes('exp')
+  // What is good once is remembered until it ends.
+  const exp = claims.includes('exp') || (config.single_use === true && config.mode !== 'observe')
   const nbf = claims.includes('nbf')
   // It is among what is only looked at, and it would let in what Kong does not.
   const leeway = config.mode === 'observe' ? 0 : (config.leeway ?? 0)
@@ -65,15 +82,13 @@ export function timePolicyOf(config: Config): TimePolicy {
 }
 
 /** Every answer the config can give, made once: RFC 6750 3 wants no error in the challenge of a request without a token. */
-function answersOf(claim: string, realm: string | null): Pick<Ready, 'answers' | 'timeAnswers'> {
-  const bare = challenge(realm)
-  const invalid = challenge(realm, 'error="invalid_token"')
+function answersOf(claim: string, refuse: Refuse): Pick<Ready, 'answers' | 'timeAnswers'> {
   const entries = Object.entries(refusals).map(([name, { message }]) => [
     name,
-    refusing(401, { message: message(claim) }, name === 'no token' ? bare : invalid),
+    refuse(401, { message: message(claim) }, ...(name === 'no token' ? [] : [invalidToken])),
   ])
   return {
     answers: Object.fromEntries(entries) as Record<Refusal, Answer>,
-    timeAnswers: timeErrors.map((errors) => errors && refusing(401, errors, invalid)),
+    timeAnswers: timeErrors.map((errors) => errors && refuse(401, errors, invalidToken)),
   }
 }

@@ -1,7 +1,17 @@
 /** Why the plugin says 401: every reason with the step that found it and Kong's words for it. */
 
 /** The steps from a request to an identity (of `claims`, see `rules.ts`), in the order in which they are taken; the first that fails gives the answer. */
-export const steps = ['find', 'decode', 'credential', 'algorithm', 'signature', 'consumer', 'claims', 'times'] as const
+export const steps = [
+  'find',
+  'decode',
+  'credential',
+  'algorithm',
+  'signature',
+  'consumer',
+  'claims',
+  'times',
+  'revocation',
+] as const
 export type Step = (typeof steps)[number]
 
 interface Reason {

@@ -16,6 +16,7 @@ export const jwt_revocations = {
   name: 'jwt_revocations',
   admin_api_name: 'jwt-revocations',
   db_export: false,
+  $own: true,
   fields: [
     { id: uuid },
     { created_at: auto_timestamp_s },

@@ -2,7 +2,7 @@
  * Tokens that were taken back before their end: one by its `jti`, or all of a subject, an issuer or a credential that were
  * issued before a time. They stand in the store, so that every worker of every node knows them when the write is answered.
  */
-import type { Entities } from '../../pdk/entities.ts'
+import type { EntityReader } from '../../pdk/entities.ts'
 import { claimAt, textOf } from './claims.ts'
 import { revocationKey, type RevokedTokens } from './revocations-schema.ts'
 import type { JsonObject } from './token.ts'
@@ -22,7 +22,7 @@ export function revocationKeysOf(claims: JsonObject, credential: string | undefi
 }
 
 /** Whether a token issued at `iat` (seconds since 1970, NaN where it does not say) was taken back. */
-export function isRevoked(entities: Entities, keys: readonly string[], iat: number): boolean {
+export function isRevoked(entities: EntityReader, keys: readonly string[], iat: number): boolean {
   for (const key of keys) {
     const found = entities.by('jwt_revocations', 'key', key)
     if (!found) continue

@@ -3,8 +3,9 @@
  * once. The first that is broken is told. Source: RFC 7519 section 4.1, RFC 7515 section 4.1.9, RFC 6750 section 3.1, RFC 8725.
  */
 import type { Answer } from '../../pdk/kong.ts'
-import { challenge, quoted, refusing } from './answers.ts'
-import { claimAt, type ClaimPath, satisfies, textsOf, type Wanted, wordsOf } from './claims.ts'
+import { invalidToken, quoted, type Refuse } from './answers.ts'
+import { claimAt, type ClaimPath, satisfies, textOf, textsOf, type Wanted, wordsOf } from './claims.ts'
+import { claimRule } from './claim-rules.ts'
 import type { Config } from './ready.ts'
 import type { Token } from './token.ts'
 
@@ -21,16 +22,17 @@ export interface Rule {
 type Judged = Pick<Token, 'header' | 'claims'>
 
 /** The rules of a config, in the order in which they are looked at: who the token is from and for, then what it allows. */
-export function rulesOf(config: Config): Rule[] {
-  const { realm } = config
+export function rulesOf(config: Config, refuse: Refuse): Rule[] {
   return [
-    ...typeRule(config.token_types, realm),
-    ...issuerRule(config.issuers_allowed, realm),
-    ...audienceRule(config.audience_required, config.audience_claim ?? ['aud'], realm),
-    ...(config.claims_required ?? []).map((name) => presenceRule(name, realm)),
-    ...rightsRule('scope', config.scopes_required, config.scopes_claim ?? ['scope'], realm),
-    ...rightsRule('role', config.roles_required, config.roles_claim ?? ['roles'], realm),
-    ...rightsRule('group', config.groups_required, config.groups_claim ?? ['groups'], realm),
+    ...typeRule(config.token_types, refuse),
+    ...issuerRule(config.issuers_allowed, refuse),
+    ...audienceRule(config.audience_required, config.audience_claim ?? ['aud'], refuse),
+    ...(config.claims_required ?? []).map((name) => presenceRule(name, refuse)),
+    ...(config.single_use ? [nameRule(refuse)] : []),
+    ...rightsRule('scope', config.scopes_required, config.scopes_claim ?? ['scope'], refuse),
+    ...rightsRule('role', config.roles_required, config.roles_claim ?? ['roles'], refuse),
+    ...rightsRule('group', config.groups_required, config.groups_claim ?? ['groups'], refuse),
+    ...(config.claim_rules ?? []).map((text, index) => expressionRule(text, index + 1, refuse)),
   ]
 }
 
@@ -42,10 +44,8 @@ function rule(
   return { reason, answer, ...rest, holds: (token) => good(rest.value(token)) }
 }
 
-function invalid(realm: string | null, message: string): Answer {
-  const parameters = ['error="invalid_token"', `error_description=${quoted(message)}`]
-  return refusing(401, { message }, challenge(realm, ...parameters))
-}
+const invalid = (refuse: Refuse, message: string): Answer =>
+  refuse(401, { message }, invalidToken, `error_description=${quoted(message)}`)
 
 /** `application/` may be left out, and case does not count. */
 const mediaType = (type: string): string => {
@@ -53,11 +53,11 @@ const mediaType = (type: string): string => {
   return lower.includes('/') ? lower : `application/${lower}`
 }
 
-function typeRule(types: readonly string[] | undefined, realm: string | null): Rule[] {
+function typeRule(types: readonly string[] | undefined, refuse: Refuse): Rule[] {
   if (!types) return []
   const allowed = new Set(types.map(mediaType))
   return [
-    rule('type', invalid(realm, "Invalid 'typ' in header"), {
+    rule('type', invalid(refuse, "Invalid 'typ' in header"), {
       asks: `typ in the header must be ${types.join(' or ')}`,
       value: ({ header }) => claimAt(header, ['typ']),
       good: (typ) => typeof typ === 'string' && allowed.has(mediaType(typ)),
@@ -65,11 +65,11 @@ function typeRule(types: readonly string[] | undefined, realm: string | null): R
   ]
 }
 
-function issuerRule(issuers: readonly string[] | undefined, realm: string | null): Rule[] {
+function issuerRule(issuers: readonly string[] | undefined, refuse: Refuse): Rule[] {
   if (!issuers) return []
   const allowed = new Set(issuers)
   return [
-    rule('issuer', invalid(realm, "Invalid 'iss' in claims"), {
+    rule('issuer', invalid(refuse, "Invalid 'iss' in claims"), {
       asks: `iss must be ${issuers.join(' or ')}`,
       value: ({ claims }) => claimAt(claims, ['iss']),
       good: (iss) => typeof iss === 'string' && allowed.has(iss),
@@ -77,11 +77,11 @@ function issuerRule(issuers: readonly string[] | undefined, realm: string | null
   ]
 }
 
-function audienceRule(required: readonly string[] | undefined, path: ClaimPath, realm: string | null): Rule[] {
+function audienceRule(required: readonly string[] | undefined, path: ClaimPath, refuse: Refuse): Rule[] {
   if (!required) return []
   const wanted = wantedOf(required)
   return [
-    rule('audience', invalid(realm, `Invalid '${path.join('.')}' in claims`), {
+    rule('audience', invalid(refuse, `Invalid '${path.join('.')}' in claims`), {
       asks: `${path.join('.')} must hold ${required.join(', or ')}`,
       value: ({ claims }) => claimAt(claims, path),
       good: (value) => satisfies(wanted, textsOf(value)),
@@ -89,11 +89,19 @@ function audienceRule(required: readonly string[] | undefined, path: ClaimPath, 
   ]
 }
 
-const presenceRule = (name: string, realm: string | null): Rule =>
-  rule(`claim ${name}`, invalid(realm, `No mandatory '${name}' in claims`), {
+const presenceRule = (name: string, refuse: Refuse): Rule =>
+  rule(`claim ${name}`, invalid(refuse, `No mandatory '${name}' in claims`), {
     asks: 'it must be there',
     value: ({ claims }) => claimAt(claims, [name]),
     good: (value) => value !== undefined && value !== null,
+  })
+
+/** What is good once must have a name of its own. */
+const nameRule = (refuse: Refuse): Rule =>
+  rule('jti', invalid(refuse, "No mandatory 'jti' in claims"), {
+    asks: 'jti must be a text',
+    value: ({ claims }) => claimAt(claims, ['jti']),
+    good: (value) => textOf(value) !== undefined,
   })
 
 /** Who it is is known, and is not enough: 403. RFC 6750 names the scopes that are. */
@@ -101,19 +109,31 @@ function rightsRule(
   what: 'scope' | 'role' | 'group',
   required: readonly string[] | undefined,
   path: ClaimPath,
-  realm: string | null,
+  refuse: Refuse,
 ): Rule[] {
   if (!required) return []
   const wanted = wantedOf(required)
   const scope = what === 'scope' ? [`scope=${quoted([...new Set(wanted.flat())].join(' '))}`] : []
-  const wwwAuthenticate = challenge(realm, 'error="insufficient_scope"', ...scope)
   return [
-    rule(what, refusing(403, { message: `Insufficient ${what}` }, wwwAuthenticate), {
+    rule(what, refuse(403, { message: `Insufficient ${what}` }, insufficientScope, ...scope), {
       asks: `${path.join('.')} must hold ${required.join(', or ')}`,
       value: ({ claims }) => claimAt(claims, path),
       good: (value) => satisfies(wanted, wordsOf(value)),
     }),
   ]
+}
+
+const insufficientScope = 'error="insufficient_scope"'
+
+function expressionRule(text: string, number: number, refuse: Refuse): Rule {
+  const holds = claimRule(text)
+  return {
+    reason: `rule ${number}`,
+    answer: refuse(403, { message: 'Insufficient claims' }, insufficientScope),
+    asks: `it must hold that ${text}`,
+    value: ({ claims }) => claims,
+    holds,
+  }
 }
 
 const wantedOf = (required: readonly string[]): Wanted => required.map((all) => all.split(' ').filter(Boolean))

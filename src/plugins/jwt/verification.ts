@@ -2,7 +2,7 @@
  * From a token's text to who signed it. The order of the steps is part of the contract: the algorithm and the key are looked
  * at before any cryptography, which costs more than the rest of the request.
  */
-import type { Entities, Loaded } from '../../pdk/entities.ts'
+import type { EntityReader, Loaded } from '../../pdk/entities.ts'
 import { algorithms, isSignedWith } from './algorithms.ts'
 import { keyOf } from './keys.ts'
 import type { Refusal } from './refusals.ts'
@@ -24,13 +24,13 @@ export interface Verified {
 }
 
 /** Verifies a token's text but for its times, or names the first thing that is wrong with it. */
-export function verifyToken(entities: Entities, policy: Policy, text: string): Verified | Refusal {
+export function verifyToken(entities: EntityReader, policy: Policy, text: string): Verified | Refusal {
   const token = decodeToken(text)
   return typeof token === 'string' ? token : verifyDecoded(entities, policy, token)
 }
 
 /** The same for a token that has been taken apart. */
-export function verifyDecoded(entities: Entities, policy: Policy, token: Token): Verified | Refusal {
+export function verifyDecoded(entities: EntityReader, policy: Policy, token: Token): Verified | Refusal {
   const key = credentialKey(token, policy.keyClaimName)
   if (typeof key !== 'object') return key
   const credential = entities.by('jwt_secrets', 'key', key.text)
@@ -64,7 +64,7 @@ function checkSignature(token: Token, { entity }: Loaded, policy: Policy): Refus
   return isSignedWith(algorithm, token, key) ? undefined : 'bad signature'
 }
 
-function consumerOf(entities: Entities, { entity }: Loaded): Loaded | undefined {
+function consumerOf(entities: EntityReader, { entity }: Loaded): Loaded | undefined {
   const reference = entity['consumer'] as { readonly id: string } | null | undefined
   return reference ? entities.get('consumers', reference.id) : undefined
 }

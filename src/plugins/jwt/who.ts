@@ -1,18 +1,18 @@
 /** Which consumer a token speaks for, where a claim says so rather than the credential. */
 import { createHash } from 'node:crypto'
-import type { Entities, Loaded } from '../../pdk/entities.ts'
+import type { EntityReader, Loaded } from '../../pdk/entities.ts'
 import type { Answer } from '../../pdk/kong.ts'
-import { challenge, refusing } from './answers.ts'
+import { invalidToken, type Refuse } from './answers.ts'
 import { claimAt, textOf } from './claims.ts'
 import type { Config } from './ready.ts'
 import type { JsonObject } from './token.ts'
 
 export interface Who {
-  find(entities: Entities, claims: JsonObject): Loaded | undefined
+  find(entities: EntityReader, claims: JsonObject): Loaded | undefined
   /** What the claim says, where that is a text. */
   textIn(claims: JsonObject): string | undefined
   /** The consumer whom such a text names. */
-  named(entities: Entities, text: string): Loaded | undefined
+  named(entities: EntityReader, text: string): Loaded | undefined
   /** Whether a token is good without a consumer. */
   readonly optional: boolean
   /** The answer where it is not. */
@@ -22,12 +22,12 @@ export interface Who {
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 /** Undefined where the config leaves it to the credential. */
-export function whoOf(config: Config): Who | undefined {
-  const { consumer_claim: path, consumer_by = ['username', 'custom_id'], consumer_optional = false, realm } = config
+export function whoOf(config: Config, refuse: Refuse): Who | undefined {
+  const { consumer_claim: path, consumer_by = ['username', 'custom_id'], consumer_optional = false } = config
   if (!path && !consumer_optional) return undefined
   const message = `Could not find consumer for the given '${(path ?? []).join('.')}'`
   const textIn = (claims: JsonObject) => path && textOf(claimAt(claims, path))
-  const named = (entities: Entities, text: string): Loaded | undefined => {
+  const named = (entities: EntityReader, text: string): Loaded | undefined => {
     for (const field of consumer_by) {
       const found = field === 'id' ? byId(entities, text) : entities.by('consumers', field, text)
       if (found) return found
@@ -36,7 +36,7 @@ export function whoOf(config: Config): Who | undefined {
   }
   return {
     optional: consumer_optional,
-    refusal: refusing(401, { message }, challenge(realm, 'error="invalid_token"')),
+    refusal: refuse(401, { message }, invalidToken),
     textIn,
     named,
     find(entities, claims) {
@@ -46,7 +46,7 @@ export function whoOf(config: Config): Who | undefined {
   }
 }
 
-const byId = (entities: Entities, text: string): Loaded | undefined =>
+const byId = (entities: EntityReader, text: string): Loaded | undefined =>
   UUID.test(text) ? entities.get('consumers', text.toLowerCase()) : undefined
 
 /**

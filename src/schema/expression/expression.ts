@@ -1,8 +1,8 @@
-/** Route expressions: from their text to what they mean, or why they mean nothing. Source: Kong's docs, "Expressions language". */
+/** Expressions, as routes have them: from their text to what they mean, or why they mean nothing. Source: Kong's docs, "Expressions language". */
 import { isIPv4, isIPv6 } from 'node:net'
 import { compileRegex, type Regex } from '../regex.ts'
 import { grammar } from './grammar.ts'
-import { parse, type Tree } from './peg.ts'
+import { type Grammar, parse, type Tree } from './peg.ts'
 
 export type Operator = '==' | '!=' | '~' | '^=' | '=^' | '>' | '>=' | '<' | '<=' | 'in' | 'not in' | 'contains'
 
@@ -35,10 +35,13 @@ export type Parsed = { readonly expression: Expression } | { readonly error: str
 /** Longer expressions are refused. */
 const longest = 65_536
 
-/** Reads an expression; the error is in the words, and of the shape, that Kong's users know. */
-export function parseExpression(text: string): Parsed {
+/**
+ * Reads an expression; the error is in the words, and of the shape, that Kong's users know. Another grammar with the same rules
+ * may give names another form.
+ */
+export function parseExpression(text: string, words: Grammar = grammar): Parsed {
   if (text.length > longest) return { error: `longer than ${longest} characters` }
-  const tree = parse(grammar, 'matcher', text)
+  const tree = parse(words, 'matcher', text)
   if ('at' in tree) return { error: errorAt(text, tree.at, undefined, expected(tree.rules)) }
   try {
     return { expression: expressionOf(tree.children[0] as Tree) }

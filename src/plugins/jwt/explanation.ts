@@ -1,24 +1,25 @@
-/** What the jwt plugin says of a token, and why, step by step: the plugin's own verification, put into words. */
-import type { Entities, Entity } from '../pdk/entities.ts'
-import { identityOf } from '../pdk/identity.ts'
-import type { Answer } from '../pdk/kong.ts'
-import { algorithms } from '../plugins/jwt/algorithms.ts'
-import { extensionNames } from '../plugins/jwt/extension-schema.ts'
-import { iatOf } from '../plugins/jwt/age.ts'
-import { issuersTimes } from '../plugins/jwt/extension.ts'
-import { prepare, type Config, type Ready } from '../plugins/jwt/ready.ts'
-import { refusals, type Refusal, type Step, steps } from '../plugins/jwt/refusals.ts'
-import type { Rule } from '../plugins/jwt/rules.ts'
-import { claimAt } from '../plugins/jwt/claims.ts'
-import { getDocument } from '../plugins/jwt/document.ts'
-import { type Issuer, issuerIn } from '../plugins/jwt/issuers.ts'
-import { fetchKeys, type IssuerAddress } from '../plugins/jwt/key-fetching.ts'
-import { adoptKeys, configureKeySource } from '../plugins/jwt/key-sets.ts'
-import { timeFault, timesOf } from '../plugins/jwt/times.ts'
-import { decodeToken, type Token } from '../plugins/jwt/token.ts'
-import { createTokenMemory } from '../plugins/jwt/tokens.ts'
-import { credentialKey, type Verified, verifyToken } from '../plugins/jwt/verification.ts'
-import { describeMoment } from './jwt-time.ts'
+/** What the plugin says of a token, and why, step by step: its own verification, put into words. */
+import type { EntityReader, Entity } from '../../pdk/entities.ts'
+import { identityOf } from '../../pdk/identity.ts'
+import type { Answer } from '../../pdk/kong.ts'
+import { algorithms } from './algorithms.ts'
+import { extensionNames } from './extension-schema.ts'
+import { iatOf } from './age.ts'
+import { issuersTimes, useKeyOf } from './extension.ts'
+import { prepare, type Config, type Ready } from './ready.ts'
+import { refusals, type Refusal, type Step, steps } from './refusals.ts'
+import type { Rule } from './rules.ts'
+import { claimAt, textOf } from './claims.ts'
+import { type Issuer, issuerIn } from './issuers.ts'
+import { createKeySet } from './key-sets.ts'
+import { isRevoked, revocationKeysOf } from './revocations.ts'
+import { timeFault, timesOf } from './times.ts'
+import { decodeToken, type Token } from './token.ts'
+import { createTokenMemory } from './tokens.ts'
+import { headerValue } from './upstream-headers.ts'
+import { credentialKey, type Verified, verifyToken } from './verification.ts'
+import { virtualCredential } from './who.ts'
+import { describeMoment } from './moment.ts'
 
 export interface ExplainedStep {
   readonly step: Step
@@ -35,9 +36,25 @@ export interface Explanation {
   /** The consumer that a refused request goes on as, in place of the answer; null where there is none. */
   readonly anonymous: string | null
   /** Headers that the upstream gets; empty where it is not reached. */
-  readonly upstreamHeaders: readonly (readonly [name: string, value: string])[]
+  readonly upstream_headers: readonly (readonly [name: string, value: string])[]
   /** What else may help. */
   readonly hints: readonly string[]
+}
+
+/** What a token is judged by. */
+export interface Bench {
+  readonly entities: EntityReader
+  /** Seconds since 1970. */
+  readonly now: number
+  readonly issuerKeys: IssuerKeys
+}
+
+/** The keys of issuers, by `IssuerAddress` as JSON. */
+export interface IssuerKeys {
+  /** Those that are known, as a JSON array. */
+  known(address: string): string | undefined
+  /** Asks for them anew, as far as that is allowed by now; may reject, saying why they are not to be had. */
+  ask(address: string): Promise<string | undefined>
 }
 
 /** The facts that the reasons are told from. None of them is a secret. */
@@ -50,22 +67,16 @@ interface Facts {
   readonly key: string
   readonly credential: Entity | undefined
   readonly consumer: Entity | undefined
+  /** Whether a claim says whose token it is, rather than the credential. */
+  readonly byClaim: boolean
   readonly rules: readonly Rule[]
   /** The issuer of the config that the token says it is of. */
   readonly issuer: Issuer | undefined
 }
 
-/**
- * Explains what a plugin with this config says of a token at `now` (seconds since 1970). The keys of an issuer that the config
- * trusts are fetched from it.
- */
-export async function explainToken(
-  text: string,
-  config: Config,
-  entities: Entities,
-  now: number,
-): Promise<Explanation> {
-  const explain = (asIf: Config) => explainEnforced(text, asIf, entities, now)
+/** Explains what a plugin with this config says of a token. */
+export async function explainToken(text: string, config: Config, bench: Bench): Promise<Explanation> {
+  const explain = (asIf: Config) => explainEnforced(text, asIf, bench)
   if (config.mode !== 'observe') return explain(config)
   const [kongs, all] = [await explain(withoutExtension(config)), await explain({ ...config, mode: 'enforce' })]
   const told = all.answer ? `${all.answer.status} ${JSON.stringify(all.answer.body)}` : 'let in, too'
@@ -75,8 +86,14 @@ export async function explainToken(
 const withoutExtension = (config: Config): Config =>
   Object.fromEntries(Object.entries(config).filter(([name]) => !extensionNames.includes(name))) as Config
 
-async function explainEnforced(text: string, config: Config, entities: Entities, now: number): Promise<Explanation> {
-  const ready = prepare(config, '', createTokenMemory(0), () => now)
+async function explainEnforced(text: string, config: Config, bench: Bench): Promise<Explanation> {
+  const { entities, now } = bench
+  const keySets = (address: string) => {
+    const set = createKeySet(async () => set.adopt((await bench.issuerKeys.ask(address)) ?? '[]'))
+    set.adopt(bench.issuerKeys.known(address) ?? '[]')
+    return set
+  }
+  const ready = prepare(config, '', { memory: createTokenMemory(0), now: () => now, keySets })
   const facts = gather(text, config, entities, now, ready)
   const { verified, hints } = facts.issuer
     ? await verifyByIssuer(facts.issuer, facts)
@@ -84,34 +101,21 @@ async function explainEnforced(text: string, config: Config, entities: Entities,
   const isRefused = typeof verified === 'string'
   const { answer, failed } = isRefused
     ? { answer: ready.answers[verified], failed: refusals[verified].step }
-    : judged(verified, ready, now, facts)
+    : judged(verified, ready, bench, facts)
   return {
     accepted: answer === undefined,
     steps: explainSteps(facts, failed, isRefused ? verified : undefined),
     answer: answer === undefined ? null : shown(answer),
     anonymous: answer === undefined ? null : config.anonymous,
-    upstreamHeaders: answer === undefined ? identityHeaders(facts) : [],
-    hints: [
-      ...hints,
-      ...(config.check_revocation ? ['whether it was taken back is not looked at here'] : []),
-      ...hintsFor(facts, isRefused ? verified : undefined, entities, ready),
-    ],
+    upstream_headers: answer === undefined ? upstreamHeaders(facts, ready) : [],
+    hints: [...hints, ...hintsFor(facts, isRefused ? verified : undefined, entities, ready)],
   }
 }
 
-/** Has the issuer's keys fetched, from here: the gateway may have other ones, or reach it another way. */
 async function verifyByIssuer(
   issuer: Issuer,
   { token }: Facts,
 ): Promise<{ readonly verified: Pick<Verified, 'token' | 'times'> | Refusal; readonly hints: readonly string[] }> {
-  configureKeySource({
-    follow: () => undefined,
-    ask: async (address) =>
-      adoptKeys(
-        address,
-        (await fetchKeys(JSON.parse(address) as IssuerAddress, (url) => getDocument(url, undefined))).keys,
-      ),
-  })
   if (!token) return { verified: 'not JSON', hints: [] }
   try {
     const made = await issuer.verify(token)
@@ -121,29 +125,41 @@ async function verifyByIssuer(
   }
 }
 
-/** What is said of a token whose signature is right: by its claims, then by the clock. */
+/** What is said of a token whose signature is right: by its claims, whose it is, by the clock, and by what became of it. */
 function judged(
   { token, times }: Pick<Verified, 'token' | 'times'>,
   ready: Ready,
-  now: number,
-  { issuer }: Facts,
+  { entities, now }: Bench,
+  { issuer, consumer, byClaim, credential }: Facts,
 ): { readonly answer: Answer | undefined; readonly failed: Step | undefined } {
-  const broken = ready.extension?.rules.find((rule) => !rule.holds(token))
+  const { extension } = ready
+  const broken = extension?.rules.find((rule) => !rule.holds(token))
   if (broken) return { answer: broken.answer, failed: 'claims' }
+  if (byClaim && !consumer && !extension?.who?.optional) return { answer: extension?.who?.refusal, failed: 'consumer' }
   const fault = timeFault(issuer ? issuersTimes(ready, token) : ready.times, times, now)
-  const answer = ready.timeAnswers[fault] ?? ready.extension?.age?.(iatOf(token), now)
-  return { answer, failed: answer && 'times' }
+  const late = ready.timeAnswers[fault] ?? extension?.age?.(iatOf(token), now)
+  if (late) return { answer: late, failed: 'times' }
+  const owner = issuer ? undefined : credential
+  const keys = extension?.revocation ? revocationKeysOf(token.claims, textOf(owner?.['key'])) : []
+  if (isRevoked(entities, keys, iatOf(token))) return { answer: extension?.revocation, failed: 'revocation' }
+  const use = extension?.singleUse && useKeyOf(token, owner)
+  const isUsed = use !== undefined && extension?.singleUse?.isUsed(entities, use)
+  return isUsed
+    ? { answer: extension?.singleUse?.used, failed: 'revocation' }
+    : { answer: undefined, failed: undefined }
 }
 
-function gather(text: string, config: Config, entities: Entities, now: number, ready: Ready): Facts {
-  const { policy } = ready
+function gather(text: string, config: Config, entities: EntityReader, now: number, ready: Ready): Facts {
+  const { policy, extension } = ready
   const decoded = decodeToken(text)
   const token = typeof decoded === 'string' ? undefined : decoded
   const found = token && credentialKey(token, policy.keyClaimName)
   const key = typeof found === 'object' ? found.text : ''
   const credential = key === '' ? undefined : entities.by('jwt_secrets', 'key', key)?.entity
   const owner = credential?.['consumer'] as { readonly id: string } | null | undefined
-  const consumer = owner ? entities.get('consumers', owner.id)?.entity : undefined
+  const issuer = token && issuerIn(extension?.issuers, token)
+  const who = extension?.issuers && !issuer ? undefined : extension?.who
+  const named = token && who?.find(entities, token.claims)
   return {
     text,
     config,
@@ -152,9 +168,10 @@ function gather(text: string, config: Config, entities: Entities, now: number, r
     claim: policy.keyClaimName,
     key,
     credential,
-    consumer,
-    rules: ready.extension?.rules ?? [],
-    issuer: token && issuerIn(ready.extension?.issuers, token),
+    consumer: (who ? named : owner && entities.get('consumers', owner.id))?.entity,
+    byClaim: who !== undefined,
+    rules: extension?.rules ?? [],
+    issuer,
   }
 }
 
@@ -163,8 +180,7 @@ function explainSteps(facts: Facts, failed: Step | undefined, refusal: Refusal |
   return steps.map((step, index) => {
     if (index > last) return { step, outcome: 'not reached', reason: '' }
     if (index < last) return { step, outcome: 'passed', reason: reasonsToPass[step](facts) }
-    const own = step === 'claims' ? brokenReason : timesReason
-    return { step, outcome: 'failed', reason: refusal ? reasonsToFail[refusal](facts) : own(facts) }
+    return { step, outcome: 'failed', reason: (refusal ? reasonsToFail[refusal] : ownReasons[step])?.(facts) ?? '' }
   })
 }
 
@@ -180,15 +196,34 @@ const reasonsToPass: Readonly<Record<Step, (facts: Facts) => string>> = {
       ? `the issuer's key is one for ${token?.alg}`
       : `the credential says ${algorithmOf(credential)} as well, and has a key for it`,
   signature: ({ issuer }) => `made with the ${issuer ? 'issuer' : 'credential'}'s key`,
-  consumer: ({ consumer, config, token }) =>
-    config.consumer_claim
-      ? `the one whom ${config.consumer_claim.join('.')} names: ${JSON.stringify(token && claimAt(token.claims, config.consumer_claim))} (not looked up here)`
-      : `the credential belongs to ${nameOf(consumer)}`,
+  consumer: (facts) => (facts.byClaim ? claimedReason(facts) : `the credential belongs to ${nameOf(facts.consumer)}`),
   claims: ({ rules }) =>
     rules.length === 0
       ? 'nothing more is asked of them'
       : `what is asked holds: ${rules.map(({ reason }) => reason).join(', ')}`,
   times: (facts) => timesReason(facts),
+  revocation: ({ config: { check_revocation, single_use } }) =>
+    [
+      check_revocation ? 'it was not taken back' : 'whether it was taken back is not asked',
+      ...(single_use ? ['it was not used before'] : []),
+    ].join('; '),
+}
+
+/** What is told of the steps that have no `Refusal`. */
+const ownReasons: Readonly<Partial<Record<Step, (facts: Facts) => string>>> = {
+  claims: brokenReason,
+  consumer: claimedReason,
+  times: timesReason,
+  revocation: ({ config }) => (config.single_use ? 'it was taken back, or used before' : 'it was taken back'),
+}
+
+/** Whom the claim names, and whether there is such a consumer. */
+function claimedReason({ consumer, config, token }: Facts): string {
+  if (!config.consumer_claim) return 'the token stands for itself'
+  const { consumer_claim: path, consumer_by: fields = ['username', 'custom_id'] } = config
+  const named = `${path.join('.')} is ${JSON.stringify(token && claimAt(token.claims, path)) ?? 'not there'}`
+  if (consumer) return `${named}, which is ${nameOf(consumer)}`
+  return `${named}, and no consumer has that as ${fields.join(' or ')}${config.consumer_optional ? ': it stands for itself' : ''}`
 }
 
 const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
@@ -253,13 +288,13 @@ function timesReason({ token, config, now, issuer }: Facts): string {
 function hintsFor(
   { token, credential }: Facts,
   refusal: Refusal | undefined,
-  entities: Entities,
+  entities: EntityReader,
   { policy }: Ready,
 ): string[] {
   const hints: string[] = []
   if (refusal === 'bad signature' && token !== undefined && algorithms.get(token.alg)?.material === 'secret') {
     const other = { ...policy, secretIsBase64: !policy.secretIsBase64 }
-    if (typeof verifyToken(entities, other, textOf(token)) !== 'string') {
+    if (typeof verifyToken(entities, other, written(token)) !== 'string') {
       hints.push(`the signature would be right with secret_is_base64: ${String(other.secretIsBase64)}`)
     }
   }
@@ -269,7 +304,7 @@ function hintsFor(
   return hints
 }
 
-function textOf({ signed, signature }: Token): string {
+function written({ signed, signature }: Token): string {
   return `${signed.toString('latin1')}.${signature.toString('base64url')}`
 }
 
@@ -278,8 +313,20 @@ function shown({ status, headers, body }: Answer): Explanation['answer'] {
   return { status, challenge, body: JSON.parse(String(body)) }
 }
 
-function identityHeaders({ credential, consumer }: Facts): Explanation['upstreamHeaders'] {
-  return consumer && credential ? identityOf(consumer, credential, credential['key']).headers : []
+function upstreamHeaders(facts: Facts, { extension }: Ready): Explanation['upstream_headers'] {
+  const { token, consumer } = facts
+  const claims = (extension?.headers ?? []).flatMap((header): [string, string][] => {
+    const value = token && headerValue(header, token.claims)
+    return value === undefined ? [] : [[header.name, value]]
+  })
+  const credential = credentialShown(facts)
+  return [...(credential ? identityOf(consumer ?? null, credential, credential['key']).headers : []), ...claims]
+}
+
+/** The credential that other plugins see: the token's own, or what stands for one. */
+function credentialShown({ token, issuer, credential, consumer, byClaim }: Facts): Entity | undefined {
+  if (credential && !issuer && (consumer || !byClaim)) return credential
+  return token && virtualCredential(token.claims, { entity: { id: '' }, live: true }).entity
 }
 
 function places({ header_names, uri_param_names, cookie_names }: Config): string {

@@ -1,0 +1,36 @@
+/**
+ * Tokens that are good once, by their `jti`. A use is a durable entry of the store whose key is unique: so it is exact over all
+ * workers and all nodes of a store, and over restarts, and it is gone when the token has ended.
+ */
+import type { Entities, EntityReader } from '../../pdk/entities.ts'
+import type { Answer } from '../../pdk/kong.ts'
+import { invalidToken, type Refuse } from './answers.ts'
+import type { Config } from './ready.ts'
+import { jwt_uses } from './uses-schema.ts'
+
+export interface SingleUse {
+  /** Uses a token up; the answer where it was used before, or where that cannot be written down. `now` is in seconds since 1970. */
+  use(entities: Entities, key: string, exp: number, now: number): Promise<Answer | undefined>
+  /** Whether a token was used, without using it. */
+  isUsed(entities: EntityReader, key: string): boolean
+  readonly used: Answer
+}
+
+/** Undefined where the config lets tokens be used again. */
+export function singleUseOf({ single_use: isOn, leeway = 0 }: Config, refuse: Refuse): SingleUse | undefined {
+  if (!isOn) return undefined
+  const used = refuse(401, { message: 'Token was used before' }, invalidToken)
+  const unavailable = refuse(503, { message: 'Whether the token was used before cannot be told' })
+  return {
+    used,
+    isUsed: (entities, key) => entities.by(jwt_uses.name, 'key', key) !== undefined,
+    async use(entities, key, exp, now) {
+      if (this.isUsed(entities, key)) return used
+      // A second more than its time, since times are compared in whole seconds.
+      const ttl = Math.min(Math.max(1, Math.ceil(exp - now + leeway) + 1), 3_153_600_000)
+      const written = await entities.write([{ do: 'insert', kind: jwt_uses.name, entity: { key, ttl } }])
+      if (written.ok) return undefined
+      return written.reason === 'refused' ? used : unavailable
+    },
+  }
+}
