@@ -87,7 +87,7 @@ const configurationsIn = (text: string): string[] =>
   [...text.matchAll(/^```yaml\n(_format_version:.*?)^```$/gms)].map(([, yaml = '']) => yaml)
 
 for (const page of pages) {
-  test(`${page}: what it says to type gives what it says`, { timeout: 120_000 }, async (t) => {
+  test(`${page}: what it says to type gives what it says`, { timeout: 280_000 }, async (t) => {
     const missing = missingFor(page)
     if (missing !== undefined) return t.skip(missing)
     const folder = mkdtempSync(join(tmpdir(), 'gibbon-docs-'))

@@ -1,5 +1,6 @@
 /** `POST /jwt/explain`: what the gateway would say of a token, and why. It changes nothing and tells no secret. */
 import { message, ok, schemaViolation, type Answer } from '../../admin/answers.ts'
+import { inferForm } from '../../admin/form.ts'
 import type { PluginApi, Tools } from '../../admin/plugin-api.ts'
 import type { AdminRequest, Endpoint } from '../../admin/types.ts'
 import { checkInsert } from '../../schema/check.ts'
@@ -21,7 +22,8 @@ export const api: PluginApi = (tools): Endpoint[] => [
 ]
 
 async function explain(tools: Tools, request: AdminRequest): Promise<Answer> {
-  const checked = checkInsert(body, request.body.value)
+  const sent = request.body.kind === 'form' ? inferForm(body, request.body.value) : request.body.value
+  const checked = checkInsert(body, sent)
   if (!checked.ok) return schemaViolation(checked.errors)
   const { token, on, now } = checked.value as { token: string; on?: string | null; now?: number | null }
   const plugins = jwtPlugins(tools.all('plugins'), (kind, id) => tools.entities.get(kind, id)?.entity)
