@@ -188,7 +188,13 @@ export function createWorkers(options: WorkersOptions): Workers {
   const { settings, log } = options
   // Only Linux spreads connections over listeners of one port.
   const count = process.platform === 'linux' ? settings.nginx_worker_processes : 1
-  const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0))
+  let told: string | undefined
+  // Every worker finds the same, and finds it again with each later revision.
+  const tellProblem = (problem: string | undefined): void => {
+    if (problem !== undefined && problem !== told) log.error(`the configuration could not be put in force: ${problem}`)
+    told = problem
+  }
+  const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0, tellProblem))
   let isDraining = false
   const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
   options.keys.onChange((address, keys) => sendAll({ do: 'adopt-keys', address, keys }))
@@ -274,6 +280,8 @@ class Slot {
   tls: TlsSetup | undefined
   readonly #options: WorkersOptions
   readonly #isSpokesman: boolean
+  /** Told with each adoption what stood in its way, if anything did. */
+  readonly #tellProblem: (problem: string | undefined) => void
   #worker: Worker | undefined
   #stopping = false
   /** Whether the worker has been told to listen. Until then it serves nobody, and what is committed it reads before it does. */
@@ -283,8 +291,9 @@ class Slot {
   #waiting = new Map<number, (answer: WorkerReport | undefined) => void>()
   #drained: (() => void) | undefined
 
-  constructor(options: WorkersOptions, isSpokesman: boolean) {
+  constructor(options: WorkersOptions, isSpokesman: boolean, tellProblem: (problem: string | undefined) => void) {
     this.#options = options
+    this.#tellProblem = tellProblem
     this.#isSpokesman = isSpokesman
     this.logLevel = options.settings.log_level
     this.tls = options.tls
@@ -363,8 +372,7 @@ class Slot {
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
     if (message.say === 'change') void this.#change(message.number, message.changes)
     if (message.say !== 'adopted') return
-    if (message.problem !== undefined)
-      this.#options.log.error(`the configuration could not be put in force: ${message.problem}`)
+    this.#tellProblem(message.problem)
     this.#waiting.get(message.number)?.(undefined)
   }
 

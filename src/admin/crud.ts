@@ -276,6 +276,8 @@ export function patch(
         return { refusal: link || isUnnamedPlugin(schema, request) ? notFound : absent(name.field, name.value) }
       const input = inputOf(context, schema, request, existing)
       if ('refusal' in input) return input
+      // The body may move the entity below another parent; where it names none, it is as if it named the path's.
+      if (link && !Object.hasOwn(input.input, link.field)) input.input[link.field] = { id: link.id }
       const beside = besideWrite(context, schema.name, input.input, existing.id, existing)
       if ('refusal' in beside) return beside
       const checked = checkUpdate(schema, existing, { ...input.input, id: existing.id })

@@ -425,3 +425,37 @@ test('a certificate is named by its server names and takes them along', async ()
   assert.equal((await admin.send('DELETE', `/certificates/${id}`)).status, 204)
   assert.equal((await admin.send('GET', '/snis/c.test')).status, 404)
 })
+
+test('who patches what a secret is kept by sends all that it is made of, as in Kong', async () => {
+  await admin.send('POST', '/consumers', { id: ids.anna, username: 'anna' })
+  await admin.send('POST', '/consumers', { id: ids.ben, username: 'ben' })
+  const text = (fields: string) => ({
+    fields: { '@entity': [`all or none of these fields must be set: ${fields}`] },
+    code: 2,
+    name: 'schema violation',
+    message: `schema violation (all or none of these fields must be set: ${fields})`,
+  })
+  const made = await admin.send('POST', '/consumers/anna/basic-auth', { username: 'a', password: 'one' })
+  const refused = text("'password', 'consumer.id'")
+  const patch = async (path: string, body: object) => {
+    const { status, json } = await admin.send('PATCH', path, body)
+    return status === 200 ? json.password : json
+  }
+  const first = made.json.password
+  assert.deepEqual(await patch('/basic-auths/a', { password: 'two' }), refused)
+  assert.deepEqual(await patch('/basic-auths/a', { consumer: { id: ids.ben } }), refused)
+  assert.deepEqual(await patch('/consumers/anna/basic-auth/a', { consumer: { id: ids.ben } }), refused)
+  assert.equal(await patch('/basic-auths/a', { tags: ['t'] }), first)
+  assert.equal(await patch('/basic-auths/a', { consumer: { id: ids.anna } }), first)
+  const second = await patch('/consumers/anna/basic-auth/a', { password: 'two' })
+  assert.notEqual(second, first)
+  assert.equal(await patch('/basic-auths/a', { password: 'two', consumer: { id: ids.anna } }), second)
+  assert.match(await patch('/basic-auths/a', { password: 'two', consumer: { id: ids.ben } }), /^[0-9a-f]{40}$/)
+  await admin.send('POST', '/consumers/anna/oauth2', { name: 'app', client_id: 'c', client_secret: 's' })
+  assert.deepEqual(await patch('/oauth2/c', { client_secret: 'new' }), text("'hash_secret', 'client_secret'"))
+  assert.equal((await admin.send('PATCH', '/oauth2/c', { client_secret: 'new', hash_secret: false })).status, 200)
+  assert.equal((await admin.send('PATCH', '/oauth2/c', { name: 'other' })).status, 200)
+  for (const name of ['anna', 'ben']) assert.equal((await admin.send('DELETE', `/consumers/${name}`)).status, 204)
+})
+
+const ids = { anna: '0000a11a-0000-4000-8000-000000000000', ben: '00000be1-0000-4000-8000-000000000000' }

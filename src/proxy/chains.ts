@@ -7,6 +7,7 @@ import type { WithSecrets } from '../config/secrets.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
 import type { Plugin, ServedDocument } from '../pdk/plugin.ts'
+import { closed, closing } from './closed.ts'
 
 /** A plugin as it takes part in a route's requests. */
 export interface Call {
@@ -80,6 +81,8 @@ interface Instance {
 interface Configs {
   readonly anyone: Instance | undefined
   readonly consumers: PersistentMap<unknown>
+  /** How many of them cannot be put in force. */
+  readonly closed: number
 }
 
 /** A scope as a key: ids of a route and of a service, empty where it is not limited to one. */
@@ -192,16 +195,16 @@ function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | unde
   const plugin = tools.plugins.get(name)
   // Left out, it would let through what it is there to refuse.
   if (!plugin) throw new Error(`the plugin ${name} (${id}) is in use but not enabled on this node`)
-  const complete = tools.withSecrets('plugins', entity, snapshot.vaults)
+  const place = { name, scope: scopeKey(route?.id, service?.id), consumer: consumer?.id }
   const warn = (message: string): void => tools.warn(`plugin ${name} (${id}): ${message}`)
-  const ready = plugin.prepare(complete['config'] as never, { id, name, warn })
-  return {
-    name,
-    scope: scopeKey(route?.id, service?.id),
-    consumer: consumer?.id,
-    ready,
-    documents: plugin.documents?.(ready) ?? [],
-    refers: complete !== entity,
+  try {
+    const complete = tools.withSecrets('plugins', entity, snapshot.vaults)
+    const ready = plugin.prepare(complete['config'] as never, { id, name, warn })
+    return { ...place, ready, documents: plugin.documents?.(ready) ?? [], refers: complete !== entity }
+  } catch (error) {
+    // It must not hold back what everybody else configures; and passed over, it would let through what it is there to refuse.
+    warn(`requests that it takes part in are answered with 500: ${(error as Error).message}`)
+    return { ...place, ready: closed, documents: [], refers: true }
   }
 }
 
@@ -209,11 +212,14 @@ function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | unde
 function put(scopes: MapEdit<ReadonlyMap<string, Configs>>, place: Instance, instance: Instance | undefined): void {
   const { name, scope, consumer } = place
   const configs = new Map(scopes.get(scope))
-  const { anyone, consumers } = configs.get(name) ?? { anyone: undefined, consumers: emptyMap() }
-  const changed =
-    consumer === undefined
-      ? { anyone: instance, consumers }
-      : { anyone, consumers: withOne(consumers, consumer, instance?.ready) }
+  const before = configs.get(name) ?? { anyone: undefined, consumers: emptyMap(), closed: 0 }
+  const changed = {
+    ...before,
+    ...(consumer === undefined
+      ? { anyone: instance }
+      : { consumers: withOne(before.consumers, consumer, instance?.ready) }),
+    closed: before.closed + (place.ready === closed ? (instance ? 1 : -1) : 0),
+  }
   if (changed.anyone || changed.consumers.size > 0) configs.set(name, changed)
   else configs.delete(name)
   if (configs.size > 0) scopes.set(scope, configs)
@@ -267,7 +273,7 @@ function callOf(
   const everywhere = around.at(-1)?.consumers.size ? 1 : 0
   return {
     name,
-    plugin,
+    plugin: around.some((configs) => configs?.closed) ? closing(plugin) : plugin,
     ready: holding?.anyone?.ready,
     consumers: consumers.length > 0 ? consumers : undefined,
     before: forBoth ? consumers.length - everywhere : consumers.length,

@@ -5,6 +5,7 @@ import * as fc from 'fast-check'
 import { renewSnapshot, takeSnapshot, type SnapshotSource } from '../config/snapshot.ts'
 import type { Plugin } from '../pdk/plugin.ts'
 import { pick, type Chain } from './chains.ts'
+import { closed } from './closed.ts'
 import { compile, type Compiled, type PlanTools, type RoutePlan } from './plan.ts'
 
 type Stored = { readonly id: string; readonly [field: string]: unknown }
@@ -210,7 +211,7 @@ test('a change of one route leaves every other plan, and all services and chains
   assert.equal(after.chains, before.chains)
 })
 
-test('a config that does not compile changes nothing, and is taken up by the next change that mends it', () => {
+test('a config without its secrets closes its own chain alone, and is taken up by the next change that mends it', () => {
   const failing: PlanTools = {
     ...tools,
     withSecrets: (_kind, entity) => {
@@ -229,10 +230,12 @@ test('a config that does not compile changes nothing, and is taken up by the nex
   const before = compile(failing, snapshot)
   const was = answers(before)
   put(global('bad'))
-  assert.throws(() => compile(failing, renewSnapshot(snapshot, source, [global('bad')]), before), /cannot be prepared/)
+  const renewed = renewSnapshot(snapshot, source, [global('bad')])
+  const during = compile(failing, renewed, before)
+  assert.equal(during.chain.calls[0]?.ready, closed)
   assert.deepEqual(answers(before), was)
   put(global('better'))
-  const after = compile(failing, renewSnapshot(snapshot, source, [global('better')]), before)
+  const after = compile(failing, renewSnapshot(renewed, source, [global('better')]), during)
   assert.deepEqual(after.chain.calls[0]?.ready, { value: 'better' })
 })
 

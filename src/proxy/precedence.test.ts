@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { takeSnapshot } from '../config/snapshot.ts'
+import type { AccessKong } from '../pdk/kong.ts'
 import type { Plugin } from '../pdk/plugin.ts'
 import { pick, type Chain } from './chains.ts'
 import { compile, type PlanTools } from './plan.ts'
@@ -22,7 +23,7 @@ type Scope = (typeof order)[number]
 const plugin: Plugin<never, unknown> = {
   version: '1',
   priority: 1,
-  prepare: ({ scope }: { scope: Scope }) => scope,
+  prepare: (config) => prepared(config),
   access: () => undefined,
 }
 const tools: PlanTools = {
@@ -66,6 +67,13 @@ function holding({ calls: [call] }: Chain, consumer: string | undefined): unknow
   return call && pick(call, consumer)
 }
 
+/** Such as a config with secrets that are not there. */
+const broken = new Set<Scope>()
+const prepared = ({ scope }: { scope: Scope }): Scope => {
+  if (broken.has(scope)) throw new Error('its secrets are not there')
+  return scope
+}
+
 const subsets = Array.from({ length: 2 ** order.length }, (_, bits) => order.filter((_, at) => bits & (1 << at)))
 
 for (const [whose, consumer, mayHold] of [
@@ -86,3 +94,20 @@ for (const [whose, consumer, mayHold] of [
     }
   })
 }
+
+test('a config that cannot be prepared refuses exactly the requests that it holds for', () => {
+  const kong = { response: { error: (status: number) => ({ status }) } } as unknown as AccessKong
+  for (const scopes of subsets) {
+    for (const scope of scopes) {
+      broken.add(scope)
+      const chain = chainWith(scopes, true)
+      for (const consumer of ['consumer', undefined]) {
+        const holds = scopes.find((scope) => consumer !== undefined || !scope.includes('consumer'))
+        const ready = holding(chain, consumer)
+        const answer = ready === undefined ? undefined : chain.calls[0]?.plugin.access?.(kong, ready)
+        assert.deepEqual(answer, holds === scope ? { status: 500 } : undefined, `${scope} of ${scopes.join(', ')}`)
+      }
+      broken.clear()
+    }
+  }
+})

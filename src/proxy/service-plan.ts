@@ -40,6 +40,8 @@ export interface UpstreamTls {
 
 export interface ServiceTools extends BalancerTools {
   readonly withSecrets: WithSecrets
+  /** Logs what is odd about a configuration without standing in its way. */
+  readonly warn: (message: string) => void
 }
 
 export type ServicePlans = PersistentMap<ServicePlan | StreamServicePlan>
@@ -181,16 +183,30 @@ function upstreamTls(
       const found = snapshot.ca_certificates.get(id)
       return found ? [String(found['cert'])] : []
     }),
-    certificate: stored && shownCertificate(tools.withSecrets('certificates', stored, snapshot.vaults)),
+    certificate: stored && shownCertificate(tools, service, stored, snapshot),
   }
   // Connections are kept by it: they outlive changes of other things.
   return isDeepStrictEqual(tls, before) && before ? before : tls
 }
 
-function shownCertificate({ cert, key, cert_alt, key_alt }: Readonly<Record<string, unknown>>) {
-  const both = [
-    [cert, key],
-    [cert_alt, key_alt],
-  ].filter(([text]) => typeof text === 'string')
-  return { cert: both.map(([text]) => String(text)), key: both.map(([, text]) => String(text)) }
+/** A certificate whose secrets are not there is not shown; an upstream that asks for one then refuses. */
+function shownCertificate(
+  { withSecrets, warn }: ServiceTools,
+  service: ServiceFields,
+  stored: Entity,
+  { vaults }: Snapshot,
+): UpstreamTls['certificate'] {
+  try {
+    const { cert, key, cert_alt, key_alt } = withSecrets('certificates', stored, vaults) as Readonly<
+      Record<string, unknown>
+    >
+    const both = [
+      [cert, key],
+      [cert_alt, key_alt],
+    ].filter(([text]) => typeof text === 'string')
+    return { cert: both.map(([text]) => String(text)), key: both.map(([, text]) => String(text)) }
+  } catch (error) {
+    warn(`the service ${service.id} shows no certificate: ${(error as Error).message}`)
+    return undefined
+  }
 }

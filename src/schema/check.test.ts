@@ -59,6 +59,16 @@ test('a credential without key and secret gets random ones; null is kept as null
   assert.deepEqual([none['key'], none['secret']], [null, null])
 })
 
+test("null for what would be made is kept, also where it is then missing: decK sends it to have the file's say", () => {
+  const oauth2 = (config: object) =>
+    insert('plugins', { name: 'oauth2', config: { enable_implicit_grant: true, ...config } })
+  assert.equal((valueOf(oauth2({}))['config'] as { provision_key: string }).provision_key, 'r'.repeat(32))
+  assert.equal(
+    messageOf(oauth2({ provision_key: null })),
+    'schema violation (config.provision_key: required field missing)',
+  )
+})
+
 test('random texts are 32 alphanumerics', () => {
   const made = valueOf(checkInsert(kind('jwt_secrets'), { consumer: { id } }))
   assert.match(String(made['key']), /^[A-Za-z0-9]{32}$/)

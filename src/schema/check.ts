@@ -3,6 +3,7 @@ import type { ErrorTree } from './errors.ts'
 import type { Field, Schema, Shape } from './field.ts'
 import { type CheckContext, fieldsOf, fill, recordOf, subschemaOf } from './fill.ts'
 import { type Table, asObject, define, isObject, isTable, own } from './value.ts'
+import { checkTransforms } from './entity-checks.ts'
 import { isEmpty, validate } from './validate.ts'
 
 export { type ErrorTree, type FieldError, errorMessage } from './errors.ts'
@@ -112,6 +113,7 @@ function write(schema: Schema, sent: Table, kind: 'insert' | 'upsert', context: 
   const value = fill(schema, sent, kind, context, errors)
   if (!isEmpty(errors)) return { ok: false, errors }
   const wrong = validate(schema, value, { context, full: true, updating: false })
+  if (schema.$transforms) checkTransforms(schema.$transforms, { sent, entity: value }, wrong)
   return isEmpty(wrong) ? accepted(schema, value, context) : { ok: false, errors: wrong }
 }
 
@@ -124,6 +126,7 @@ function update(schema: Schema, existing: Table, sent: Table, context: CheckCont
     ...immutable(schema, existing, changes),
     ...validate(schema, merged, { context, full: false, updating: true }),
   }
+  if (schema.$transforms) checkTransforms(schema.$transforms, { sent, entity: merged, before: existing }, wrong)
   return isEmpty(wrong) ? accepted(schema, merged, context) : { ok: false, errors: wrong }
 }
 

@@ -1,5 +1,5 @@
 import { type ErrorTree, quotedList } from './errors.ts'
-import type { EntityCheck, Field, FieldMatch, Fields } from './field.ts'
+import type { EntityCheck, Field, FieldMatch, Fields, Schema } from './field.ts'
 import { type Table, define, isNonEmpty, isReference, own, setAt, valueAt } from './value.ts'
 
 /** What a check between fields is given beside its own declaration. */
@@ -31,6 +31,7 @@ interface Checker<Name extends keyof EntityCheck> {
 const all = (names: readonly string[]): readonly string[] => names
 const present = (names: readonly string[], { entity }: Given) =>
   names.filter((name) => isNonEmpty(valueAt(entity, name)))
+const allOrNone = (names: readonly string[]): string => `all or none of these fields must be set: ${quotedList(names)}`
 const formatted = (text: string, value: string): string => text.replace('%s', () => value)
 
 const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
@@ -68,9 +69,7 @@ const checkers: { readonly [Name in keyof EntityCheck]-?: Checker<Name> } = {
     withMissing: true,
     run(names, given) {
       const count = present(names, given).length
-      return count === 0 || count === names.length
-        ? undefined
-        : `all or none of these fields must be set: ${quotedList(names)}`
+      return count === 0 || count === names.length ? undefined : allOrNone(names)
     },
   },
   mutually_exclusive: {
@@ -210,6 +209,23 @@ function runOne(checker: Checker<keyof EntityCheck>, declared: never, given: Giv
   }
   const text = checker.run(declared, given)
   if (text !== undefined) addEntityError(given.errors, text)
+}
+
+/**
+ * Looks whether all was sent that a transformation works with. Kong takes what it needs for changed where a PATCH does not repeat
+ * it, and then looks at what was sent alone; `before` is the entity that a PATCH changes.
+ */
+export function checkTransforms(
+  { input, needs }: NonNullable<Schema['$transforms']>,
+  { sent, entity, before }: { readonly sent: Table; readonly entity: Table; readonly before?: Table },
+  errors: ErrorTree,
+): void {
+  const filled = (table: Table) => (name: string) => isNonEmpty(valueAt(table, name))
+  const needsChanged = before && needs.some((name) => valueAt(sent, name) !== valueAt(before, name))
+  if (!needsChanged && !input.some(filled(sent))) return
+  const fields = [...input, ...needs]
+  const present = fields.filter(filled(needsChanged ? sent : entity)).length
+  if (present > 0 && present < fields.length) addEntityError(errors, allOrNone(fields))
 }
 
 /** A value that stands for a secret kept elsewhere cannot be compared with anything. */

@@ -185,6 +185,8 @@ export interface Schema {
     sent: ReadonlySet<string>,
     before?: Readonly<Record<string, unknown>>,
   ) => Record<string, unknown>
+  /** What `$transform` works on, `input`, and what it needs for that: who writes some of them has to send all of them. */
+  readonly $transforms?: { readonly input: readonly string[]; readonly needs: readonly string[] }
   /** Fields that follow from others, computed when the entity has passed its checks. */
   readonly $derive?: (entity: Readonly<Record<string, unknown>>) => Record<string, unknown>
 }

@@ -220,3 +220,18 @@ onEachStore('an entity past its time is unknown, and its unique values are free 
   assert.equal(store.reader.count('tokens'), 1)
   await insertAll(store, [['tokens', { id: 't3', token: 'a', ttl: null }]])
 })
+
+onEachStore('who is refused does not wait until what others wrote is in force', async (store) => {
+  const { promise: inForce, resolve: putInForce } = Promise.withResolvers<void>()
+  store.onCommit(() => inForce)
+  const taken = { do: 'insert', kind: 'services', entity: { id: 's1', name: 'taken' } } as const
+  let isAnswered = false
+  const written = store.write([taken]).then((outcome) => {
+    isAnswered = true
+    return outcome
+  })
+  const error = await refused(store, { ...taken, entity: { id: 's2', name: 'taken' } })
+  assert.deepEqual([error.code, isAnswered], ['unique', false])
+  putInForce()
+  assert.ok((await written).ok)
+})

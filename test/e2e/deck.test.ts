@@ -54,6 +54,7 @@ const configs: Readonly<Record<string, object>> = {
   'ip-restriction': { allow: ['127.0.0.1'] },
   'ldap-auth': { ldap_host: 'h.test', ldap_port: 389, base_dn: 'dc=test', attribute: 'cn' },
   loggly: { key: 'k' },
+  // decK sends null for it where the file has none, lest the gateway makes one; Kong takes that for missing, too.
   oauth2: { enable_client_credentials: true, provision_key: 'p' },
   opentelemetry: { traces_endpoint: 'http://127.0.0.1:1/' },
   'post-function': { access: ['return'] },
@@ -239,6 +240,14 @@ suite('decK', { skip: deck === undefined && 'GIBBON_DECK names no decK' }, () =>
     assert.doesNotMatch(dumped, /ours/)
     assert.deepEqual(changes(await run('reset', '--force', '--select-tag', 'team-a')), [0, 0, 6])
     assert.equal((await gateway.send('GET', '/services/theirs')).status, 200)
+  })
+
+  test('is told of a key that would be made, where its file gives none, as by Kong', async (t) => {
+    const { run, save } = await cycle(t)
+    const plugins = [{ name: 'oauth2', config: { enable_client_credentials: true } }]
+    const synced = await run('sync', save('kong.json', { _format_version: '3.0', plugins }))
+    assert.notEqual(synced.code, 0)
+    assert.match(synced.out, /provision_key: required field missing/)
   })
 
   test('is told that there are no workspaces', async (t) => {

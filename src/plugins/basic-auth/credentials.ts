@@ -24,6 +24,7 @@ export const basicauth_credentials = {
     },
     { tags },
   ],
+  $transforms: { input: ['password'], needs: ['consumer.id'] },
   $transform: (entity, sent) => {
     const { id } = entity['consumer'] as { readonly id: string }
     return sent.has('password') ? { password: passwordHash(String(entity['password']), id) } : {}

@@ -59,6 +59,7 @@ export const oauth2_credentials = {
       },
     },
   ],
+  $transforms: { input: ['hash_secret'], needs: ['client_secret'] },
   $transform: ({ hash_secret, client_secret: secret }, _, before) => {
     if (!hash_secret || typeof secret !== 'string' || isHash(secret)) return {}
     const kept = before?.['client_secret']

@@ -5,7 +5,7 @@ import { connect, explain, placeOf, type Connection, type Database } from './con
 import type { CopyThread } from './copy-thread.ts'
 import type { Followed } from './feed.ts'
 import { problemOf, schemaState } from './migrations.ts'
-import { openSession, unavailable, type Batch, type SessionOptions, type Silence } from './session.ts'
+import { openSession, notWritten, type Batch, type SessionOptions, type Silence } from './session.ts'
 import { statements } from './statements.ts'
 
 export interface FollowingOptions extends Pick<SessionOptions, 'mortal' | 'keep' | 'arrived' | 'answer'> {
@@ -78,7 +78,7 @@ export function follow({
     refuse(refused, message)
   }
   const refuse = (batches: readonly Batch[], why: string) =>
-    options.answer(batches.map(({ batch }) => ({ batch, result: unavailable(why) })))
+    options.answer(batches.map(({ batch }) => ({ batch, result: notWritten(why) })))
   const patient = async <T>(answered: Promise<T>, { of, tell }: Silence): Promise<T> => {
     const silent = () => {
       const why =

@@ -1,18 +1,17 @@
 import { rmSync } from 'node:fs'
 import type { KindIndex } from '../kinds.ts'
-import { refuseUnknownKinds } from '../known.ts'
 import { backupFile } from '../sqlite/backup.ts'
 import { prepareFile } from '../sqlite/file.ts'
 import { publisher } from '../sqlite/publisher.ts'
 import { openReader } from '../sqlite/reader.ts'
-import type { Change, Operation, Store, Written } from '../store.ts'
+import type { Change, Store } from '../store.ts'
+import { writing } from '../writing.ts'
 import type { Database } from './connection.ts'
 import { startCopy, type CopyThread } from './copy-thread.ts'
 import type { Followed } from './feed.ts'
 import { follow, type Following } from './following.ts'
 import { stampName } from './messages.ts'
 import { SchemaProblem } from './migrations.ts'
-import { unavailable } from './session.ts'
 
 export interface OpenOptions {
   readonly database: Database
@@ -47,17 +46,15 @@ export async function openPostgresStore(options: OpenOptions): Promise<Store> {
     kinds,
     keep = 100_000,
     pollMs = 200,
-    patienceMs = 800,
+    patienceMs = 600,
     report = warn,
     onState = () => {},
   } = options
   prepareCopy(file, report)
   const reader = openReader(file, kinds)
   const published = publisher(reader, report)
-  const inFlight = new Set<Promise<Written>>()
   let thread: Promise<CopyThread> | undefined
   let batches = 0
-  let closing: Promise<void> | undefined
 
   const followed = (): Followed | undefined => {
     const revision = reader.renew()
@@ -89,24 +86,14 @@ export async function openPostgresStore(options: OpenOptions): Promise<Store> {
       }))
     },
   })
-  const write = async (operations: readonly Operation[]): Promise<Written> => {
-    refuseUnknownKinds(operations, kinds)
-    if (closing) return unavailable('the store is closed')
+  const { write, close } = writing(kinds, async (operations) => {
     const batch = ++batches
     const answered = published.answerTo(batch)
     // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
     following.write(batch, structuredClone(operations))
     return answered
-  }
-  const tracked = (operations: readonly Operation[]): Promise<Written> => {
-    const writing = write(operations)
-    const done = () => void inFlight.delete(writing)
-    inFlight.add(writing)
-    writing.then(done, done)
-    return writing
-  }
-  const close = async () => {
-    await Promise.allSettled(inFlight)
+  })
+  const end = async () => {
     await following.close()
     await published.stop()
     reader.close()
@@ -114,12 +101,12 @@ export async function openPostgresStore(options: OpenOptions): Promise<Store> {
   }
   const failure = await startOf(following, followed() !== undefined)
   if (failure) {
-    await close()
+    await close(end)
     throw failure
   }
   return {
     reader,
-    write: tracked,
+    write,
     onCommit: published.listen,
     reachable: () => following.reachable(),
     refresh: async () => {
@@ -127,7 +114,7 @@ export async function openPostgresStore(options: OpenOptions): Promise<Store> {
       reader.renew()
     },
     backup: (to) => backupFile(file, to),
-    close: () => (closing ??= close()),
+    close: () => close(end),
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a node does on one connection to the shared store: it follows the log, and writes. */
 import type { Change, Operation, Written } from '../store.ts'
+import { unavailable } from '../writing.ts'
 import { append, beginWrite, work } from './append.ts'
 import { codeOf, explain, sqlState } from './connection.ts'
 import { copyAfresh, followInSteps, headOf, newsOf, type Followed, type Head, type News, type Sides } from './feed.ts'
@@ -68,7 +69,7 @@ export async function openSession(
   }
   const take = async (news: News, batches: readonly Batch[]): Promise<void> => {
     if (news.is !== 'changes') {
-      const tell = (why: string) => refuse(batches, unavailable(why))
+      const tell = (why: string) => refuse(batches, notWritten(why))
       followed = await patient(caughtUp(followed), { of: 'the copy', tell })
     } else if (news.changes.length > 0) {
       await copy.ask({ do: 'follow', changes: news.changes })
@@ -80,12 +81,12 @@ export async function openSession(
   const refuse = (batches: readonly Batch[], result: Written) => answer(batches.map(({ batch }) => ({ batch, result })))
   /** Refuses batches; throws the error where the session cannot go on. */
   const failed = (batches: readonly Batch[], error: unknown, asked: 'nothing' | 'to write'): void => {
-    const refusal = asked === 'to write' && connection.isOver() ? unsure : unavailable
+    const refusal = asked === 'to write' && connection.isOver() ? unsure : notWritten
     refuse(batches, refusal(explain(error)))
     if (connection.isOver() || !isSqlState(error)) throw error
   }
   const begin = async (batches: readonly Batch[]) => {
-    const tell = (why: string) => refuse(batches, unavailable(why))
+    const tell = (why: string) => refuse(batches, notWritten(why))
     // Of what others wrote meanwhile there may be too much for one step, or more than a log that was cut back tells.
     for (;;) {
       const begun = await patient(beginWrite(sides, followed, mortal), { of: 'the database', tell })
@@ -146,12 +147,8 @@ export async function openSession(
   }
 }
 
-/** Nothing was written. */
-export const unavailable = (why: string): Written => ({
-  ok: false,
-  at: 0,
-  error: { code: 'unavailable', message: `${why}; nothing was written` },
-})
+/** What refuses a batch that did not come to be sent. */
+export const notWritten = (why: string): Written => unavailable(`${why}; nothing was written`)
 
 /** Something may have been written. */
 const unsure = (why: string): Written => ({

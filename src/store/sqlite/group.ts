@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { KindIndex } from '../kinds.ts'
 import type { Change, Operation, Written } from '../store.ts'
+import { unavailable } from '../writing.ts'
 import { explain, sqliteCode } from './file.ts'
 import { apply, remove, type Context } from './operations.ts'
 import { statements } from './statements.ts'
@@ -38,17 +39,10 @@ export function groupCommit(db: DatabaseSync, kinds: readonly KindIndex[], optio
       return { revision: group.revision(), changes: group.changes(), results }
     } catch (error) {
       group.rollback()
-      return { revision: 0, changes: [], results: batches.map(() => unavailable(error)) }
+      return { revision: 0, changes: [], results: batches.map(() => unavailable(explain(error))) }
     }
   }
 }
-
-/** What the disk or the file refused, as an answer. */
-export const unavailable = (error: unknown): Written => ({
-  ok: false,
-  at: 0,
-  error: { code: 'unavailable', message: explain(error) },
-})
 
 /** A transaction of several batches, step by step, for those who do something else before it is committed. */
 export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep, now }: GroupOptions) {

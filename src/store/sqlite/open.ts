@@ -1,6 +1,6 @@
 import type { KindIndex } from '../kinds.ts'
-import { refuseUnknownKinds } from '../known.ts'
-import type { Operation, Store, Written } from '../store.ts'
+import type { Store } from '../store.ts'
+import { unavailable, writing } from '../writing.ts'
 import { backupFile } from './backup.ts'
 import { prepareFile } from './file.ts'
 import { publisher } from './publisher.ts'
@@ -27,9 +27,7 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   const reader = openReader(file, kinds)
   const published = publisher(reader, report)
   let writer: Promise<WriterThread> | undefined
-  const inFlight = new Set<Promise<Written>>()
   let batches = 0
-  let closing: Promise<void> | undefined
 
   const died = (reason: Error) => {
     writer = undefined
@@ -44,9 +42,7 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   const running = () =>
     (writer ??= startWriter({ file, kinds, keep }, { committed: published.committed, died }).catch(forget))
 
-  const write = async (operations: readonly Operation[]): Promise<Written> => {
-    refuseUnknownKinds(operations, kinds)
-    if (closing) return unavailable('the store is closed')
+  const { write, close } = writing(kinds, async (operations) => {
     const thread = await running().catch(asError)
     if (thread instanceof Error) return unavailable(thread.message)
     const batch = ++batches
@@ -58,16 +54,8 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     } finally {
       if (published.waiting() === 0) thread.hold(false)
     }
-  }
-  const tracked = (operations: readonly Operation[]): Promise<Written> => {
-    const writing = write(operations)
-    const done = () => void inFlight.delete(writing)
-    inFlight.add(writing)
-    writing.then(done, done)
-    return writing
-  }
-  const close = async () => {
-    await Promise.allSettled(inFlight)
+  })
+  const end = async () => {
     await published.stop()
     // The reader goes first: the last connection to go brings the write-ahead log over and removes it.
     reader.close()
@@ -79,17 +67,15 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   })
   return {
     reader,
-    write: tracked,
+    write,
     onCommit: published.listen,
     reachable: () => true,
     refresh: async () => void reader.renew(),
     backup: (to) => backupFile(file, to),
-    close: () => (closing ??= close()),
+    close: () => close(end),
   }
 }
 
 const warn = (error: Error) => process.emitWarning(error)
-
-const unavailable = (message: string): Written => ({ ok: false, at: 0, error: { code: 'unavailable', message } })
 
 const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))

@@ -1,6 +1,8 @@
 import type { Change, Reader, Store, Written } from '../store.ts'
 import type { Answered, Committed } from './messages.ts'
 
+const isRefusal = ({ result }: Answered): boolean => !(result instanceof Error) && !result.ok
+
 type Listener = Parameters<Store['onCommit']>[0]
 
 interface Waiting {
@@ -58,6 +60,8 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
   }
   const committed = (message: Committed) => {
     if (stopped) return
+    // Who was refused has nothing that must be in force first.
+    message.answers.filter(isRefusal).forEach(settle)
     arrived.push(message)
     busy ??= publish()
   }

@@ -1,0 +1,38 @@
+import type { KindIndex } from './kinds.ts'
+import { refuseUnknownKinds } from './known.ts'
+import type { Operation, Written } from './store.ts'
+
+type Write = (operations: readonly Operation[]) => Promise<Written>
+
+export interface Writing {
+  readonly write: Write
+  /** Takes no further write, lets those under way come to their end, then runs `end`; however often it is called, once. */
+  readonly close: (end: () => Promise<void>) => Promise<void>
+}
+
+/** What every store does around its writes. */
+export function writing(kinds: readonly KindIndex[], write: Write): Writing {
+  const underWay = new Set<Promise<Written>>()
+  let closing: Promise<void> | undefined
+  const checked: Write = async (operations) => {
+    refuseUnknownKinds(operations, kinds)
+    return closing ? unavailable('the store is closed') : write(operations)
+  }
+  const closed = async (end: () => Promise<void>) => {
+    await Promise.allSettled(underWay)
+    await end()
+  }
+  return {
+    write(operations) {
+      const written = checked(operations)
+      const done = () => void underWay.delete(written)
+      underWay.add(written)
+      written.then(done, done)
+      return written
+    },
+    close: (end) => (closing ??= closed(end)),
+  }
+}
+
+/** Nothing was written, since the store cannot be written to. */
+export const unavailable = (message: string): Written => ({ ok: false, at: 0, error: { code: 'unavailable', message } })
