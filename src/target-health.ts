@@ -1,9 +1,14 @@
-/** Lets the health monitor follow the store: each upstream with its targets and certificate, as they are now. */
+/**
+ * Lets the health monitor follow the store: each upstream with its targets and certificate, as they are now. Health that is set
+ * by hand goes through the store, too, so that all nodes that share it hear of it.
+ */
 import { storeKinds } from './config/kinds.ts'
 import { secretsOf } from './config/secrets.ts'
 import type { Settings } from './config/settings.ts'
+import { uuidOfName } from './config/uuid.ts'
+import { target_health } from './entities/target_health.ts'
 import type { Log } from './observe/log.ts'
-import type { UpstreamHealthSource } from './observe/upstream-health.ts'
+import type { AddressChoice, UpstreamHealthSource } from './observe/upstream-health.ts'
 import { type MonitoredUpstream, startHealthMonitor } from './proxy/balancer/health/monitor.ts'
 import { trustedCertificates } from './proxy/create-runtime.ts'
 import { resolverOptions } from './proxy/dns/resolver-options.ts'
@@ -50,13 +55,39 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
 
   function note(changes: readonly Change[]): void {
     const relevant = changes.filter(({ kind }) => Object.hasOwn(touched, kind))
-    if (relevant.length === 0) return
+    const byHand = changes.filter(({ kind, operation }) => kind === target_health.name && operation !== 'delete')
+    if (relevant.length + byHand.length === 0) return
     reader.renew()
     for (const { kind, id } of relevant) {
       for (const upstream of touched[kind]?.(id) ?? []) changed.add(upstream)
       if (kind === 'targets' && !reader.get(kind, id)) upstreamOf.delete(id)
     }
     timer ??= setTimeout(settle, settleMs).unref()
+    if (byHand.length > 0) settle()
+    for (const { id } of byHand) takeOver(reader.get(target_health.name, id))
+  }
+
+  /** What was set by hand, here or on another node. */
+  function takeOver(stored: Stored | undefined): void {
+    const target = foreignId(stored, 'target')
+    const upstream = target === undefined ? undefined : foreignId(reader.get('targets', target), 'upstream')
+    if (!stored || target === undefined || upstream === undefined) return
+    const { ip, port } = stored as { readonly ip?: string | null; readonly port?: number | null }
+    const address = typeof ip === 'string' && typeof port === 'number' ? { ip, port } : undefined
+    monitor.set(upstream, target, address, stored['healthy'] === true)
+  }
+
+  /** Here at once, whatever becomes of the others, as in Kong. */
+  async function set(upstream: string, target: string, address: AddressChoice, healthy: boolean): Promise<boolean> {
+    settle()
+    if (!monitor.set(upstream, target, address, healthy)) return false
+    const { ip = null, port = null } = address ?? {}
+    const id = uuidOfName(target, `${ip} ${port}`)
+    const entity = { id, target: { id: target }, ip, port, healthy, set_at: Date.now() / 1000 }
+    const written = await store.write([{ do: 'upsert', kind: target_health.name, entity }])
+    if (!written.ok)
+      log.warn(`other nodes do not learn of the health that was set by hand: ${written.error.code}`, { target })
+    return true
   }
 
   function settle(): void {
@@ -102,10 +133,7 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
       settle()
       return monitor.healthOf(id)
     },
-    set: (id, target, address, healthy) => {
-      settle()
-      return monitor.set(id, target, address, healthy)
-    },
+    set,
     close: () => {
       clearTimeout(timer)
       monitor.close()

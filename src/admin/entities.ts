@@ -77,7 +77,16 @@ export interface Foreign {
 }
 
 /** A schema's foreign fields, each with the kind it refers to. */
-export const foreignFields = ({ fields }: Schema): Foreign[] =>
+export function foreignFields(schema: Schema): readonly Foreign[] {
+  const known = foreignOf.get(schema) ?? foreignIn(schema)
+  foreignOf.set(schema, known)
+  return known
+}
+
+/** Every write asks for them. */
+const foreignOf = new WeakMap<Schema, readonly Foreign[]>()
+
+const foreignIn = ({ fields }: Schema): Foreign[] =>
   fields
     .flatMap((entry): [string, Field][] => Object.entries(entry))
     .flatMap(([name, { type, reference }]) => (type === 'foreign' && reference ? [{ name, kind: reference }] : []))

@@ -14,6 +14,7 @@ import { expressionRoutes, routes } from '../entities/routes.ts'
 import { services } from '../entities/services.ts'
 import { snis } from '../entities/snis.ts'
 import { tags } from '../entities/tags.ts'
+import { target_health } from '../entities/target_health.ts'
 import { targets } from '../entities/targets.ts'
 import { upstreams } from '../entities/upstreams.ts'
 import { vaults } from '../entities/vaults.ts'
@@ -115,4 +116,5 @@ export const storeKinds: ReadonlyMap<string, Schema> = new Map([
   ...kinds,
   [admin_tokens.name, admin_tokens],
   [keyrings.name, keyrings],
+  [target_health.name, tied(target_health, (name) => kinds.get(name) ?? target_health)],
 ])

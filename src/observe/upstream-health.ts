@@ -33,6 +33,6 @@ export type AddressChoice = { readonly ip: string; readonly port: number } | und
 export interface UpstreamHealthSource {
   /** The health of an upstream by its id; undefined for one that is not known. */
   healthOf(id: string): Promise<UpstreamHealth | undefined>
-  /** Sets the health of a target's addresses; false where nobody looks at the health of the upstream's targets. */
-  set(id: string, target: string, address: AddressChoice, healthy: boolean): boolean
+  /** Sets the health of a target's addresses, on every node; false where nobody looks at the health of the upstream's targets. */
+  set(id: string, target: string, address: AddressChoice, healthy: boolean): Promise<boolean>
 }

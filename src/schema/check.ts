@@ -114,7 +114,7 @@ function write(schema: Schema, sent: Table, kind: 'insert' | 'upsert', context: 
   if (!isEmpty(errors)) return { ok: false, errors }
   const wrong = validate(schema, value, { context, full: true, updating: false })
   if (schema.$transforms) checkTransforms(schema.$transforms, { sent, entity: value }, wrong)
-  return isEmpty(wrong) ? accepted(schema, value, context) : { ok: false, errors: wrong }
+  return isEmpty(wrong) ? accepted(schema, derived(schema, value, context)) : { ok: false, errors: wrong }
 }
 
 function update(schema: Schema, existing: Table, sent: Table, context: CheckContext): Checked {
@@ -127,7 +127,9 @@ function update(schema: Schema, existing: Table, sent: Table, context: CheckCont
     ...validate(schema, merged, { context, full: false, updating: true }),
   }
   if (schema.$transforms) checkTransforms(schema.$transforms, { sent, entity: merged, before: existing }, wrong)
-  return isEmpty(wrong) ? accepted(schema, merged, context) : { ok: false, errors: wrong }
+  return isEmpty(wrong)
+    ? accepted(schema, refilled(schema, { ...merged, ...schema.$derive?.(merged) }, context))
+    : { ok: false, errors: wrong }
 }
 
 function immutable(schema: Schema, existing: Table, changes: Table): ErrorTree {
@@ -156,15 +158,15 @@ function merge(shape: Shape, existing: Table, changes: Table): Table {
   return out
 }
 
-/** The entity as it is kept: derived fields put in, every field present, foreign fields cut to their key. */
-function accepted(schema: Schema, checked: Table, context: CheckContext): Checked {
-  const value = fill(
-    { ...schema, shorthand_fields: [] },
-    { ...checked, ...schema.$derive?.(checked) },
-    'insert',
-    context,
-    {},
-  )
+/** With what follows from other fields; only that is not yet filled. */
+const derived = (schema: Schema, filled: Table, context: CheckContext): Table =>
+  schema.$derive ? refilled(schema, { ...filled, ...schema.$derive(filled) }, context) : filled
+
+const refilled = (schema: Schema, value: Table, context: CheckContext): Table =>
+  fill({ ...schema, shorthand_fields: [] }, value, 'insert', context, {})
+
+/** The entity as it is kept: every field present, foreign fields cut to their key. */
+function accepted(schema: Schema, value: Table): Checked {
   const out: Table = {}
   for (const [name, field] of recordsOf(schema, value)) {
     const member = own(value, name)

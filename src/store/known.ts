@@ -1,12 +1,14 @@
 import type { KindIndex } from './kinds.ts'
 import type { Operation } from './store.ts'
 
-/** Throws a TypeError where operations are about a kind that the store does not know. */
-export function refuseUnknownKinds(operations: readonly Operation[], kinds: readonly KindIndex[]): void {
+/** Gives what throws a TypeError where operations are about a kind that the store does not know. */
+export function knowing(kinds: readonly KindIndex[]): (operations: readonly Operation[]) => void {
   const known = new Set(kinds.map(({ kind }) => kind))
-  for (const operation of operations) {
-    const unknown = kindsOf(operation).find((kind) => !known.has(kind))
-    if (unknown !== undefined) throw new TypeError(`the store knows no kind ${unknown}`)
+  return (operations) => {
+    for (const operation of operations) {
+      const unknown = kindsOf(operation).find((kind) => !known.has(kind))
+      if (unknown !== undefined) throw new TypeError(`the store knows no kind ${unknown}`)
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { KindIndex } from './kinds.ts'
-import { refuseUnknownKinds } from './known.ts'
+import { knowing } from './known.ts'
 import type { Operation, Written } from './store.ts'
 
 type Write = (operations: readonly Operation[]) => Promise<Written>
@@ -14,8 +14,9 @@ export interface Writing {
 export function writing(kinds: readonly KindIndex[], write: Write): Writing {
   const underWay = new Set<Promise<Written>>()
   let closing: Promise<void> | undefined
+  const refuseUnknown = knowing(kinds)
   const checked: Write = async (operations) => {
-    refuseUnknownKinds(operations, kinds)
+    refuseUnknown(operations)
     return closing ? unavailable('the store is closed') : write(operations)
   }
   const closed = async (end: () => Promise<void>) => {

@@ -1,7 +1,7 @@
 /** Several whole gateways on one PostgreSQL. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -60,6 +60,54 @@ describe('gateways that share a PostgreSQL', { skip: withoutPostgres ?? false },
     await until(async () => (await statusOf(one, '/r')) === 404 && (await statusOf(two, '/r')) === 404)
     assert.deepEqual((await two.admin('GET', '/status')).body.database, { reachable: true })
     assert.equal((await two.admin('GET', '/')).body.configuration.database, 'postgres')
+  })
+
+  test('the health of a target that is set by hand on one node holds on all', async (t) => {
+    const database = await server.database()
+    const nodes = await Promise.all(['h1', 'h2'].map((name) => startGatewayProcess(join(folder, name), database)))
+    t.after(() => Promise.all(nodes.map((node) => node.stop())))
+    const [one, two] = nodes as [GatewayProcess, GatewayProcess]
+    const passive = { unhealthy: { tcp_failures: 3 } }
+    await put(one, '/upstreams/u', { healthchecks: { passive } })
+    await until(
+      async () => (await one.admin('POST', '/upstreams/u/targets', { target: '127.0.0.1:81' })).status === 201,
+    )
+    const wordOn = async (node: GatewayProcess) => (await node.admin('GET', '/upstreams/u/health')).body.data[0]?.health
+    await until(async () => (await wordOn(two)) === 'HEALTHY')
+    for (const [from, to, path, word] of [
+      [one, two, 'unhealthy', 'UNHEALTHY'],
+      [two, one, 'healthy', 'HEALTHY'],
+      [one, two, '127.0.0.1:81/unhealthy', 'UNHEALTHY'],
+    ] as const) {
+      const { status, body } = await from.admin('PUT', `/upstreams/u/targets/127.0.0.1:81/${path}`, {})
+      assert.equal(status, 204, JSON.stringify(body))
+      assert.equal(await wordOn(from), word, 'at once where it was set')
+      await until(async () => (await wordOn(to)) === word)
+    }
+    await until(async () => (await two.admin('DELETE', '/upstreams/u')).status === 204)
+  })
+
+  test('a configuration that one node cannot put in force is told there once, though each worker finds it', async (t) => {
+    const database = await server.database()
+    const [one, two] = await Promise.all([
+      startGatewayProcess(join(folder, 'p1'), database),
+      startGatewayProcess(join(folder, 'p2'), database, { KONG_PLUGINS: 'jwt', KONG_NGINX_WORKER_PROCESSES: '2' }),
+    ])
+    t.after(() => Promise.all([one.stop(), two.stop()]))
+    await put(one, '/services/s', { url: url() })
+    await put(one, '/services/s/routes/r', { paths: ['/r'] })
+    await until(async () => (await statusOf(two, '/r')) === 200)
+    const plugin = { name: 'key-auth', service: { name: 's' } }
+    await put(one, '/plugins/00000000-0000-4000-8000-00000000beef', plugin)
+    const told = () =>
+      readFileSync(join(folder, 'p2', 'error.log'), 'utf8').match(/could not be put in force.*key-auth/g)
+    await until(async () => told() !== null)
+    // Both workers have answered by the time that the next revision has been offered to them.
+    await put(one, '/services/s/routes/r2', { paths: ['/r2'] })
+    await until(async () => (await two.admin('GET', '/routes/r2')).status === 200)
+    await until(async () => (await two.admin('DELETE', '/plugins/00000000-0000-4000-8000-00000000beef')).status === 204)
+    await until(async () => (await statusOf(two, '/r2')) === 200)
+    assert.equal(told()?.length, 1)
   })
 
   test('a node restarted while the database is away serves what it last had, and says how things are', async () => {

@@ -1,6 +1,6 @@
 /** For tests: a PostgreSQL server of their own, in a temporary folder, with a Unix socket and a free port. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -49,8 +49,15 @@ function otherUser(): { readonly uid: number; readonly gid: number } | undefined
   return found && { uid: Number(found[2]), gid: Number(found[3]) }
 }
 
+export interface ServerOptions {
+  /** Who may come in how: lines of pg_hba.conf that stand before the one by which `gibbon` needs no password. */
+  readonly access?: readonly string[]
+  /** What it shows to clients that speak TLS; it speaks none where this is left out. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+}
+
 /** Starts a server; what it writes is not forced to the disk, which only the death of the whole machine would tell. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres({ access = [], tls }: ServerOptions = {}): Promise<PostgresServer> {
   const programs = folderOfPrograms()
   if (programs === undefined) throw new Error(withoutPostgres)
   const as = process.getuid?.() === 0 ? otherUser() : undefined
@@ -62,6 +69,15 @@ export async function startPostgres(): Promise<PostgresServer> {
     ['-D', data, '-U', 'gibbon', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
     { ...as, stdio: ['ignore', 'ignore', 'pipe'], cwd: folder },
   )
+  const write = (name: string, text: string) => {
+    writeFileSync(join(data, name), text, { mode: 0o600 })
+    if (as) chownSync(join(data, name), as.uid, as.gid)
+  }
+  write('pg_hba.conf', [...access, 'local all all trust', 'host all gibbon 127.0.0.1/32 trust', ''].join('\n'))
+  if (tls) {
+    write('server.crt', tls.cert)
+    write('server.key', tls.key)
+  }
   const port = await freePort()
   const options = {
     listen_addresses: '127.0.0.1',
@@ -69,6 +85,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     port,
     fsync: 'off',
     max_connections: 100,
+    ssl: tls ? 'on' : 'off',
   }
   let server: ChildProcess | undefined
   let schemas = 0

@@ -69,19 +69,19 @@ const targetsPath = ({ params }: AdminRequest): string =>
   `/upstreams/${encodeURIComponent(params['upstreams'] ?? '')}/targets`
 
 /** Sets the health of a target by hand: of all its addresses, or of the one that the path names. */
-function setHealth(
+async function setHealth(
   { store }: Context,
   source: UpstreamHealthSource,
   link: Link,
   target: Stored,
   address: string | undefined,
   healthy: boolean,
-): Answer {
+): Promise<Answer> {
   const chosen = address === undefined ? undefined : parseHost(address)
   if (chosen && 'error' in chosen) return message(400, chosen.error)
   // A name stands for all that it leads to, as the target itself does.
   const choice = chosen && chosen.type !== 'name' ? { ip: chosen.host, port: chosen.port ?? defaultPort } : undefined
-  if (source.set(link.id, target.id, choice, healthy)) return noContent
+  if (await source.set(link.id, target.id, choice, healthy)) return noContent
   return message(400, `no healthchecker found for ${String(store.reader.get('upstreams', link.id)?.['name'])}`)
 }
 

@@ -37,6 +37,9 @@ export interface Following {
 /** How long a refreshment waits for the database before what the copy holds must do, in ms. */
 const refreshMs = 250
 
+/** What the database is given at the least, of the whole patience, by who has waited for other things before. */
+const leastPatience = 0.5
+
 /** Pauses between attempts to connect, in ms: doubled each time, and shortened by chance, so that nodes do not come all at once. */
 const shortestPauseMs = 100
 const longestPauseMs = 5000
@@ -79,14 +82,15 @@ export function follow({
   }
   const refuse = (batches: readonly Batch[], why: string) =>
     options.answer(batches.map(({ batch }) => ({ batch, result: notWritten(why) })))
-  const patient = async <T>(answered: Promise<T>, { of, tell }: Silence): Promise<T> => {
+  const patient = async <T>(answered: Promise<T>, { of, since, tell }: Silence): Promise<T> => {
     const silent = () => {
       const why =
         of === 'the database' ? `${place} does not answer` : `this node has not yet followed all that ${place} holds`
       tell?.(why)
       setProblem(new Error(why))
     }
-    const timer = setTimeout(silent, patienceMs)
+    const waited = since === undefined ? 0 : performance.now() - since
+    const timer = setTimeout(silent, Math.max(patienceMs - waited, patienceMs * leastPatience))
     try {
       return await answered
     } finally {
@@ -149,7 +153,7 @@ export function follow({
     first,
     reachable: () => problem === undefined,
     write(batch, operations) {
-      queue.push({ batch, operations })
+      queue.push({ batch, operations, since: performance.now() })
       if (problem) refuseQueued(problem)
       else ring()
     },

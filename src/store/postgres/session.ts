@@ -11,6 +11,8 @@ import { step } from './statements.ts'
 export interface Batch {
   readonly batch: number
   readonly operations: readonly Operation[]
+  /** When somebody began to wait for it, as `performance.now()` tells. */
+  readonly since: number
 }
 
 export interface Answer {
@@ -37,6 +39,8 @@ export interface SessionOptions {
 export interface Silence {
   /** Whether the database is waited for, or all that it holds. */
   readonly of: 'the database' | 'the copy'
+  /** When somebody began to wait for that; now where it is left out. */
+  readonly since?: number
   readonly tell?: (why: string) => void
 }
 
@@ -87,9 +91,10 @@ export async function openSession(
   }
   const begin = async (batches: readonly Batch[]) => {
     const tell = (why: string) => refuse(batches, notWritten(why))
+    const since = batches.reduce((oldest, batch) => Math.min(oldest, batch.since), performance.now())
     // Of what others wrote meanwhile there may be too much for one step, or more than a log that was cut back tells.
     for (;;) {
-      const begun = await patient(beginWrite(sides, followed, mortal), { of: 'the database', tell })
+      const begun = await patient(beginWrite(sides, followed, mortal), { of: 'the database', since, tell })
       refuseOtherVersion(begun.head, place)
       await take(begun.news, batches)
       if (begun.news.is === 'changes') return begun.expired

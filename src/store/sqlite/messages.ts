@@ -9,6 +9,12 @@ export interface WriterData {
   readonly keep: number
 }
 
+/** Operations that are done all or none, under a number that their answer bears. */
+export interface Batch {
+  readonly batch: number
+  readonly operations: readonly Operation[]
+}
+
 /** What the writer's thread is told. */
 export type ToWriter =
   /** A part of what the operation at place `at` of a batch that is yet to come makes the whole content; entities as texts. */
@@ -19,7 +25,7 @@ export type ToWriter =
       readonly kind: Kind
       readonly bodies: readonly string[]
     }
-  | { readonly say: 'write'; readonly batch: number; readonly operations: readonly Operation[] }
+  | { readonly say: 'write'; readonly batches: readonly Batch[] }
   | { readonly say: 'close' }
 
 export interface Answered {

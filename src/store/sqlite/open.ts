@@ -70,7 +70,8 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     write,
     onCommit: published.listen,
     reachable: () => true,
-    refresh: async () => void reader.renew(),
+    // Whatever was committed has been read by the time that it is answered.
+    refresh: async () => {},
     backup: (to) => backupFile(file, to),
     close: () => close(end),
   }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Kind, Operation } from '../store.ts'
-import type { Committed, FromWriter, ToWriter, WriterData } from './messages.ts'
+import type { Batch, Committed, FromWriter, ToWriter, WriterData } from './messages.ts'
 
 export interface WriterThread {
   /**
@@ -41,6 +41,34 @@ function* partsOf(
   }
 }
 
+/** Gathers what comes in one turn of the event loop: to wake a thread costs more than to tell it one thing more. */
+function outbox(send: (batches: readonly Batch[]) => void) {
+  let waiting: { readonly batch: Batch; readonly sent: () => void; readonly refused: (error: unknown) => void }[] = []
+  const flush = () => {
+    const all = waiting
+    waiting = []
+    try {
+      if (all.length > 0) send(all.map(({ batch }) => batch))
+    } catch (error) {
+      // One that is no plain data must not take the others with it.
+      if (all.length === 1) return all[0]?.refused(error)
+      for (const one of all) {
+        waiting = [one]
+        flush()
+      }
+    }
+    for (const { sent } of all) sent()
+  }
+  return {
+    flush,
+    /** Resolves when it was sent, rejects where it cannot be. */
+    add: (batch: Batch): Promise<void> =>
+      new Promise((sent, refused) => {
+        if (waiting.push({ batch, sent, refused }) === 1) setImmediate(flush)
+      }),
+  }
+}
+
 /** Starts the writer's thread; resolves when it is ready, rejects where it cannot open the file. */
 export function startWriter(workerData: WriterData, { committed, died }: WriterEvents): Promise<WriterThread> {
   const worker = new Worker(entry, { workerData, name: 'store writer' })
@@ -49,6 +77,9 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
   const send = (message: ToWriter) => worker.postMessage(message)
   let closing = false
   let dead: Error | undefined
+  const gathered = outbox((batches) => {
+    if (!dead) send({ say: 'write', batches })
+  })
   const thread: WriterThread = {
     async write(batch, operations) {
       const sent: Operation[] = []
@@ -63,13 +94,14 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
         } else sent.push(operation)
       }
       if (dead) return dead
-      send({ say: 'write', batch, operations: sent })
-      return undefined
+      await gathered.add({ batch, operations: sent })
+      return dead
     },
     hold: (wanted) => (wanted ? worker.ref() : worker.unref()),
     close() {
       closing = true
       worker.ref()
+      gathered.flush()
       send({ say: 'close' })
       return ended
     },

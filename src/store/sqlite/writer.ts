@@ -5,7 +5,7 @@ import { checkpoints } from './checkpoints.ts'
 import { connect } from './file.ts'
 import { gathering } from './gathering.ts'
 import { groupCommit } from './group.ts'
-import type { FromWriter, ToWriter, WriterData } from './messages.ts'
+import type { Batch, FromWriter, ToWriter, WriterData } from './messages.ts'
 import type { WriterOperation } from './operations.ts'
 import { addToContent, type Content, emptyContent } from './replace-all.ts'
 
@@ -52,10 +52,8 @@ function writesOf(messages: Iterable<ToWriter>): Write[] {
     if (message.say === 'close') closing = true
     else if (message.say === 'content') gather(message)
     else
-      writes.push({
-        ...message,
-        operations: message.operations.map((operation, at) => whole(operation, message.batch, at)),
-      })
+      for (const { batch, operations } of message.batches)
+        writes.push({ batch, operations: operations.map((operation, at) => whole(operation, batch, at)) })
   }
   return writes
 }
@@ -95,7 +93,7 @@ function close(): void {
   port?.close()
 }
 
-type Write = Extract<ToWriter, { say: 'write' }>
+type Write = Batch
 
 function isUnavailable(result: Written | Error): boolean {
   return 'ok' in result && !result.ok && result.error.code === 'unavailable'

@@ -4,7 +4,12 @@
  */
 import { isIPv6, SocketAddress } from 'node:net'
 import type { Log } from '../../../observe/log.ts'
-import type { TargetHealth, UpstreamHealth, UpstreamHealthSource } from '../../../observe/upstream-health.ts'
+import type {
+  AddressChoice,
+  TargetHealth,
+  UpstreamHealth,
+  UpstreamHealthSource,
+} from '../../../observe/upstream-health.ts'
 import { isFailure, literal } from '../../dns/address.ts'
 import type { Resolver } from '../../dns/resolver.ts'
 import { type Balancer, compileTargets, type TargetFields, type UpstreamFields } from '../balancer.ts'
@@ -22,7 +27,9 @@ export interface MonitoredUpstream {
   readonly certificate: { readonly cert: string; readonly key: string } | undefined
 }
 
-export interface HealthMonitor extends UpstreamHealthSource {
+export interface HealthMonitor extends Pick<UpstreamHealthSource, 'healthOf'> {
+  /** Sets the health of a target's addresses here; false where nobody looks at the health of the upstream's targets. */
+  set(id: string, target: string, address: AddressChoice, healthy: boolean): boolean
   /** The memory that the table is in now. */
   readonly memory: SharedArrayBuffer
   /** Takes an upstream as it is now, or lets it go. */
