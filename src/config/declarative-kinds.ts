@@ -98,7 +98,11 @@ function nested(schema: Schema): Schema {
       ]),
     ),
   )
-  return { ...schema, fields }
+  const { $transforms: given, ...rest } = schema
+  const isParents = (path: string): boolean =>
+    schema.fields.some((entry) => entry[path.split('.')[0] ?? '']?.type === 'foreign')
+  const $transforms = given && { ...given, needs: given.needs.filter((path) => !isParents(path)) }
+  return { ...rest, fields, ...($transforms && { $transforms }) }
 }
 
 /** Depth first along the references, by name among equals; a kind that refers to itself comes once. */
