@@ -18,6 +18,7 @@ import {
   type Settings,
   type StreamListener,
 } from './config/settings.ts'
+import { keepDebugToken } from './debug-token.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
@@ -103,8 +104,9 @@ async function start(
   started.push(() => keys.close())
   const health = watchTargets({ store, settings, log: logs.log, onMove: (memory) => workers?.moveHealth(memory) })
   started.push(() => health.close())
+  const debugToken = asStartError(() => keepDebugToken(settings))
   workers = createWorkers({
-    settings,
+    settings: { ...settings, request_debug_token: debugToken },
     storeFile: storeFile(settings),
     keyring,
     listeners,

@@ -381,6 +381,24 @@ export const declared = {
     default: 'X-Kong-Request-Id',
     description: 'Headers put on requests to upstreams: X-Kong-Request-Id, or off.',
   },
+  request_debug: {
+    type: 'boolean',
+    default: 'on',
+    description:
+      'Whether a request with the header X-Kong-Request-Debug: * is answered with where its time went, if it comes from this machine or has the token.',
+  },
+  request_debug_token: {
+    type: 'string',
+    encrypted: true,
+    description:
+      'What X-Kong-Request-Debug-Token must be; one is made at each start, and kept in .request_debug_token under the prefix, when not given.',
+  },
+  server_timing: {
+    type: 'boolean',
+    default: 'off',
+    $own: true,
+    description: 'Whether answers to requests that are debugged also have the header Server-Timing, which browsers show.',
+  },
   trusted_ips: {
     type: 'array',
     elements: listOfAddresses,

@@ -104,8 +104,8 @@ const groups: readonly Inert[] = [
   { why: 'nothing is ever reported to anyone', names: 'anonymous_reports', quiet: ['off', 'false'] },
   { why: 'the gateway itself calls nobody', names: 'proxy_server proxy_server_ssl_verify' },
   {
-    why: 'debugging by request header is not available',
-    names: 'allow_debug_header request_debug request_debug_token',
+    why: 'the header Kong-Debug is not looked at; X-Kong-Request-Debug is',
+    names: 'allow_debug_header',
     quiet: ['off'],
   },
   {

@@ -294,6 +294,12 @@ export function chainOf(calls: readonly Call[]): Chain {
   }
 }
 
+/** The id of the plugin that a config is of. Looks through all of them: for eyes, not for every request. */
+export function pluginIdOf({ instances }: Pick<Chains, 'instances'>, name: string, ready: unknown): string {
+  for (const [id, instance] of instances.entries()) if (instance.name === name && instance.ready === ready) return id
+  return ''
+}
+
 /** The config of a call for a consumer: its own where it has one, else the one for everyone. */
 export function pick(call: Call, consumerId: string | undefined): unknown {
   const { consumers } = call

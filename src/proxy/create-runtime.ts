@@ -53,8 +53,15 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
     isTrusted: addressSet(settings.trusted_ips),
     realIpHeader: settings.real_ip_header.toLowerCase(),
     realIpRecursive: settings.real_ip_recursive,
+    requestDebug: requestDebugOf(settings),
     draining: false,
   }
+}
+
+/** Without a token nobody elsewhere may debug: then one has been made before this is called. */
+function requestDebugOf(settings: Settings): Runtime['requestDebug'] {
+  const { request_debug, request_debug_token: token, server_timing: serverTiming } = settings
+  return request_debug && token !== undefined ? { token, serverTiming } : undefined
 }
 
 function sentHeaders(settings: Settings): SentHeaders {

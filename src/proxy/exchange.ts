@@ -20,6 +20,7 @@ import { createKong } from './kong.ts'
 import { hostPort } from './host.ts'
 import type { Compiled, RoutePlan } from './plan.ts'
 import { clientAddress } from './real-ip.ts'
+import type { Debugged } from './request-debug.ts'
 import { respond } from './respond.ts'
 import type { Match, RoutingRequest } from './router/router.ts'
 import { nextRequestId } from './request-id.ts'
@@ -137,6 +138,8 @@ export class Exchange implements RoutingRequest, HashInput {
   finished = false
   /** Stops whatever the exchange waits for at the upstream, when the client has gone. */
   cancel: (() => void) | undefined
+  /** Where the time of this request is taken, when it is debugged. */
+  debugged: Debugged | undefined
   /** Whether the upstream is asked to speak WebSocket. */
   upgrades = false
   /** Called when the client can take more of the response's body. */

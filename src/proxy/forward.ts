@@ -14,6 +14,7 @@ import { Tunnel } from './http1/tunnel.ts'
 import type { Carried, Failure, UpstreamConnection } from './http1/upstream-connection.ts'
 import type { RoutePlan } from './plan.ts'
 import type { ServicePlan } from './service-plan.ts'
+import { timedPick, type Debugged } from './request-debug.ts'
 import { requestText, upstreamName } from './request-text.ts'
 import { beginUpstreamResponse, breakOff, endBody, sendPiece, switchProtocols } from './respond.ts'
 import type { Step } from './step.ts'
@@ -95,6 +96,10 @@ class Forwarding implements Carried {
     if (exchange.finished) return
     const { balancer } = this.#service
     if (this.#tries === 0) this.#hash = balancer.hashOf?.(exchange)
+    if (exchange.debugged !== undefined) {
+      this.#beginTimed(exchange.debugged)
+      return
+    }
     const picked = balancer.pick(this.#hash, this.#tried)
     if (picked instanceof Promise) {
       void picked.then((peer) => {
@@ -102,6 +107,17 @@ class Forwarding implements Carried {
         this.#sendTo(peer)
       })
     } else this.#sendTo(picked)
+  }
+
+  #beginTimed(debugged: Debugged): void {
+    const { balancer } = this.#service
+    const picked = timedPick(debugged, this.#tries === 0, balancer, () => balancer.pick(this.#hash, this.#tried))
+    const send = (peer: Peer | PickFailure): void => {
+      if (peer.failed !== undefined) this.#sendTo(peer)
+      else debugged.timing.during(['balancer'], () => this.#sendTo(peer))
+    }
+    if (picked instanceof Promise) void picked.then(send)
+    else send(picked)
   }
 
   #sendTo(peer: Peer | PickFailure): void {

@@ -168,7 +168,7 @@ class RequestOf implements Request {
   get_headers(): ReadonlyMap<string, readonly string[]> {
     const { head, identity, requestChanges: changes } = this.#exchange
     const dropped = changes?.dropped ?? []
-    const map = headerMap(head, requestDrop, identity === undefined ? 0 : drop.identity, dropped)
+    const map = headerMap(head, requestDrop, identity === undefined ? drop.own : drop.own | drop.identity, dropped)
     for (const [name, value] of identity?.headers ?? []) {
       if (!dropped.includes(name.toLowerCase())) map.set(name.toLowerCase(), [value])
     }

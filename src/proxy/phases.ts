@@ -2,7 +2,8 @@
 import type { Answer } from '../pdk/kong.ts'
 import type { Outcome } from '../pdk/plugin.ts'
 import type { Exchange } from './exchange.ts'
-import { pick, type Call } from './chains.ts'
+import { pick, pluginIdOf, type Call } from './chains.ts'
+import { tellInHead, tellInLog, type Debugged } from './request-debug.ts'
 
 type Step = Answer | undefined | Promise<Answer | undefined>
 
@@ -12,12 +13,23 @@ export function runRewrite(exchange: Exchange): Step {
   return runFrom(exchange, beginning.calls, beginning.rewrite, 0, rewriteCall)
 }
 
+export function runTimedRewrite(exchange: Exchange): Step {
+  const { chain } = exchange.config
+  return runFrom(exchange, chain.calls, chain.rewrite, 0, timedTurn(rewriteCall))
+}
+
 /** Runs `access` of the route's plugins, highest priority first, until one answers. */
 export function runAccess(exchange: Exchange): Step {
   const { chain } = exchange
   // Each plugin takes the config of the consumer known when its turn comes, and keeps it for the later phases, as in Kong.
   if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, pickingCall)
   return runFrom(exchange, chain.calls, chain.access, 0, accessCall)
+}
+
+export function runTimedAccess(exchange: Exchange): Step {
+  const { chain } = exchange
+  if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, timedTurn(pickingCall))
+  return runFrom(exchange, chain.calls, chain.access, 0, timedTurn(accessCall))
 }
 
 type Turn = (exchange: Exchange, call: Call, index: number) => Outcome
@@ -34,6 +46,20 @@ const pickingCall: Turn = (exchange, call, index) => {
   const picked = (exchange.picked ??= [])
   picked[index] = ready
   return ready === undefined ? undefined : call.plugin.access?.(exchange.kong, ready)
+}
+
+/** The turn of a plugin with its time taken. */
+const timedTurn =
+  (turn: Turn): Turn =>
+  (exchange, call, index) => {
+    const ready = pick(call, exchange.consumer?.id)
+    if (exchange.debugged === undefined || ready === undefined) return turn(exchange, call, index)
+    return duringPlugin(exchange, exchange.debugged, call, ready, () => turn(exchange, call, index))
+  }
+
+/** Takes the time of a plugin by its name and the id of its config, as Kong does. */
+function duringPlugin<T>(exchange: Exchange, { timing }: Debugged, call: Call, ready: unknown, run: () => T): T {
+  return timing.during(['plugins', call.name, pluginIdOf(exchange.config.chains, call.name, ready)], run)
 }
 
 function runFrom(exchange: Exchange, calls: readonly Call[], indexes: readonly number[], at: number, turn: Turn): Step {
@@ -57,6 +83,16 @@ function readyOf(exchange: Exchange, call: Call, index: number): unknown {
 
 /** Runs `header_filter`, before the response's head is written. A plugin that throws is logged and passed over. */
 export function runHeaderFilters(exchange: Exchange): void {
+  const { debugged } = exchange
+  if (debugged === undefined) {
+    filterHead(exchange)
+    return
+  }
+  debugged.timing.during(['header_filter'], () => filterHead(exchange))
+  tellInHead(exchange, debugged)
+}
+
+function filterHead(exchange: Exchange): void {
   const { chain } = exchange
   for (const index of chain.headerFilter) {
     guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) =>
@@ -67,6 +103,12 @@ export function runHeaderFilters(exchange: Exchange): void {
 
 /** Runs `body_filter` over a piece and gives what is sent in its place. */
 export function runBodyFilters(exchange: Exchange, piece: Buffer, last: boolean): Buffer {
+  const { debugged } = exchange
+  if (debugged === undefined) return filterPiece(exchange, piece, last)
+  return debugged.timing.during(['body_filter'], () => filterPiece(exchange, piece, last))
+}
+
+function filterPiece(exchange: Exchange, piece: Buffer, last: boolean): Buffer {
   const { chain } = exchange
   let filtered = piece
   for (const index of chain.bodyFilter) {
@@ -75,6 +117,12 @@ export function runBodyFilters(exchange: Exchange, piece: Buffer, last: boolean)
     })
   }
   return filtered
+}
+
+/** Runs `log` of an exchange that is debugged, and tells where its time has gone. */
+export function runTimedLog(exchange: Exchange, debugged: Debugged): void {
+  debugged.timing.during(['log'], () => runLog(exchange))
+  tellInLog(exchange, debugged)
 }
 
 /** Runs `log`, when everything is over; nobody waits for it. */
@@ -92,7 +140,8 @@ function guardedTurn(exchange: Exchange, call: Call, index: number, run: (call: 
   const ready = readyOf(exchange, call, index)
   if (ready === undefined) return
   try {
-    run(call, ready)
+    if (exchange.debugged === undefined) run(call, ready)
+    else duringPlugin(exchange, exchange.debugged, call, ready, () => run(call, ready))
   } catch (error) {
     report(exchange, call, error)
   }

@@ -7,6 +7,7 @@ import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
 import type { Compiled } from './plan.ts'
 import type { Pools } from './pools.ts'
+import type { RequestDebug } from './request-debug.ts'
 
 /** Which of its own headers the gateway sends. Source: Kong's docs, `headers` and `headers_upstream`. */
 export interface SentHeaders {
@@ -63,6 +64,8 @@ export interface Runtime {
   readonly isTrusted: (address: string) => boolean
   readonly realIpHeader: string
   readonly realIpRecursive: boolean
+  /** Undefined where no request may be debugged. */
+  readonly requestDebug: RequestDebug | undefined
   readonly stats: Stats
   /** True once the worker takes no new work: responses then end their connections. */
   draining: boolean

@@ -8,16 +8,34 @@ import type { Exchange } from './exchange.ts'
 import { forward } from './forward.ts'
 import { isAnswer, type Step } from './step.ts'
 import { locate, readTarget } from './locate.ts'
-import { runAccess, runRewrite } from './phases.ts'
+import { runAccess, runRewrite, runTimedAccess, runTimedRewrite } from './phases.ts'
+import { beginDebugging } from './request-debug.ts'
 
-const road: readonly ((exchange: Exchange) => Step)[] = [readTarget, runRewrite, locate, runAccess, forward]
+type Road = readonly ((exchange: Exchange) => Step)[]
+
+const road: Road = [readTarget, runRewrite, locate, runAccess, forward]
+
+/** The same for a request that is debugged. */
+const timedRoad: Road = [
+  readTarget,
+  timed(['rewrite'], runTimedRewrite),
+  timed(['access', 'router'], locate),
+  timed(['access'], runTimedAccess),
+  forward,
+]
 
 /** Takes an exchange along the road. An exception is a bug: it is logged and answered with 500. */
 export function travel(exchange: Exchange): void {
-  advance(exchange, 0)
+  if (exchange.head.asksForDebug) exchange.debugged = beginDebugging(exchange)
+  advance(exchange, exchange.debugged === undefined ? road : timedRoad, 0)
 }
 
-function advance(exchange: Exchange, step: number): void {
+/** A step that is measured under these names. */
+function timed(names: readonly string[], step: (exchange: Exchange) => Step): (exchange: Exchange) => Step {
+  return (exchange) => (exchange.debugged ? exchange.debugged.timing.during(names, () => step(exchange)) : step(exchange))
+}
+
+function advance(exchange: Exchange, road: Road, step: number): void {
   if (exchange.finished) return
   try {
     for (; step < road.length; step++) {
@@ -31,7 +49,7 @@ function advance(exchange: Exchange, step: number): void {
       outcome.then(
         (late) => {
           look()
-          if (late === undefined) advance(exchange, next)
+          if (late === undefined) advance(exchange, road, next)
           else end(exchange, late)
         },
         (error: unknown) => fail(exchange, error),

@@ -11,6 +11,8 @@ export const drop = {
   rewritten: 2,
   /** Says who the client is: dropped when an authentication plugin has found out by itself. */
   identity: 4,
+  /** Meant for the gateway alone: plugins do not find it among the headers either. */
+  own: 8,
 } as const
 
 interface KnownField {
@@ -54,6 +56,9 @@ const table = {
   'x-forwarded-prefix': [drop.rewritten, false, true],
   'x-real-ip': [drop.rewritten, false, true],
   'x-kong-request-id': [drop.rewritten, true, true],
+  'x-kong-request-debug': [drop.rewritten | drop.own, false, true],
+  'x-kong-request-debug-token': [drop.rewritten | drop.own, false, true],
+  'x-kong-request-debug-log': [drop.rewritten | drop.own, false, true],
   'x-kong-upstream-latency': [0, true, true],
   'x-kong-proxy-latency': [0, true, true],
   'x-consumer-id': [drop.identity, false, true],

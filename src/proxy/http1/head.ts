@@ -32,6 +32,8 @@ export interface RequestHead extends Head {
   readonly host: string
   readonly expectsContinue: boolean
   readonly upgrade: boolean
+  /** Whether there is an X-Kong-Request-Debug. */
+  readonly asksForDebug: boolean
 }
 
 export interface ResponseHead extends Head {
@@ -77,6 +79,7 @@ const transferEncoding = idOf('transfer-encoding')
 const authorization = idOf('authorization')
 const expect = idOf('expect')
 const upgrade = idOf('upgrade')
+const requestDebug = idOf('x-kong-request-debug')
 
 /** Where a head that begins at `start` ends (behind its empty line), or -1 while it is not complete. `from`: how far it was already searched. */
 export function findHeadEnd(bytes: Buffer, start: number, from: number, end: number): number {
@@ -120,6 +123,7 @@ function begun(text: string): Reading {
     host: '',
     expectsContinue: false,
     upgrade: false,
+    asksForDebug: false,
     status: 0,
     reason: '',
     unknownCoding: false,
@@ -308,6 +312,9 @@ function note(head: Reading, id: number, start: number, end: number, isRequest: 
       return true
     case upgrade:
       head.upgrade = true
+      return true
+    case requestDebug:
+      head.asksForDebug = true
       return true
     default:
       return true
