@@ -1,7 +1,8 @@
 /** The load generator, in a process of its own: keep-alive connections, each with one request under way at a time. */
 import { type Socket, connect } from 'node:net'
 import { type Distinct, type Flood, type Job, type Outcome, answerBody, requestWith } from './messages.ts'
-import { type Usage, usageOf } from './processes.ts'
+import { countingFor } from './instructions.ts'
+import { idsOfTree, type Usage, usageOf } from './processes.ts'
 import { oneOfMany } from './tokens.ts'
 
 process.on('message', (job: Job) => {
@@ -24,10 +25,13 @@ async function run(job: Job): Promise<Outcome> {
     return open(job.port, next ?? (() => request), 200, () => counts.good++, counts)
   })
   if (job.flood) sockets.push(...openFlood(job.port, job.flood, counts))
+  const counting = await countingFor(idsOfTree(job.pid))
   await seconds(job.warmUpSeconds)
+  await counting.begin()
   const before = observe(job.pid, counts)
   await seconds(job.seconds)
   const after = observe(job.pid, counts)
+  await counting.end()
   for (const socket of sockets) socket.destroy()
   return {
     seconds: after.time - before.time,
@@ -38,6 +42,7 @@ async function run(job: Job): Promise<Outcome> {
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     residentBytesBefore: before.residentBytes,
     residentBytesAfter: after.residentBytes,
+    instructions: (await counting.result()) ?? null,
   }
 }
 

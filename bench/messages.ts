@@ -1,5 +1,7 @@
 /** What goes over the wire in a run. */
 
+import type { Instructions } from './instructions.ts'
+
 const body = JSON.stringify({ message: 'as short as the answers of many services are', padding: 'x'.repeat(60) })
 
 /** The upstream's answer. */
@@ -61,4 +63,6 @@ export interface Outcome {
   readonly cpuSeconds: number
   readonly residentBytesBefore: number
   readonly residentBytesAfter: number
+  /** That the gateway's processes ran; null where they could not be counted. */
+  readonly instructions: Instructions | null
 }

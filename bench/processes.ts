@@ -16,18 +16,25 @@ const pageBytes = Number(spawnSync('getconf', ['PAGESIZE'], { encoding: 'utf8' }
 
 /** Reads the usage of a process tree. */
 export function usageOf(root: number): Usage {
+  const tree = [...treeOf(root).values()]
+  return {
+    cpuSeconds: tree.reduce((sum, { ticks }) => sum + ticks, 0) / ticksPerSecond,
+    residentBytes: tree.reduce((sum, { pages }) => sum + pages, 0) * pageBytes,
+  }
+}
+
+/** A process and its descendants, by their ids. */
+function treeOf(root: number): ReadonlyMap<number, Stat> {
   const all = new Map<number, Stat>()
   for (const name of readdirSync('/proc')) {
     const stat = /^\d+$/.test(name) ? statOf(Number(name)) : undefined
     if (stat) all.set(Number(name), stat)
   }
   const belongs = (pid: number): boolean => pid === root || (pid > 1 && belongs(all.get(pid)?.parent ?? 0))
-  const tree = [...all].filter(([pid]) => belongs(pid)).map(([, stat]) => stat)
-  return {
-    cpuSeconds: tree.reduce((sum, { ticks }) => sum + ticks, 0) / ticksPerSecond,
-    residentBytes: tree.reduce((sum, { pages }) => sum + pages, 0) * pageBytes,
-  }
+  return new Map([...all].filter(([pid]) => belongs(pid)))
 }
+
+export const idsOfTree = (root: number): readonly number[] => [...treeOf(root).keys()]
 
 interface Stat {
   readonly parent: number

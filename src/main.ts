@@ -192,6 +192,7 @@ function nodeFacts(settings: Settings, plugins: readonly BundledPlugin[], worker
     ),
     workers: () => ({ pids: workers.ids(), count: workers.ids().length }),
     counters: () => workers.counters(),
+    traffic: () => workers.traffic(),
   }
 }
 

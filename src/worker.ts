@@ -24,6 +24,7 @@ import { secureConnector } from './proxy/upstream-tls.ts'
 import { compile, type Compiled, type PlanTools } from './proxy/plan.ts'
 import type { Runtime, Stats } from './proxy/runtime.ts'
 import { tlsPolicy } from './proxy/tls/policy.ts'
+import { trafficOf } from './proxy/traffic.ts'
 import { indexesOf } from './store/kinds.ts'
 import { localEntities, type LocalEntities } from './store/local.ts'
 import { openSealed } from './store/sealed.ts'
@@ -156,6 +157,9 @@ function obey(message: ToWorker): void {
       return
     case 'report':
       say({ say: 'report', number: message.number, report: report() })
+      return
+    case 'tell-traffic':
+      say({ say: 'traffic', number: message.number, traffic: trafficOf(runtime) })
       return
   }
 }

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { Settings } from './config/settings.ts'
 import type { Level, Log } from './observe/log.ts'
+import type { Traffic } from './observe/traffic.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { Keyring } from './store/keyring.ts'
@@ -107,6 +108,7 @@ export type ToWorker =
   /** Puts what the logs hold on the disk, at once, and says so in the counter `flushed`. */
   | { readonly do: 'flush-logs' }
   | { readonly do: 'report'; readonly number: number }
+  | { readonly do: 'tell-traffic'; readonly number: number }
   | { readonly do: 'tls'; readonly setup: TlsSetup }
 
 export type FromWorker =
@@ -119,6 +121,7 @@ export type FromWorker =
   /** A log cannot be written. */
   | { readonly say: 'trouble'; readonly message: string }
   | { readonly say: 'report'; readonly number: number; readonly report: WorkerReport }
+  | { readonly say: 'traffic'; readonly number: number; readonly traffic: Traffic }
   /** A plugin wants to change entities. */
   | { readonly say: 'change'; readonly number: number; readonly changes: readonly Change[] }
   | { readonly say: 'drained' }
@@ -164,6 +167,8 @@ export interface Workers {
   streams(): StreamCounters
   /** What each worker tells of itself; undefined for one that is silent. */
   reports(): Promise<(WorkerReport | undefined)[]>
+  /** What each worker has counted of its requests; those that are silent are left out. */
+  traffic(): Promise<Traffic[]>
   /** How many workers serve, and how many should. */
   readiness(): { readonly ready: number; readonly wanted: number; readonly isDraining: boolean }
   ids(): number[]
@@ -223,6 +228,7 @@ export function createWorkers(options: WorkersOptions): Workers {
     answered: () => answeredBy(slots),
     streams: () => streamsOf(slots),
     reports: () => Promise.all(slots.map((slot) => slot.report())),
+    traffic: async () => (await Promise.all(slots.map((slot) => slot.traffic()))).filter((told) => told !== undefined),
     readiness: () => ({ ready: slots.filter(({ isReady }) => isReady).length, wanted: count, isDraining }),
     ids: () => slots.flatMap((slot) => slot.id ?? []),
     stop: async () => {
@@ -288,7 +294,7 @@ class Slot {
   #isTold = false
   #questions = 0
   /** Who waits for the answer to each question; told undefined where there will be none. */
-  #waiting = new Map<number, (answer: WorkerReport | undefined) => void>()
+  #waiting = new Map<number, (answer: unknown) => void>()
   #drained: (() => void) | undefined
 
   constructor(options: WorkersOptions, isSpokesman: boolean, tellProblem: (problem: string | undefined) => void) {
@@ -368,6 +374,7 @@ class Slot {
     if (message.say === 'drained') this.#drained?.()
     if (message.say === 'trouble') this.#options.trouble(message.message)
     if (message.say === 'report') this.#waiting.get(message.number)?.(message.report)
+    if (message.say === 'traffic') this.#waiting.get(message.number)?.(message.traffic)
     if (message.say === 'follow keys') this.#follow(message.address)
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
     if (message.say === 'change') void this.#change(message.number, message.changes)
@@ -430,17 +437,25 @@ class Slot {
     this.terminate()
   }
 
-  async report(): Promise<WorkerReport | undefined> {
+  report(): Promise<WorkerReport | undefined> {
+    return this.#askIfReady<WorkerReport>('report')
+  }
+
+  traffic(): Promise<Traffic | undefined> {
+    return this.#askIfReady<Traffic>('tell-traffic')
+  }
+
+  async #askIfReady<T>(what: 'report' | 'tell-traffic'): Promise<T | undefined> {
     if (!this.isReady) return undefined
-    const answer = await this.#ask((number) => ({ do: 'report', number }))
+    const answer = await this.#ask<T>((number) => ({ do: what, number }))
     return answer === silent ? undefined : answer
   }
 
   /** Sends a question, and gives the answer, or `silent` where there is none for a second, in which it builds nothing either. */
-  async #ask(question: (number: number) => ToWorker): Promise<WorkerReport | undefined | typeof silent> {
+  async #ask<T>(question: (number: number) => ToWorker): Promise<T | undefined | typeof silent> {
     const number = ++this.#questions
-    const { promise, resolve } = Promise.withResolvers<WorkerReport | undefined | typeof silent>()
-    this.#waiting.set(number, resolve)
+    const { promise, resolve } = Promise.withResolvers<T | undefined | typeof silent>()
+    this.#waiting.set(number, (answer) => resolve(answer as T | undefined))
     const giveUp = () => resolve(silent)
     let timer = setTimeout(() => {
       if (this.counters[counter.adopting] === 0) giveUp()

@@ -142,6 +142,7 @@ const table: Readonly<Record<string, readonly [allow: string, get: number]>> = {
   '/tags': [collection, 200],
   '/tags/{tags}': [entity, 200],
   '/timers': [G, 200],
+  '/traffic': [G, 200],
   '/upstreams': [collection, 200],
   '/upstreams/{upstreams}': [entity, 200],
   '/upstreams/{upstreams}/client_certificate': [entity, 200],

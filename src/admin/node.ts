@@ -1,3 +1,5 @@
+import type { Traffic } from '../observe/traffic.ts'
+
 /** Sums over all proxy workers, under nginx's names. */
 export interface ServerCounters {
   readonly connections_accepted: number
@@ -21,4 +23,6 @@ export interface NodeFacts {
   /** The proxy workers; threads share one process id. */
   readonly workers: () => { readonly pids: readonly number[]; readonly count: number }
   readonly counters: () => ServerCounters
+  /** What each worker has counted of its requests. */
+  readonly traffic: () => Promise<readonly Traffic[]>
 }

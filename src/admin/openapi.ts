@@ -101,6 +101,7 @@ const summaries: Readonly<Record<string, { readonly [M in Method]?: string }>> =
   '/': { GET: 'The node: its version, its settings and its plugins.' },
   '/status': { GET: 'Connections, memory, and where the configuration comes from.' },
   '/timers': { GET: 'The timers of the node.' },
+  '/traffic': { GET: "What the node has counted of requests, by route and by upstream's target; Gibbon's own." },
   '/endpoints': { GET: 'Every path.' },
   '/config': { GET: 'The whole configuration, without a database.', POST: 'Replace the whole configuration.' },
   '/cache': { DELETE: 'Empty the cache.' },

@@ -8,6 +8,7 @@ export const commands: { readonly [name: string]: Loader } = {
   stop: () => import('./stop.ts'),
   reload: () => import('./reload.ts'),
   health: () => import('./health.ts'),
+  top: () => import('./top.ts'),
   settings: () => import('./settings.ts'),
   config: () => import('./config.ts'),
   'jwt sign': () => import('./jwt-sign.ts'),

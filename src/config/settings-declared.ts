@@ -397,7 +397,8 @@ export const declared = {
     type: 'boolean',
     default: 'off',
     $own: true,
-    description: 'Whether answers to requests that are debugged also have the header Server-Timing, which browsers show.',
+    description:
+      'Whether answers to requests that are debugged also have the header Server-Timing, which browsers show.',
   },
   trusted_ips: {
     type: 'array',

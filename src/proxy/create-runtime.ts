@@ -1,6 +1,7 @@
 /** What a worker's connections share, made from the settings. */
 import { readFileSync } from 'node:fs'
 import type { Settings } from '../config/settings.ts'
+import { RouteTally } from '../observe/traffic.ts'
 import { errorShape, type ErrorShape, shapeError } from '../pdk/error-shape.ts'
 import { formOf } from './answers.ts'
 import { createDeadlines } from './deadlines.ts'
@@ -54,6 +55,7 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
     realIpHeader: settings.real_ip_header.toLowerCase(),
     realIpRecursive: settings.real_ip_recursive,
     requestDebug: requestDebugOf(settings),
+    unrouted: new RouteTally(),
     draining: false,
   }
 }

@@ -113,6 +113,7 @@ class Forwarding implements Carried {
     const { balancer } = this.#service
     const picked = timedPick(debugged, this.#tries === 0, balancer, () => balancer.pick(this.#hash, this.#tried))
     const send = (peer: Peer | PickFailure): void => {
+      look()
       if (peer.failed !== undefined) this.#sendTo(peer)
       else debugged.timing.during(['balancer'], () => this.#sendTo(peer))
     }
@@ -214,6 +215,7 @@ class Forwarding implements Carried {
     exchange.upstreamHeadMs = now()
     exchange.response = head
     exchange.status = head.status
+    this.#peer?.load.responses.note(head.status, exchange.upstreamHeadMs - this.#sentMs)
     this.#note(head.status)
   }
 
@@ -263,7 +265,10 @@ class Forwarding implements Carried {
     const exchange = this.#exchange
     if (this.#connection !== connection) return
     this.#connection = undefined
-    if (!this.#wasStale(failure, connection)) this.#note(outcomes[failure])
+    if (!this.#wasStale(failure, connection)) {
+      if (this.#peer && !exchange.response) this.#peer.load.failures++
+      this.#note(outcomes[failure])
+    }
     this.#leave()
     if (exchange.finished) return
     if (exchange.responseBegun) {

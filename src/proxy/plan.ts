@@ -5,6 +5,7 @@
  */
 import { emptyMap, type PersistentMap } from '../config/persistent-map.ts'
 import type { Snapshot } from '../config/snapshot.ts'
+import { RouteTally } from '../observe/traffic.ts'
 import { type Balancers, compileBalancers } from './balancers.ts'
 import { withDocuments } from './documents.ts'
 import {
@@ -31,6 +32,8 @@ export interface RoutePlan {
   readonly service: ServicePlan | undefined
   /** Undefined where no plugin of the route or of its service takes part: then it is the configuration's. */
   readonly chain: Chain | undefined
+  /** What is counted of its requests; it outlives changes of the route. */
+  readonly tally: RouteTally
 }
 
 export interface RouteFields extends RouteInput {
@@ -80,7 +83,7 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
     routes.rechain(({ route }) => chainOfRoute(tools, chains, route.id, route.service?.id))
   }
   const ids = concerned(snapshot, services, changed, previous)
-  for (const id of ids) routes.put(id, planOf(tools, snapshot, services, chains, id))
+  for (const id of ids) routes.put(id, planOf(tools, snapshot, services, chains, id, routes.tallyOf(id)))
   const streams = changeStreams(tools, snapshot, services, ids, previous?.streams)
   const chain = chains.everywhere
   const isSame = previous?.chain === chain && previous.chains.serving === chains.serving
@@ -109,6 +112,10 @@ function routesEdit({ routerFlavor }: PlanTools, previous: Compiled | undefined)
     /** Gives every plan with a chain of its own another one. */
     rechain(chainOf: (plan: RoutePlan) => Chain | undefined): void {
       for (const [place, plan] of plans.entries()) if (plan?.chain) plans[place] = { ...plan, chain: chainOf(plan) }
+    },
+    tallyOf(id: string): RouteTally {
+      const held = places.get(id)
+      return (held === undefined ? undefined : plans[held]?.tally) ?? new RouteTally()
     },
     put(id: string, plan: RoutePlan | undefined): void {
       const held = places.get(id)
@@ -158,6 +165,7 @@ function planOf(
   services: ServicePlans,
   chains: Chains,
   id: string,
+  tally: RouteTally,
 ): RoutePlan | undefined {
   const route = snapshot.routes.get(id) as unknown as RouteFields | undefined
   if (!route) return undefined
@@ -165,5 +173,5 @@ function planOf(
   // A route whose service is disabled, or is for streams, is not there at all.
   if (route.service && !service) return undefined
   if (service && !takesRequests(service)) return undefined
-  return { route, service, chain: chainOfRoute(tools, chains, route.id, route.service?.id) }
+  return { route, service, chain: chainOfRoute(tools, chains, route.id, route.service?.id), tally }
 }

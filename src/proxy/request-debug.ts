@@ -5,6 +5,7 @@
 import { sameSecret } from '../pdk/secrets.ts'
 import type { Balancer } from './balancer/balancer.ts'
 import type { Peer, PickFailure } from './balancer/peer.ts'
+import { now } from './clock.ts'
 import type { Exchange } from './exchange.ts'
 import { idOf } from './http1/fields.ts'
 import { firstById } from './http1/head.ts'
@@ -119,7 +120,7 @@ export function tellInLog(exchange: Exchange, { timing, isLogged }: Debugged): v
 function noteUpstream({ upstreamStartMs, upstreamHeadMs }: Exchange, timing: Timing, isOver: boolean): void {
   if (upstreamHeadMs === 0) return
   const toFirstByte = upstreamHeadMs - upstreamStartMs
-  const streaming = isOver ? Date.now() - upstreamHeadMs : 0
+  const streaming = isOver ? now() - upstreamHeadMs : 0
   timing.put('upstream', {
     total_time: toFirstByte + streaming,
     child: {

@@ -15,6 +15,7 @@ import { firstById } from './http1/head.ts'
 import { isFieldName, isFraming, keptLines, nominatedNames, wireText } from './http1/lines.ts'
 import type { Successor } from './http1/tunnel.ts'
 import { runBodyFilters, runHeaderFilters, runLog, runTimedLog } from './phases.ts'
+import { countRequest } from './traffic.ts'
 
 const via = idOf('via')
 const server = idOf('server')
@@ -124,6 +125,7 @@ export function finish(exchange: Exchange): void {
   exchange.cancel = undefined
   exchange.onDrain = undefined
   exchange.runtime.stats.answered(exchange.status)
+  countRequest(exchange)
   if (exchange.debugged !== undefined) runTimedLog(exchange, exchange.debugged)
   else if (exchange.chain.log.length > 0) runLog(exchange)
   exchange.runtime.accessLog?.(accessEntry(exchange))

@@ -1,5 +1,6 @@
 /** What all connections of a worker share: the configuration in force, the limits, and where to tell what happened. */
 import type { AccessEntry, Log } from '../observe/log.ts'
+import type { RouteTally } from '../observe/traffic.ts'
 import type { Entities } from '../pdk/entities.ts'
 import type { ErrorShape } from '../pdk/error-shape.ts'
 import type { Form } from './answers.ts'
@@ -67,6 +68,8 @@ export interface Runtime {
   /** Undefined where no request may be debugged. */
   readonly requestDebug: RequestDebug | undefined
   readonly stats: Stats
+  /** What is counted of requests that match no route. */
+  readonly unrouted: RouteTally
   /** True once the worker takes no new work: responses then end their connections. */
   draining: boolean
 }

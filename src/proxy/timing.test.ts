@@ -33,7 +33,10 @@ test('a part that comes again adds up, and the upstream is left out of the sum',
 test('a promise counts until it is settled, whichever way', async () => {
   const timing = new Timing(clock(0, 5, 10, 17))
   await timing.during(['access'], () => Promise.resolve())
-  await assert.rejects(timing.during(['access'], () => Promise.reject(new Error('no'))), /no/)
+  await assert.rejects(
+    timing.during(['access'], () => Promise.reject(new Error('no'))),
+    /no/,
+  )
   assert.equal(timing.timeOf(['access']), 12)
 })
 

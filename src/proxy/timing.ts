@@ -45,7 +45,10 @@ export class Timing {
   }
 
   /** Puts a part in its place that was measured elsewhere. */
-  put(name: string, part: { readonly total_time: number; readonly child?: Record<string, { total_time: number }> }): void {
+  put(
+    name: string,
+    part: { readonly total_time: number; readonly child?: Record<string, { total_time: number }> },
+  ): void {
     childrenOf(this.#root)[name] = part
   }
 
@@ -71,7 +74,9 @@ export class Timing {
     if (isDangling) this.#root['dangling'] = true
     const own = Object.entries(this.#root.child ?? {}).filter(([name]) => name !== 'upstream')
     const total = own.reduce((sum, [, { total_time = 0 }]) => sum + rounded(total_time), 0)
-    const whole = this.#root.child ? { ...this.#root, total_time_without_upstream: Number(total.toFixed(2)) } : this.#root
+    const whole = this.#root.child
+      ? { ...this.#root, total_time_without_upstream: Number(total.toFixed(2)) }
+      : this.#root
     return JSON.stringify(whole, (name, value: unknown) =>
       name === 'total_time' && typeof value === 'number' ? rounded(value) : value,
     )

@@ -32,7 +32,8 @@ export function travel(exchange: Exchange): void {
 
 /** A step that is measured under these names. */
 function timed(names: readonly string[], step: (exchange: Exchange) => Step): (exchange: Exchange) => Step {
-  return (exchange) => (exchange.debugged ? exchange.debugged.timing.during(names, () => step(exchange)) : step(exchange))
+  return (exchange) =>
+    exchange.debugged ? exchange.debugged.timing.during(names, () => step(exchange)) : step(exchange)
 }
 
 function advance(exchange: Exchange, road: Road, step: number): void {

@@ -133,6 +133,7 @@ const node: NodeFacts = {
   version: '0.1.0',
   plugins: new Map(bundledPlugins.map(({ name, handler: { version, priority } }) => [name, { version, priority }])),
   workers: () => ({ pids: [process.pid], count: 1 }),
+  traffic: () => Promise.resolve([]),
   counters: () => ({
     connections_accepted: 0,
     connections_active: 0,

@@ -104,7 +104,12 @@ suite('a request that is debugged', () => {
   })
 
   test('needs the token from elsewhere, and behind anything that looks like a proxy', async () => {
-    const elsewhere = ['X-Client: 203.0.113.7', 'X-Forwarded-For: 127.0.0.1', 'Forwarded: for=127.0.0.1', 'Via: 1.1 here']
+    const elsewhere = [
+      'X-Client: 203.0.113.7',
+      'X-Forwarded-For: 127.0.0.1',
+      'Forwarded: for=127.0.0.1',
+      'Via: 1.1 here',
+    ]
     for (const line of elsewhere) {
       assert.equal(outputOf(await ask(plane.port, debug, line)), undefined, line)
       const wrong = `X-Kong-Request-Debug-Token: ${token.replace('0', '1')}`
@@ -161,7 +166,9 @@ test('what is too long for a header goes into the log, in parts, but for loopbac
     truncated: true,
     message: 'Output is truncated, please check the error_log for full output by filtering with the request_id.',
   })
-  const parts = lines.map((line) => /^notice: \[request-debug\] parts: (\d)\/(\d) output: (.*) \{"request_id":/.exec(line)!)
+  const parts = lines.map((line) =>
+    /^notice: \[request-debug\] parts: (\d)\/(\d) output: (.*) \{"request_id":/.exec(line)!,
+  )
   assert.deepEqual(
     parts.map(([, number, all]) => `${number}/${all}`),
     parts.map((_, at) => `${at + 1}/${parts.length}`),

@@ -6,6 +6,7 @@ import type { NodeFacts } from '../node.ts'
 import type { Context, Endpoint } from '../types.ts'
 import { logLevelEndpoints } from './log-level.ts'
 import { statusEndpoint } from './status.ts'
+import { trafficEndpoint } from './traffic.ts'
 
 /** The version of Kong whose Admin API this is; clients choose their behaviour by it. */
 const KONG_VERSION = '3.10.0'
@@ -24,6 +25,7 @@ export function nodeEndpoints(context: Context, { settings, node, log }: NodeOpt
   return [
     { path: '/', methods: { GET: () => ok(nodeDocument(context, settings, node, enabled())) } },
     statusEndpoint(store, settings, node),
+    trafficEndpoint(node),
     { path: '/status/dns', methods: { GET: () => message(501, 'not implemented with the legacy DNS client') } },
     { path: '/timers', methods: { GET: () => ok(timersDocument(node)) } },
     ...logLevelEndpoints(context, log),

@@ -1,3 +1,4 @@
+import { Tally } from '../../observe/tally.ts'
 import { literal } from '../dns/address.ts'
 
 /**
@@ -31,9 +32,20 @@ export interface Load {
   latencyMs: number | undefined
   /** When that was measured last, in ms. */
   latencyAt: number
+  /** Its responses, with the ms until their heads. */
+  readonly responses: Tally
+  /** Tries that got no response. */
+  failures: number
 }
 
-export const newLoad = (): Load => ({ inFlight: 0, due: 0, latencyMs: undefined, latencyAt: 0 })
+export const newLoad = (): Load => ({
+  inFlight: 0,
+  due: 0,
+  latencyMs: undefined,
+  latencyAt: 0,
+  responses: new Tally(),
+  failures: 0,
+})
 
 /** Why there is nobody to send to. Always one of the two values below. */
 export interface PickFailure {
