@@ -8,28 +8,24 @@ import { tellInHead, tellInLog, type Debugged } from './request-debug.ts'
 type Step = Answer | undefined | Promise<Answer | undefined>
 
 /** Serves the documents of plugins, and runs `rewrite` of the global ones: no route is known yet. */
-export function runRewrite(exchange: Exchange): Step {
-  const { beginning } = exchange.config
-  return runFrom(exchange, beginning.calls, beginning.rewrite, 0, rewriteCall)
-}
-
-export function runTimedRewrite(exchange: Exchange): Step {
-  const { chain } = exchange.config
-  return runFrom(exchange, chain.calls, chain.rewrite, 0, timedTurn(rewriteCall))
-}
+export const runRewrite = (exchange: Exchange): Step => rewrite(exchange, rewriteCall)
+export const runTimedRewrite = (exchange: Exchange): Step => rewrite(exchange, timedTurn(rewriteCall))
 
 /** Runs `access` of the route's plugins, highest priority first, until one answers. */
-export function runAccess(exchange: Exchange): Step {
-  const { chain } = exchange
-  // Each plugin takes the config of the consumer known when its turn comes, and keeps it for the later phases, as in Kong.
-  if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, pickingCall)
-  return runFrom(exchange, chain.calls, chain.access, 0, accessCall)
+export const runAccess = (exchange: Exchange): Step => access(exchange, accessCall, pickingCall)
+export const runTimedAccess = (exchange: Exchange): Step =>
+  access(exchange, timedTurn(accessCall), timedTurn(pickingCall))
+
+function rewrite(exchange: Exchange, turn: Turn): Step {
+  const { beginning } = exchange.config
+  return runFrom(exchange, beginning.calls, beginning.rewrite, 0, turn)
 }
 
-export function runTimedAccess(exchange: Exchange): Step {
+function access(exchange: Exchange, turn: Turn, turnByConsumer: Turn): Step {
   const { chain } = exchange
-  if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, timedTurn(pickingCall))
-  return runFrom(exchange, chain.calls, chain.access, 0, timedTurn(accessCall))
+  // Each plugin takes the config of the consumer known when its turn comes, and keeps it for the later phases, as in Kong.
+  if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, turnByConsumer)
+  return runFrom(exchange, chain.calls, chain.access, 0, turn)
 }
 
 type Turn = (exchange: Exchange, call: Call, index: number) => Outcome
