@@ -213,8 +213,9 @@ async function proxyListeners(
   const listeners: ProxyListener[] = []
   for (const listener of entries) {
     const { ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
+    const http2 = 'http2' in listener && listener.http2
     const { host: ip, ipv6Only } = addressOf(listener)
-    listeners.push({ ip, port: await freePort(setting, listener), ipv6Only, backlog, ssl, proxyProtocol })
+    listeners.push({ ip, port: await freePort(setting, listener), ipv6Only, backlog, ssl, http2, proxyProtocol })
   }
   return listeners
 }

@@ -20,6 +20,8 @@ export interface ProxyListener {
   readonly ipv6Only: boolean
   readonly backlog: number
   readonly ssl: boolean
+  /** Whether clients may speak HTTP/2, beside HTTP/1.1. */
+  readonly http2: boolean
   readonly proxyProtocol: boolean
 }
 

@@ -592,6 +592,30 @@ export const declared = {
     $aliases: ['nginx_http_keepalive_requests', 'nginx_proxy_keepalive_requests'],
     description: 'Requests that a client connection carries before it is closed.',
   },
+  http2_max_concurrent_streams: {
+    type: 'integer',
+    default: 128,
+    between: [1, 10_000],
+    $own: true,
+    $aliases: ['nginx_http_http2_max_concurrent_streams', 'nginx_proxy_http2_max_concurrent_streams'],
+    description: 'Requests that may be under way in one HTTP/2 connection of a client.',
+  },
+  http2_body_buffer_size: {
+    ...bytes,
+    default: '256k',
+    between: [65_535, 2 ** 30],
+    $own: true,
+    description: 'How much of request bodies one HTTP/2 connection of a client may hold, in all its streams.',
+  },
+  http2_connection_time: {
+    ...time,
+    default: '1h',
+    between: [1, 86_400_000],
+    $own: true,
+    $aliases: ['nginx_http_keepalive_time', 'nginx_proxy_keepalive_time'],
+    description:
+      'For how long an HTTP/2 connection of a client takes new requests; it is then ended without losing any.',
+  },
   send_timeout: {
     ...time,
     default: '60s',

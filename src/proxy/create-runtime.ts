@@ -48,6 +48,12 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
     bodyBufferBytes: settings.client_body_buffer_size,
     maxConnections: settings.max_connections,
     maxRequestsPerConnection: settings.keepalive_requests,
+    http2: {
+      maxStreams: settings.http2_max_concurrent_streams,
+      bodyBytes: settings.http2_body_buffer_size,
+      lifetimeMs: settings.http2_connection_time,
+    },
+    openStreams: 0,
     errorForm: formOf[settings.error_default_type] ?? 'plain',
     errorShape: errorShapeOf(settings),
     portMap: new Map(settings.port_maps.map(({ outside, listening }) => [listening, outside])),

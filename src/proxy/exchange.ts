@@ -30,6 +30,8 @@ import type { Runtime } from './runtime.ts'
 
 /** The client's side of an exchange: where its request's body comes from and its response goes to. */
 export interface Downstream {
+  /** The major version of HTTP that the client speaks. */
+  readonly httpVersion: 1 | 2
   readonly scheme: 'http' | 'https'
   readonly remoteAddress: string
   readonly remotePort: number

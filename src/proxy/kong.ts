@@ -114,7 +114,8 @@ class RequestOf implements Request {
   }
 
   get_http_version(): number {
-    return 1 + this.#exchange.head.minor / 10
+    const { downstream, head } = this.#exchange
+    return downstream.httpVersion === 2 ? 2 : 1 + head.minor / 10
   }
 
   get_method(): string {

@@ -4,6 +4,8 @@ import { afterProxyHeader, readBeginning } from './beginning.ts'
 import type { Exchange } from './exchange.ts'
 import { ClientConnection } from './http1/client-connection.ts'
 import { acceptPlain, watch, type SocketEvents } from './http1/socket.ts'
+import { ClientSession } from './http2/client-session.ts'
+import { afterPreface } from './http2/preface.ts'
 import { readProxyHeader, type ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
 import { nothing, openServer, type Place } from './server.ts'
@@ -12,6 +14,8 @@ import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from '.
 export interface ListenOptions extends Place {
   /** Whether every connection begins with a PROXY protocol header. */
   readonly proxyProtocol: boolean
+  /** Whether clients may speak HTTP/2: agreed on in the handshake of TLS, or by prior knowledge where it is plain. */
+  readonly http2?: boolean
   /** How TLS is spoken; undefined for a plain listener. */
   readonly tls: (TlsTools & { readonly setup: TlsSetup }) | undefined
 }
@@ -30,8 +34,8 @@ export interface Listener {
 
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(runtime: Runtime, options: ListenOptions): Promise<Listener> {
-  const { proxyProtocol } = options
-  const connections = new Set<ClientConnection>()
+  const { proxyProtocol, http2 = false } = options
+  const connections = new Set<ClientConnection | ClientSession>()
   /** Those of which no request can be read yet: their header or their handshake is under way. */
   const beginning = new Set<net.Socket>()
   let drained: (() => void) | undefined
@@ -46,9 +50,14 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     beginning.add(socket)
     socket.once('close', () => beginning.delete(socket))
   }
-  const accept = (socket: net.Socket, scheme: 'http' | 'https', peer?: ProxiedPeer): SocketEvents => {
+  const accept = (
+    socket: net.Socket,
+    scheme: 'http' | 'https',
+    peer: ProxiedPeer | undefined,
+    Connection: typeof ClientConnection | typeof ClientSession,
+  ): SocketEvents => {
     if (isFull()) return refuse(socket)
-    const connection = new ClientConnection(runtime, socket, scheme, peer)
+    const connection = new Connection(runtime, socket, scheme, peer)
     connections.add(connection)
     socket.once('close', () => {
       connections.delete(connection)
@@ -56,25 +65,40 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     })
     return connection
   }
+  const acceptPlainly = (socket: net.Socket, peer?: ProxiedPeer): SocketEvents => {
+    if (!http2) return accept(socket, 'http', peer, ClientConnection)
+    if (isFull()) return refuse(socket)
+    begin(socket)
+    return afterPreface(runtime, socket, (speaksHttp2) => {
+      beginning.delete(socket)
+      return accept(socket, 'http', peer, speaksHttp2 ? ClientSession : ClientConnection)
+    })
+  }
   const acceptProxied = (socket: net.Socket): SocketEvents => {
     if (isFull()) return refuse(socket)
     begin(socket)
     return afterProxyHeader(runtime, socket, (peer) => {
       beginning.delete(socket)
-      return accept(socket, 'http', peer)
+      return acceptPlainly(socket, peer)
     })
   }
 
   const { server, port, tell } = await openServer(options, runtime.log)
-  const secure = options.tls && createTlsServer(runtime, options.tls, options.tls.setup)
+  const secure =
+    options.tls && createTlsServer(runtime, options.tls, options.tls.setup, http2 ? ['h2', 'http/1.1'] : ['http/1.1'])
   if (secure) acceptSecure(server, secure)
-  else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => accept(socket, 'http'), tell)
+  else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => acceptPlainly(socket), tell)
 
   function acceptSecure(server: net.Server, secure: TlsServer): void {
     const shakeHands = (socket: net.Socket, peer?: ProxiedPeer) => {
       secure.accept(socket, (encrypted) => {
         beginning.delete(socket)
-        const events = accept(encrypted, 'https', peer)
+        const events = accept(
+          encrypted,
+          'https',
+          peer,
+          encrypted.alpnProtocol === 'h2' ? ClientSession : ClientConnection,
+        )
         if (!encrypted.destroyed) watch(encrypted, events)
       })
     }
@@ -94,7 +118,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
       if (connections.size > 0) await new Promise<void>((resolve) => (drained = resolve))
     },
     setTls: (setup) => secure?.set(setup),
-    exchanges: () => [...connections].flatMap(({ exchange }) => exchange ?? []),
+    exchanges: () => [...connections].flatMap(({ exchanges }) => exchanges),
     close: () => {
       server.close()
       for (const connection of connections) connection.destroy()

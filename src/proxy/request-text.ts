@@ -153,7 +153,7 @@ function pathLines(exchange: Exchange, plan: RoutePlan): string {
 function viaLine(exchange: Exchange): string {
   if (!exchange.runtime.headers.via) return ''
   const { minor } = exchange.head
-  const own = `${minor === 1 ? '1.1 ' : minor === 0 ? '1 ' : ''}${exchange.runtime.product}`
+  const own = `${exchange.downstream.httpVersion === 2 ? '2 ' : minor === 1 ? '1.1 ' : minor === 0 ? '1 ' : ''}${exchange.runtime.product}`
   const received = firstById(exchange.head, via)
   return received === undefined ? `Via: ${own}\r\n` : `Via: ${received}, ${own}\r\n`
 }

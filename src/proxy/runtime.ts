@@ -33,6 +33,15 @@ export interface Timeouts {
   readonly sendMs: number
 }
 
+export interface Http2Limits {
+  /** Requests that may be under way in one connection. */
+  readonly maxStreams: number
+  /** Bytes of request bodies that one connection may hold. */
+  readonly bodyBytes: number
+  /** For how long a connection takes new requests, in ms. */
+  readonly lifetimeMs: number
+}
+
 export interface Runtime {
   /** The configuration in force; an exchange keeps the one that it began with. */
   config: Compiled
@@ -55,6 +64,9 @@ export interface Runtime {
   readonly maxConnections: number
   /** Requests that a client's connection carries before it is closed. */
   readonly maxRequestsPerConnection: number
+  readonly http2: Http2Limits
+  /** Requests under way over HTTP/2: each counts as much as a connection of its own. */
+  openStreams: number
   /** The form of errors for clients without an Accept header, where Kong's own default would be plain text. */
   readonly errorForm: Form
   /** What refusals look like; undefined where that is as in Kong. */

@@ -18,6 +18,7 @@ interface DataPlaneOptions {
   readonly config: object
   /** Plugins that run for every request, in this order. */
   readonly plugins?: readonly Partial<Plugin<object>>[]
+  readonly http2?: boolean
   readonly tls?: { readonly cert: string; readonly key: string }
 }
 
@@ -66,6 +67,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     backlog: 511,
     reusePort: false,
     proxyProtocol: false,
+    http2: options.http2 ?? false,
     tls: options.tls && {
       setup: { cert: [options.tls.cert], key: [options.tls.key], ticketKeys: Buffer.alloc(48) },
       policy: tlsPolicy(loaded.settings),

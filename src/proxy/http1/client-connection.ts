@@ -29,7 +29,8 @@ const lingerMs = 2000
 const CR = 13
 const LF = 10
 
-const refusals: Readonly<Record<Refusal['status'], GatewayError>> = {
+/** What is said of a head that is refused. */
+export const refusals: Readonly<Record<Refusal['status'], GatewayError>> = {
   400: errors.badRequest,
   414: errors.uriTooLong,
   494: errors.headTooLarge,
@@ -40,6 +41,7 @@ const refusals: Readonly<Record<Refusal['status'], GatewayError>> = {
 type State = 'idle' | 'head' | 'exchange' | 'discarding' | 'sending' | 'closing' | 'closed'
 
 export class ClientConnection implements SocketEvents, Downstream, RequestBody, Timed {
+  readonly httpVersion = 1
   readonly scheme: 'http' | 'https'
   readonly remoteAddress: string
   readonly remotePort: number
@@ -557,9 +559,9 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     else this.#keepAlive = false
   }
 
-  /** The exchange that is under way; undefined between requests. */
-  get exchange(): Exchange | undefined {
-    return this.#exchange
+  /** What is under way: nothing between requests. */
+  get exchanges(): readonly Exchange[] {
+    return this.#exchange ? [this.#exchange] : []
   }
 
   destroy(): void {
@@ -568,5 +570,4 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 }
 
 /** An address without the prefix that a listener of both families puts before IPv4 ones. */
-/** An IPv4 address that came over an IPv6 socket is still one. */
 export const plainAddress = (address = ''): string => (address.startsWith('::ffff:') ? address.slice(7) : address)

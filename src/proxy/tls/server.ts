@@ -26,11 +26,15 @@ export interface TlsServer {
 
 export type TlsTools = Pick<ContextTools, 'policy' | 'withSecrets'>
 
-/** Makes a server that shows each client the certificate of its server name in the configuration in force. */
+/**
+ * Makes a server that shows each client the certificate of its server name in the configuration in force, and speaks the first of
+ * `protocols` (names of ALPN) that the client knows.
+ */
 export function createTlsServer(
   runtime: Pick<Runtime, 'config' | 'log' | 'timeouts' | 'deadlines'>,
   tools: TlsTools,
   setup: TlsSetup,
+  protocols: readonly string[] = ['http/1.1'],
 ): TlsServer {
   let contexts = contextsOf(setup)
   function contextsOf({ cert, key, ticketKeys }: TlsSetup) {
@@ -46,7 +50,7 @@ export function createTlsServer(
     accept: (socket, done) => {
       readBeginning(runtime, socket, readClientHello, ({ serverName }) => {
         const secureContext = contextFor(serverName)
-        const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
+        const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: [...protocols] })
         shakeHands(runtime, secure, done)
       })
     },
