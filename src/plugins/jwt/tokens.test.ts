@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -86,6 +87,18 @@ test('a token in use outlives a flood of others', () => {
     space.remember(tokenNumber(index), entryOf(signer))
     if (index % 50 === 0) assert.notEqual(space.recall('a.b.c'), undefined, `after ${index}`)
   }
+})
+
+test('where tokens hardly ever come twice, those that do are remembered', () => {
+  const memory = createTokenMemory(200_000)
+  const space = memory.space()
+  const entry = entryOf(signerNamed('a'))
+  const signed = (index: number) => `header.claims.${createHash('sha256').update(String(index)).digest('base64url')}`
+  for (let index = 0; index < 10_000; index++) space.remember(signed(index), entry)
+  space.remember(signed(20_000), entry)
+  assert.equal(space.recall(signed(20_000)), undefined)
+  space.remember(signed(20_000), entry)
+  assert.equal(space.recall(signed(20_000)), entry)
 })
 
 test('a token that is not used makes room', () => {

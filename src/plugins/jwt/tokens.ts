@@ -4,8 +4,10 @@
  * Each plugin config has a space of its own, since a token verified under one config says nothing under another. All spaces
  * of a worker share one limit in bytes. They forget in generations: what is new or used goes into the young one; when that
  * has used half of the limit it becomes the old one, and what was in the old one and not used since is gone. So forgetting
- * costs no search, and a flood of tokens cannot push out those in use.
+ * costs no search, and a flood of tokens cannot push out those in use. Where tokens hardly ever come twice, only those that do
+ * are remembered.
  */
+import { createNewcomers } from './newcomers.ts'
 import type { Signer } from './signers.ts'
 import type { Times } from './times.ts'
 
@@ -43,6 +45,8 @@ interface Kept {
   readonly space: Space
   readonly token: string
   readonly entry: Remembered
+  /** Whether it was asked for since it came, or became young again. */
+  used: boolean
 }
 
 type Tokens = Map<string, Kept>
@@ -70,6 +74,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
   let oldBytes = 0
   let hits = 0
   let misses = 0
+  let [came, used] = [0, 0]
+  const newcomers = createNewcomers()
   let youngSpaces = new Set<Space>()
   let oldSpaces = new Set<Space>()
   /** All of them young, so that whoever is found here need not be made so. */
@@ -80,6 +86,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     if (youngBytes + cost(token, entry) > limit / 2) turn()
     youngBytes += cost(token, entry)
     entry.signer.countedIn = generation
+    kept.used = false
+    came++
     space.young.set(token, kept)
     youngSpaces.add(space)
     latest[placeOf(token)] = kept
@@ -100,6 +108,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     oldBytes = youngBytes
     youngBytes = 0
     latest.fill(undefined)
+    newcomers.setStrict(used < came / 2)
+    came = used = 0
     generation++
   }
 
@@ -122,6 +132,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     const { entry } = kept
     if (isInForce(entry.signer)) {
       latest[place] = kept
+      if (!kept.used) used++
+      kept.used = true
       return entry
     }
     if (last === kept) latest[place] = undefined
@@ -142,7 +154,7 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
       },
       remember(token, verified) {
         if (token.length > LONGEST || cost(token, verified) > limit / 2) return
-        insert({ space, token: copyOf(token), entry: verified })
+        if (newcomers.mayStay(token)) insert({ space, token: copyOf(token), entry: verified, used: false })
       },
     }
     return space
