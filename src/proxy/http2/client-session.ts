@@ -4,10 +4,12 @@
  */
 import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { look, now } from '../clock.ts'
 import type { Exchange } from '../exchange.ts'
 import { plainAddress } from '../http1/client-connection.ts'
 import { emptyHead } from '../http1/head.ts'
 import type { ProxiedPeer } from '../proxy-protocol.ts'
+import type { UsualLines } from '../request-text.ts'
 import type { Runtime } from '../runtime.ts'
 import { ClientStream } from './client-stream.ts'
 import { readRequestHead } from './fields.ts'
@@ -28,8 +30,9 @@ export class ClientSession extends Session {
   readonly localPort: number
   readonly serverName: string | undefined
   readonly proxied: ProxiedPeer | undefined
+  usualLines: UsualLines | undefined
   readonly #runtime: Runtime
-  readonly #openedMs = Date.now()
+  readonly #openedMs = look()
   #requests = 0
   /** `telling`: the client has been told that the end is near; `leaving`: no more requests are taken. */
   #phase: 'serving' | 'telling' | 'leaving' = 'serving'
@@ -93,20 +96,20 @@ export class ClientSession extends Session {
 
   #count(): void {
     const { http2, maxRequestsPerConnection, draining } = this.#runtime
-    const isOld = Date.now() - this.#openedMs > http2.lifetimeMs
+    const isOld = now() - this.#openedMs > http2.lifetimeMs
     if (++this.#requests >= maxRequestsPerConnection || isOld || draining) this.drain()
   }
 
   protected onRead(inBlock: boolean): void {
     if (inBlock === this.#awaitsBlock || this.state !== 'open' || this.#phase === 'telling') return
     this.#awaitsBlock = inBlock
-    if (inBlock) this.deadline = Math.min(this.deadline, Date.now() + this.#runtime.timeouts.headMs)
+    if (inBlock) this.deadline = Math.min(this.deadline, now() + this.#runtime.timeouts.headMs)
     else if (this.streams.size > 0) this.deadline = Infinity
     else this.#restart()
   }
 
   #restart(): void {
-    this.deadline = Date.now() + this.#runtime.timeouts.keepAliveMs
+    this.deadline = now() + this.#runtime.timeouts.keepAliveMs
   }
 
   /** The other end broke a rule in one of its streams. */
@@ -147,7 +150,7 @@ export class ClientSession extends Session {
     this.#phase = 'telling'
     this.sendGoAway(maxWindow, errorCode.none)
     this.ping(noticePing)
-    this.deadline = Date.now() + noticeMs
+    this.deadline = now() + noticeMs
   }
 
   #leave(): void {

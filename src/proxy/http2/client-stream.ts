@@ -1,12 +1,14 @@
 /** A request that came over HTTP/2, and its response. */
 import type net from 'node:net'
 import { errors, type GatewayError } from '../answers.ts'
+import { now } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
 import { refusals } from '../http1/client-connection.ts'
 import type { Refusal, RequestHead } from '../http1/head.ts'
 import type { Successor } from '../http1/tunnel.ts'
 import type { ProxiedPeer } from '../proxy-protocol.ts'
+import type { UsualLines } from '../request-text.ts'
 import { finish } from '../respond.ts'
 import type { Runtime } from '../runtime.ts'
 import { travel } from '../way.ts'
@@ -79,6 +81,14 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     return this.#client.serverName
   }
 
+  get usualLines(): UsualLines | undefined {
+    return this.#client.usualLines
+  }
+
+  set usualLines(lines: UsualLines | undefined) {
+    this.#client.usualLines = lines
+  }
+
   get body(): RequestBody {
     return this
   }
@@ -98,7 +108,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     }
     this.#bodyLength = this.remoteClosed ? 0 : head.contentLength
     this.#owesContinue = head.expectsContinue && !this.remoteClosed
-    if (!this.remoteClosed) this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    if (!this.remoteClosed) this.deadline = now() + this.#runtime.timeouts.bodyMs
     const exchange = (this.#exchange = new Exchange(this.#runtime, this, head))
     const limit = this.#runtime.maxBodyBytes
     if (limit > 0 && head.contentLength > limit) exchange.refuse(errors.payloadTooLarge)
@@ -122,7 +132,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     if (this.#bodyLength >= 0 && this.#bodyBytes > this.#bodyLength) return this.#violated()
     const limit = this.#runtime.maxBodyBytes
     if (limit > 0 && this.#bodyBytes > limit) return this.#bodyFailed(errors.payloadTooLarge)
-    this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    this.deadline = now() + this.#runtime.timeouts.bodyMs
     if (this.#take) this.#handOn(this.#take, bytes, from, to)
     else if (this.#exchange === undefined || this.#exchange.responseBegun) this.giveBack(to - from)
     else this.#keep(bytes, from, to)
@@ -245,7 +255,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (!this.remoteClosed) this.deadline = Date.now() + this.#runtime.timeouts.bodyMs
+    if (!this.remoteClosed) this.deadline = now() + this.#runtime.timeouts.bodyMs
     this.#handedOn()
   }
 
@@ -284,7 +294,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   flush(): boolean {
     if (!this.#bodiless) this.#sendHead(false)
     const goesOn = this.push()
-    if (!goesOn) this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+    if (!goesOn) this.deadline = now() + this.#runtime.timeouts.sendMs
     return goesOn
   }
 
@@ -297,7 +307,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   end(trailers: string): void {
     this.#exchange = undefined
     this.#dropBody()
-    this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+    this.deadline = now() + this.#runtime.timeouts.sendMs
     const isEmpty = this.#head !== '' && trailers === ''
     this.#sendHead(isEmpty)
     this.writeEnd(encodeLines(trailers))
@@ -317,11 +327,11 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   // ---- what happens to the stream
 
   onProgress(): void {
-    this.deadline = Date.now() + this.#runtime.timeouts.sendMs
+    this.deadline = now() + this.#runtime.timeouts.sendMs
   }
 
   onWritable(): void {
-    this.deadline = this.remoteClosed || this.#paused ? Infinity : Date.now() + this.#runtime.timeouts.bodyMs
+    this.deadline = this.remoteClosed || this.#paused ? Infinity : now() + this.#runtime.timeouts.bodyMs
     this.#exchange?.onDrain?.()
   }
 

@@ -3,6 +3,7 @@
  * Source: RFC 9113 (HTTP/2), the sections named below.
  */
 import type net from 'node:net'
+import { look, now } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import type { SocketEvents } from '../http1/socket.ts'
 import { Writer } from '../http1/writer.ts'
@@ -115,6 +116,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
   // ---- reading
 
   onBytes(bytes: Buffer, length: number): void {
+    look()
     if (this.#isOver) return
     const at = this.#readPreface(bytes, length)
     if (at < length) this.#reader.read(bytes, at, length)
@@ -508,8 +510,8 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
     this.#flush()
     this.state = 'closing'
     this.#reader.stop()
-    this.deadline = Date.now() + this.#limits.sendMs
-    this.socket.end(() => (this.deadline = Date.now() + lingerMs))
+    this.deadline = now() + this.#limits.sendMs
+    this.socket.end(() => (this.deadline = look() + lingerMs))
     this.socket.resume()
   }
 
@@ -530,6 +532,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
   }
 
   onDrain(): void {
+    look()
     if (this.#readingPaused) {
       this.#readingPaused = false
       this.socket.resume()
