@@ -5,7 +5,7 @@ import { mapSecrets } from '../schema/secrets.ts'
 import { define, isTable } from '../schema/value.ts'
 import type { Stored } from '../store/store.ts'
 import type { DeclarativeKind } from './declarative-kinds.ts'
-import { type EntityNode, nameOf, type WrittenReference } from './declarative-nodes.ts'
+import { type EntityNode, nameOf, noteConflict, type WrittenReference } from './declarative-nodes.ts'
 import { mask } from './settings.ts'
 
 /** What is in force while a file is loaded again: generated secrets and times are taken from it, so that they stay as they are. */
@@ -44,7 +44,7 @@ export function checkNodes(
   checking: Checking,
 ): { readonly entities: Loaded[]; readonly generated: string[] } {
   const directory = directoryOf(nodes, checking.kinds)
-  const seen = new Map<string, EntityNode>()
+  const seen: Seen = new Map()
   const generated: string[] = []
   const byKind = new Map<string, Loaded[]>([...checking.kinds.keys()].map((kind) => [kind, []]))
   for (const node of nodes) {
@@ -53,11 +53,18 @@ export function checkNodes(
     const before = checking.previous?.get(node.kind.name, node.id)
     const value = checking.transform ? transformed(node.kind.schema, sent, node.body, before) : sent
     noteUniques(node, value, seen)
-    const entity = kept(node, value, checking.previous, generated)
+    const entity = kept(node, value, before, checking.previous, generated)
     byKind.get(node.kind.name)?.push({ kind: node.kind.name, entity })
+    // Of a million entities the parts would take as much again.
+    node.body = made
+    node.references = resolved
   }
   return { entities: [...byKind.values()].flat(), generated }
 }
+
+/** In the place of a body that is not looked at any more: the entity has been made of it. */
+const made: Record<string, unknown> = Object.freeze({})
+const resolved: readonly WrittenReference[] = []
 
 /** Kong's words for what stands there twice. */
 const twice = (node: EntityNode, what: string): string =>
@@ -82,7 +89,7 @@ function directoryOf(nodes: readonly EntityNode[], kinds: ReadonlyMap<string, De
 }
 
 function conflict(node: EntityNode, field: string | undefined, what: string, where: 'index' | 'name' = 'index'): void {
-  node.conflicts.push({ field, message: twice(node, what), where })
+  noteConflict(node, { field, message: twice(node, what), where })
 }
 
 const nobody = '00000000-0000-0000-0000-000000000000'
@@ -114,7 +121,7 @@ function noteUnresolved(node: EntityNode, { field, kind, written }: WrittenRefer
   if (node.errors && Object.hasOwn(node.errors, field)) return
   const text = typeof written === 'string' ? written : JSON.stringify(written)
   const message = `invalid reference '${field}: ${text}' (no such entry in '${kind}')`
-  node.conflicts.push({ field, message, where: 'name' })
+  noteConflict(node, { field, message, where: 'name' })
 }
 
 /** An export without its secrets, read again, would give everyone the same one, which is known to all. */
@@ -122,13 +129,16 @@ function noteMasked(node: EntityNode, value: Record<string, unknown>): void {
   mapSecrets(node.kind.schema, value, (secret, path) => {
     if (secret === mask) {
       const message = `'${path}' was left out of the export: write it here, or export with --with-secrets`
-      node.conflicts.push({ field: path.split('.')[0], message, where: 'index' })
+      noteConflict(node, { field: path.split('.')[0], message, where: 'index' })
     }
     return secret
   })
 }
 
-function noteUniques(node: EntityNode, value: Readonly<Record<string, unknown>>, seen: Map<string, EntityNode>): void {
+/** What is unique: by kind and fields, then by their values. */
+type Seen = Map<string, Set<unknown>>
+
+function noteUniques(node: EntityNode, value: Readonly<Record<string, unknown>>, seen: Seen): void {
   for (const field of node.kind.uniques) if (value[field] !== null) noteUnique(node, [field], value, seen)
   const together = node.kind.schema.cache_key
   if (together && node.conflicts.length === 0) noteUnique(node, together, value, seen)
@@ -138,14 +148,16 @@ function noteUnique(
   node: EntityNode,
   fields: readonly string[],
   value: Readonly<Record<string, unknown>>,
-  seen: Map<string, EntityNode>,
+  seen: Seen,
 ): void {
-  const parts = fields.map((field) => [field, plain(value[field])] as const)
-  const key = JSON.stringify([node.kind.name, parts])
-  if (!seen.has(key)) {
-    seen.set(key, node)
-    return
-  }
+  const place = `${node.kind.name} ${fields.join(' ')}`
+  const known = seen.get(place) ?? new Set()
+  seen.set(place, known)
+  const values = fields.map((field) => plain(value[field]))
+  // A single text, as nearly all are, is kept as it is: of a million the keys would take more memory than the entities.
+  const key = values.length === 1 && typeof values[0] === 'string' ? values[0] : JSON.stringify(values)
+  if (known.size !== known.add(key).size) return
+  const parts = fields.map((field, at) => [field, values[at]] as const)
   const given = parts.filter(([, part]) => part !== null)
   const named = (given.length > 0 ? given : parts).map(([field, part]) => `${field} set to '${String(part)}'`)
   conflict(node, fields[0], named.join(' and '), fields.length === 1 ? 'name' : 'index')
@@ -157,10 +169,10 @@ const plain = (value: unknown): unknown => (isTable(value) && !Array.isArray(val
 function kept(
   node: EntityNode,
   value: Record<string, unknown>,
+  before: Stored | undefined,
   previous: Previous | undefined,
   generated: string[],
 ): Stored {
-  const before = previous?.get(node.kind.name, node.id)
   for (const field of node.kind.generated) {
     if (node.body[field] !== undefined) continue
     const mark = `${node.kind.name}/${node.id}/${field}`

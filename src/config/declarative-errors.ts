@@ -199,7 +199,7 @@ function entityOf(node: EntityNode, showIds: boolean): Record<string, unknown> {
 }
 
 function shownId(node: EntityNode, showIds: boolean): string | undefined {
-  const given = node.body['id']
+  const given = asObject(node.written as Record<string, unknown>)['id']
   if (typeof given === 'string') return uuid.test(given) ? given : undefined
   return showIds && node.idIsKongs ? node.id : undefined
 }

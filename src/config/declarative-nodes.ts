@@ -1,5 +1,5 @@
 import type { ErrorTree } from '../schema/errors.ts'
-import { asObject, define, isTable } from '../schema/value.ts'
+import { asObject, define, isTable, own } from '../schema/value.ts'
 import type { DeclarativeKind } from './declarative-kinds.ts'
 import { identify, type Ordinals } from './declarative-ids.ts'
 
@@ -23,15 +23,27 @@ export interface EntityNode {
   /** As it is written. */
   readonly written: unknown
   /** What is written, without nested sections, references and what is only said to readers. */
-  readonly body: Record<string, unknown>
-  readonly references: readonly WrittenReference[]
+  body: Record<string, unknown>
+  references: readonly WrittenReference[]
   readonly id: string
   /** Whether the id is the one that Kong makes, or was given: others are ours, and Kong's answers do not show them. */
   readonly idIsKongs: boolean
   /** What is wrong with its fields. */
   errors: ErrorTree | undefined
   /** What is wrong with it as a whole, such as that it stands there twice; beside `field`, if one is to blame. */
-  conflicts: { readonly field: string | undefined; readonly message: string; readonly where: 'index' | 'name' }[]
+  conflicts: readonly Conflict[]
+}
+
+interface Conflict {
+  readonly field: string | undefined
+  readonly message: string
+  readonly where: 'index' | 'name'
+}
+
+const noConflicts: readonly Conflict[] = []
+
+export function noteConflict(node: EntityNode, conflict: Conflict): void {
+  node.conflicts = [...node.conflicts, conflict]
 }
 
 /** All entities of a file and what is wrong with its frame. */
@@ -133,7 +145,7 @@ function entity(
     id,
     idIsKongs,
     errors: Object.keys(parts.errors).length > 0 ? parts.errors : undefined,
-    conflicts: [],
+    conflicts: noConflicts,
   }
   for (const [child, value] of parts.children) section(child, value, node, nodes, walk)
   nodes.all.push(node)
@@ -204,7 +216,7 @@ function pathWithin(parent: EntityNode | undefined, section: string, index: numb
 export const pathOf = (node: EntityNode): (string | number)[] => pathWithin(node.parent, node.kind.name, node.index)
 
 /** The value of the field by which others refer to an entity. */
-export function nameOf({ kind, body }: Pick<EntityNode, 'kind' | 'body'>): string | undefined {
-  const name = kind.nameField === undefined ? undefined : body[kind.nameField]
+export function nameOf({ kind, written }: Pick<EntityNode, 'kind' | 'written'>): string | undefined {
+  const name = kind.nameField === undefined ? undefined : own(written, kind.nameField)
   return typeof name === 'string' ? name : undefined
 }

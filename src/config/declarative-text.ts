@@ -31,12 +31,15 @@ export function readText(text: string, format: TextFormat, limits: TextLimits): 
 
 /** Whether data nests deeper than `depth` levels; whatever recurses through it later is safe where it does not. */
 export function isDeeperThan(value: object, depth: number): boolean {
-  const waiting: { readonly value: object; readonly depth: number }[] = [{ value, depth: 1 }]
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    if (next.depth > depth) return true
-    for (const child of Object.values(next.value) as unknown[]) {
-      if (typeof child === 'object' && child !== null) waiting.push({ value: child, depth: next.depth + 1 })
+  let level: object[] = [value]
+  for (let left = depth; level.length > 0; left--) {
+    if (left === 0) return true
+    const below: object[] = []
+    for (const each of level) {
+      for (const child of Object.values(each) as unknown[])
+        if (typeof child === 'object' && child !== null) below.push(child)
     }
+    level = below
   }
   return false
 }

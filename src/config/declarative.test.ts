@@ -562,6 +562,7 @@ function memory() {
   const entities = new Map<string, Stored>()
   const meta = new Map<string, string>()
   return {
+    count: (kind: string) => [...entities.keys()].filter((key) => key.startsWith(`${kind}/`)).length,
     get: (kind: string, id: string) => entities.get(`${kind}/${id}`),
     meta: (name: string) => meta.get(name),
     write(operations: readonly Operation[]) {

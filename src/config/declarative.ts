@@ -17,6 +17,7 @@ import { canonical } from './declarative-ids.ts'
 import { declarativeKinds } from './declarative-kinds.ts'
 import { modernPath } from './declarative-legacy.ts'
 import { nodesOf } from './declarative-nodes.ts'
+import { giveBackMemory } from './give-back.ts'
 import { isDeeperThan, readText, type TextFormat, type TextLimits, textLimits } from './declarative-text.ts'
 import { kinds as everyKind } from './kinds.ts'
 import { type Position, positionsOf } from './yaml.ts'
@@ -106,6 +107,7 @@ export function loadDeclarative(store: Pick<Store, 'write'>, declaration: Declar
     { do: 'meta', name: generatedName, value: JSON.stringify(declaration.generated) },
     { do: 'meta', name: loadedName, value: isLasting ? loadedBy(by, declaration.hash) : null },
   ]
+  giveBackMemory(declaration.entities.length)
   return store.write(operations)
 }
 
@@ -133,6 +135,7 @@ export function mergeDeclarative(
   const written: readonly Operation[] = isEmpty
     ? [{ do: 'replace-all', entities: declaration.entities }]
     : declaration.entities.map((loaded) => ({ do: 'upsert', ...loaded }))
+  giveBackMemory(declaration.entities.length)
   return store.write([...written, { do: 'meta', name: generatedName, value: JSON.stringify(generated) }])
 }
 
@@ -140,9 +143,17 @@ export function mergeDeclarative(
 export const loadedHash = (reader: Pick<Reader, 'meta'>): string => reader.meta(hashName) ?? emptyHash
 
 /** What a store holds, for `previous`. */
-export function previousOf(reader: Pick<Reader, 'get' | 'meta'>): Previous {
+export function previousOf(reader: Pick<Reader, 'count' | 'get' | 'meta'>): Previous {
   const names: unknown = JSON.parse(reader.meta(generatedName) ?? '[]')
-  return { get: (kind, id) => reader.get(kind, id), generated: new Set(Array.isArray(names) ? names.map(String) : []) }
+  const generated = new Set(Array.isArray(names) ? names.map(String) : [])
+  // A first load asks a million times for what cannot be there.
+  const held = new Map<string, boolean>()
+  const holds = (kind: string): boolean => {
+    const known = held.get(kind) ?? reader.count(kind) > 0
+    held.set(kind, known)
+    return known
+  }
+  return { get: (kind, id) => (holds(kind) ? reader.get(kind, id) : undefined), generated }
 }
 
 const hashName = 'declarative_hash'

@@ -121,7 +121,7 @@ export function compileChains(
   for (const key of changed.has(everyScope) ? [...scopes.keys(), ...changed] : changed) {
     const { route, service } = partsOfScope(key)
     if (route !== '' || service === '') continue
-    if (scopes.has(key)) services.set(service, chainIn(tools, scopes, undefined, service))
+    if (scopes.has(key)) services.set(service, chainIn(tools, scopes, undefined, service, everywhere))
     else services.delete(service)
   }
   const ownScopes = countedScopes(before, scopes, changed)
@@ -233,17 +233,22 @@ function withOne(consumers: PersistentMap<unknown>, id: string, ready: unknown):
   return edit.done()
 }
 
-/** The chain of a scope: the calls of every plugin that has a config in it or around it. */
+/**
+ * The chain of a scope: the calls of every plugin that has a config in it or around it. Those that it has no config of its own for
+ * it takes over from `everywhere`, where that is given: a global plugin makes as many chains as there are services.
+ */
 function chainIn(
   { plugins }: ChainTools,
   scopes: Chains['scopes'],
   route: string | undefined,
   service: string | undefined,
+  everywhere?: Chain,
 ): Chain {
   const both = scopeKey(route, service)
   const keys = [...new Set([both, scopeKey(route, undefined), scopeKey(undefined, service), everyScope])]
   const around = keys.map((key) => scopes.get(key))
-  const names = new Set(around.flatMap((configs) => (configs ? [...configs.keys()] : [])))
+  const own = everywhere ? around.slice(0, -1) : around
+  const names = new Set(own.flatMap((configs) => (configs ? [...configs.keys()] : [])))
   const calls = [...names].map((name) =>
     callOf(
       name,
@@ -252,6 +257,7 @@ function chainIn(
       route !== undefined && service !== undefined,
     ),
   )
+  if (everywhere) calls.push(...everywhere.calls.filter(({ name }) => !names.has(name)))
   return chainOf(
     calls.toSorted((one, other) => other.plugin.priority - one.plugin.priority || (one.name < other.name ? 1 : -1)),
   )
@@ -281,17 +287,25 @@ function callOf(
 }
 
 /** A chain of calls in this order. */
-export function chainOf(calls: readonly Call[]): Chain {
-  const having = (phase: keyof Plugin<unknown>) => calls.flatMap((call, at) => (call.plugin[phase] ? [at] : []))
-  return {
-    calls,
-    rewrite: having('rewrite'),
-    access: having('access'),
-    headerFilter: having('header_filter'),
-    bodyFilter: having('body_filter'),
-    log: having('log'),
-    byConsumer: calls.some((call) => call.consumers !== undefined),
+export /** One pass over the calls: a change of a global plugin makes a chain for each service. */
+function chainOf(calls: readonly Call[]): Chain {
+  const chain = {
+    rewrite: [] as number[],
+    access: [] as number[],
+    headerFilter: [] as number[],
+    bodyFilter: [] as number[],
   }
+  const log: number[] = []
+  let byConsumer = false
+  for (const [at, { plugin, consumers }] of calls.entries()) {
+    if (plugin.rewrite) chain.rewrite.push(at)
+    if (plugin.access) chain.access.push(at)
+    if (plugin.header_filter) chain.headerFilter.push(at)
+    if (plugin.body_filter) chain.bodyFilter.push(at)
+    if (plugin.log) log.push(at)
+    byConsumer ||= consumers !== undefined
+  }
+  return { calls, ...chain, log, byConsumer }
 }
 
 /** The id of the plugin that a config is of. Looks through all of them: for eyes, not for every request. */

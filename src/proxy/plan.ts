@@ -80,7 +80,7 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   const routes = routesEdit(tools, previous)
   // Chains of a route's or a service's own hold what holds everywhere, too.
   if (changed.has(everyScope)) {
-    routes.rechain(({ route }) => chainOfRoute(tools, chains, route.id, route.service?.id))
+    routes.rechain(rechained(tools, chains))
   }
   const ids = concerned(snapshot, services, changed, previous)
   for (const id of ids) routes.put(id, planOf(tools, snapshot, services, chains, id, routes.tallyOf(id)))
@@ -89,6 +89,18 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   const isSame = previous?.chain === chain && previous.chains.serving === chains.serving
   const beginning = isSame ? previous.beginning : withDocuments(chain, chains.serving)
   return { snapshot, balancers, services, streams, chains, chain, beginning, ...routes.done() }
+}
+
+/** Gives a plan's chain anew. Routes of one service share theirs, but for those with plugins of their own, and are thousands. */
+function rechained(tools: PlanTools, chains: Chains): (plan: RoutePlan) => Chain | undefined {
+  const shared = new Map<Chain | undefined, Chain | undefined>()
+  return ({ route, chain }) => {
+    const isOwn = chains.ownScopes.size > 0 && chains.ownScopes.has(route.id)
+    if (!isOwn && shared.has(chain)) return shared.get(chain)
+    const next = chainOfRoute(tools, chains, route.id, route.service?.id)
+    if (!isOwn) shared.set(chain, next)
+    return next
+  }
 }
 
 /** Changes the plans of routes, and the router only for routes that have changed themselves. */
@@ -111,7 +123,10 @@ function routesEdit({ routerFlavor }: PlanTools, previous: Compiled | undefined)
   return {
     /** Gives every plan with a chain of its own another one. */
     rechain(chainOf: (plan: RoutePlan) => Chain | undefined): void {
-      for (const [place, plan] of plans.entries()) if (plan?.chain) plans[place] = { ...plan, chain: chainOf(plan) }
+      for (let place = 0; place < plans.length; place++) {
+        const plan = plans[place]
+        if (plan?.chain) plans[place] = { ...plan, chain: chainOf(plan) }
+      }
     },
     tallyOf(id: string): RouteTally {
       const held = places.get(id)

@@ -59,6 +59,7 @@ function obey(message: ToCopy): Proposal | undefined {
       changed += message.changes.length
       copy.follow(message.changes)
       group.cutBack(message.changes.at(-1)?.revision ?? 0)
+      if (message.commit !== undefined) commit(message.commit)
       return
     case 'forget':
       begin()
@@ -71,12 +72,15 @@ function obey(message: ToCopy): Proposal | undefined {
     case 'propose':
       return propose(message.batches, message.expired)
     case 'commit':
-      group.tables.setMeta(stampName, message.stamp)
-      group.commit()
-      return
+      return commit(message.stamp)
     case 'rollback':
       group.rollback()
   }
+}
+
+function commit(stamp: string): undefined {
+  group.tables.setMeta(stampName, stamp)
+  group.commit()
 }
 
 function begin(): void {

@@ -26,8 +26,8 @@ export interface Fed {
 export interface FedChange extends Fed, Change {}
 
 export type ToCopy =
-  /** Opens a transaction to follow the log in; takes any number of `changes`, then `close` with the last one's stamp. */
-  | { readonly do: 'follow'; readonly changes: readonly FedChange[] }
+  /** Opens a transaction to follow the log in, in any number of steps; `commit`, the last one's stamp, ends it at once. */
+  | { readonly do: 'follow'; readonly changes: readonly FedChange[]; readonly commit?: string }
   /** Opens a transaction in which everything is forgotten. */
   | { readonly do: 'forget' }
   /** Everything there is, in any number of steps. */

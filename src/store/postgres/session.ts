@@ -76,8 +76,7 @@ export async function openSession(
       const tell = (why: string) => refuse(batches, notWritten(why))
       followed = await patient(caughtUp(followed), { of: 'the copy', tell })
     } else if (news.changes.length > 0) {
-      await copy.ask({ do: 'follow', changes: news.changes })
-      await copy.ask({ do: 'commit', stamp: news.followed.stamp })
+      await copy.ask({ do: 'follow', changes: news.changes, commit: news.followed.stamp })
       followed = news.followed
       arrived(followed.revision, news.changes)
     }
