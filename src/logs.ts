@@ -21,6 +21,9 @@ export interface Logs {
   readonly admin: Log
   /** Notes a request to the Admin API (`admin_access_log`). */
   readonly answered: (entry: AnsweredRequest) => void
+  /** The same of the Status API (`status_error_log`, `status_access_log`). */
+  readonly status: Log
+  readonly statusAnswered: (entry: AnsweredRequest) => void
   /** Tells on standard error, once, that a log cannot be written. */
   readonly trouble: (message: string) => void
   /** Changes the least severe level that is written of all these logs. */
@@ -39,6 +42,8 @@ const logSettings = [
   'admin_error_log',
   'admin_access_log',
   'admin_audit_log',
+  'status_error_log',
+  'status_access_log',
 ] as const
 
 /**
@@ -59,8 +64,15 @@ export function openLogs(settings: Settings, atCrash: () => void): Logs {
   }
   const log = createLog(open(settings.proxy_error_log), { level, format })
   const admin = createLog(open(settings.admin_error_log), { level, format })
-  const access = open(settings.admin_access_log)
-  const line = adminLineMaker(format, access)
+  const status = createLog(open(settings.status_error_log), { level, format })
+  const linesInto = (path: string) => {
+    if (path === 'off') return () => {}
+    const file = open(path)
+    const line = adminLineMaker(format, file)
+    return (entry: AnsweredRequest) => file.write(line(entry))
+  }
+  const answered = linesInto(settings.admin_access_log)
+  const statusAnswered = linesInto(settings.status_access_log)
   const forget = flushAtCrash([...files.values()], (error) => {
     log.crit(`the gateway failed: ${error instanceof Error ? error.stack : String(error)}`)
     atCrash()
@@ -68,9 +80,11 @@ export function openLogs(settings: Settings, atCrash: () => void): Logs {
   return {
     log,
     admin,
-    answered: (entry) => access.write(line(entry)),
+    answered,
+    status,
+    statusAnswered,
     trouble: troubles.tell,
-    setLevel: (least) => [log, admin].forEach((each) => each.setLevel(least)),
+    setLevel: (least) => [log, admin, status].forEach((each) => each.setLevel(least)),
     dropped: () => files.values().reduce((sum, file) => sum + file.dropped, 0),
     reopen: () => {
       troubles.forget()

@@ -12,6 +12,7 @@ import { catalogueFor, enabledPlugins, storeKinds } from './config/kinds.ts'
 import {
   addressOf,
   adminSocket,
+  keepAliveOf,
   storeFile,
   type Listener,
   type SettingName,
@@ -215,7 +216,9 @@ async function proxyListeners(
     const { ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
     const http2 = 'http2' in listener && listener.http2
     const { host: ip, ipv6Only } = addressOf(listener)
-    listeners.push({ ip, port: await freePort(setting, listener), ipv6Only, backlog, ssl, http2, proxyProtocol })
+    const port = await freePort(setting, listener)
+    const keepAlive = keepAliveOf(listener)
+    listeners.push({ ip, port, ipv6Only, backlog, ssl, http2, proxyProtocol, keepAlive })
   }
   return listeners
 }
@@ -247,7 +250,8 @@ async function openStatus(parts: Parts): Promise<RunningAdmin> {
     settings,
     store,
     node,
-    log: logs.admin,
+    log: logs.status,
+    onAnswer: logs.statusAnswered,
     ...(tls && { tls }),
     readiness: () => workers.readiness(),
     metrics: () => gatherMetrics({ ...parts, storeFile: storeFile(settings) }),

@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
-import type { Settings } from './config/settings.ts'
+import type { KeepAlive, Settings } from './config/settings.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { Traffic } from './observe/traffic.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
@@ -23,6 +23,7 @@ export interface ProxyListener {
   /** Whether clients may speak HTTP/2, beside HTTP/1.1. */
   readonly http2: boolean
   readonly proxyProtocol: boolean
+  readonly keepAlive: KeepAlive | undefined
 }
 
 /** What a worker is started with. */

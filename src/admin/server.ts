@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { Server as TlsServer, type TlsOptions } from 'node:tls'
-import { addressOf, type Listener } from '../config/settings.ts'
+import { addressOf, keepAliveOf, type Listener } from '../config/settings.ts'
 import { type AdminOptions, type Handling, requestHandler } from './handling.ts'
 import type { Log } from '../observe/log.ts'
 import { type AnswerToPath, refuse, type Unreadable } from './sending.ts'
@@ -122,9 +122,15 @@ function listeningPrivately(server: Server, path: string): Promise<void> {
   })
 }
 
-function newServer({ ssl, listener }: Listener, { name, tls, log, respond, unknownMethod }: ListenOptions): Server {
+function newServer(place: Listener, { name, tls, log, respond, unknownMethod }: ListenOptions): Server {
+  const { ssl, listener } = place
   if (ssl && !tls) throw new Error(`${name} has no certificate to listen with on ${listener}`)
   const server = ssl ? createTlsServer({ ...LIMITS, ...tlsOptions(tls!) }, respond) : createServer(LIMITS, respond)
+  const keepAlive = keepAliveOf(place)
+  if (keepAlive) {
+    const { idleMs, intervalMs, probes } = keepAlive
+    server.on('connection', (socket: Socket) => socket.setKeepAlive(true, idleMs, intervalMs, probes))
+  }
   return serving(server, { name, listener, log, unknownMethod })
 }
 

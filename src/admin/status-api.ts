@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { emptyHash, loadedHash } from '../config/declarative.ts'
 import type { Settings } from '../config/settings.ts'
-import type { Log } from '../observe/log.ts'
+import type { AnsweredRequest, Log } from '../observe/log.ts'
 import { prometheusText, prometheusType, type Metric } from '../observe/prometheus.ts'
 import type { Store } from '../store/store.ts'
 import { message, methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
@@ -19,6 +19,8 @@ export interface StatusOptions {
   readonly store: Store
   readonly node: NodeFacts
   readonly log: Log
+  /** Told of each request answered. */
+  readonly onAnswer?: (entry: AnsweredRequest) => void
   /** The certificate of listeners with `ssl`. */
   readonly tls?: ServerTls
   readonly readiness: () => Readiness
@@ -35,7 +37,7 @@ export interface Readiness {
 
 /** Starts the Status API on every listener of `status_listen`. Rejects where one cannot be listened on. */
 export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
-  const { settings, log, tls, node } = options
+  const { settings, log, tls, node, onAnswer } = options
   const paths = endpoints(options)
   const common = (latencyMs: number) => ({
     'Access-Control-Allow-Origin': '*',
@@ -45,13 +47,16 @@ export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
   const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const begun = performance.now()
     const [path = '', query] = (request.url ?? '').split('?', 2)
-    const answer = await answerTo(paths.get(path), request.method ?? '', new URLSearchParams(query)).catch(
-      (error: unknown) => {
-        log.error('the Status API failed to answer', { path, error })
-        return unexpected
-      },
-    )
-    send(request, response, answer, common(performance.now() - begun))
+    const { method = '' } = request
+    const answer = await answerTo(paths.get(path), method, new URLSearchParams(query)).catch((error: unknown) => {
+      log.error('the Status API failed to answer', { path, error })
+      return unexpected
+    })
+    const durationMs = performance.now() - begun
+    send(request, response, answer, common(durationMs))
+    const endpoint = paths.has(path) ? path : undefined
+    const client = request.socket.remoteAddress ?? ''
+    onAnswer?.({ method, endpoint, status: answer.status, durationMs, client })
   }
   return startListening({
     name: 'the Status API',

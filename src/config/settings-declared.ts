@@ -361,6 +361,16 @@ export const declared = {
     description: 'Where a JSON line per write through the Admin API goes: who changed what, secrets masked.',
   },
   admin_error_log: { type: 'string', default: '/dev/stderr', description: 'Where the Admin API reports what happens.' },
+  status_access_log: {
+    type: 'string',
+    default: 'off',
+    description: 'Where a line per request to the Status API goes.',
+  },
+  status_error_log: {
+    type: 'string',
+    default: '/dev/stderr',
+    description: 'Where the Status API reports what happens.',
+  },
   log_queue_bytes: {
     ...bytes,
     default: '8m',

@@ -24,6 +24,29 @@ export interface Listener {
 /** One entry of `stream_listen`, whose flags are others. */
 export type StreamListener = Omit<Listener, 'http2' | 'deferred'> & { readonly udp: boolean }
 
+/** How TCP asks whether the other end is still there: all but `idleMs` undefined where the system is to say. */
+export interface KeepAlive {
+  /** How long nothing may come before it asks; 0 for what the system says. */
+  readonly idleMs: number
+  /** Between two questions. */
+  readonly intervalMs: number | undefined
+  /** Questions without an answer until the connection is given up. */
+  readonly probes: number | undefined
+}
+
+/** What `so_keepalive` of a listener means, as nginx has it: on, or `[idle]:[interval]:[probes]`. Undefined for off. */
+export function keepAliveOf({ so_keepalive: text = 'off' }: Pick<Listener, 'so_keepalive'>): KeepAlive | undefined {
+  if (text === 'off') return undefined
+  const [idle, interval, probes] = text === 'on' ? [] : text.split(':')
+  const idleMs = timeOf(idle) ?? 0
+  return { idleMs, intervalMs: timeOf(interval), probes: probes ? Number(probes) : undefined }
+}
+
+function timeOf(text: string | undefined): number | undefined {
+  const read = text ? milliseconds(text) : undefined
+  return read && 'value' in read ? read.value : undefined
+}
+
 /** Where a listener listens, as `net.Server.listen` takes it. As in nginx, an IPv6 one takes no IPv4 unless told to. */
 export function addressOf({ ip, port, ipv6only = true }: Pick<Listener, 'ip' | 'port' | 'ipv6only'>): {
   readonly host: string
@@ -162,7 +185,9 @@ function headerTokens(text: string): Read<readonly string[]> {
   return { value: [...new Set(words.flatMap((word) => headerWords[word]!))] }
 }
 
-const commonFlags = String.raw`ssl|proxy_protocol|bind|reuseport|backlog=\d{1,9}|ipv6only=(?:on|off)|so_keepalive=(?:on|off|\w*:\w*:\d*)`
+// Whole seconds from one on, as the system counts them.
+const keepAliveForm = String.raw`(?!::$)(?:[1-9]\d{0,4}[smh]?)?:(?:[1-9]\d{0,4}[smh]?)?:(?:[1-9]\d?)?`
+const commonFlags = String.raw`ssl|proxy_protocol|bind|reuseport|backlog=\d{1,9}|ipv6only=(?:on|off)|so_keepalive=(?:on|off|${keepAliveForm})`
 const flagForm = new RegExp(`^(?:http2|deferred|${commonFlags})$`)
 const streamFlagForm = new RegExp(`^(?:udp|${commonFlags})$`)
 const expectedListeners = (example: string): string =>

@@ -91,11 +91,6 @@ const groups: readonly Inert[] = [
     names: 'debug_ssl_cert debug_ssl_cert_key',
   },
   {
-    why: 'requests to the Status API are not logged, and its own troubles go to admin_error_log',
-    names: 'status_access_log status_error_log',
-    quiet: ['off', 'logs/status_error.log'],
-  },
-  {
     why: 'errors have their built-in form',
     names: 'error_template_html error_template_json error_template_xml error_template_plain',
   },

@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type LoadedSettings, loadSettings, maskedSettings, settingsOf, type Settings } from './settings.ts'
+import {
+  keepAliveOf,
+  type LoadedSettings,
+  loadSettings,
+  maskedSettings,
+  settingsOf,
+  type Settings,
+} from './settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gibbon-settings-'))
 let files = 0
@@ -148,6 +155,22 @@ test('the start stops at a listener with a mistake and names the mistake', () =>
     errorsOf(fromEnvironment({ KONG_PROXY_LISTEN: '0.0.0.0:70000' }))[0]!,
     /; 0\.0\.0\.0:70000 is no address/,
   )
+})
+
+test('so_keepalive is on, off, or times and a number of questions, as far as they are given', () => {
+  const read = (value: string) => fromEnvironment({ KONG_PROXY_LISTEN: `127.0.0.1:8000 so_keepalive=${value}` })
+  const meaning = (value: string) => {
+    const loaded = read(value)
+    assert.ok(loaded.ok, value)
+    return keepAliveOf(loaded.settings.proxy_listen[0]!)
+  }
+  assert.equal(meaning('off'), undefined)
+  assert.deepEqual(meaning('on'), { idleMs: 0, intervalMs: undefined, probes: undefined })
+  assert.deepEqual(meaning('30m::10'), { idleMs: 1_800_000, intervalMs: undefined, probes: 10 })
+  assert.deepEqual(meaning('75:5s:'), { idleMs: 75_000, intervalMs: 5000, probes: undefined })
+  assert.deepEqual(meaning(':7s:'), { idleMs: 0, intervalMs: 7000, probes: undefined })
+  for (const wrong of ['::', '0::', 'soon::', '1ms::', '::100', 'yes'])
+    assert.match(errorsOf(read(wrong))[0]!, /is no known flag$/, wrong)
 })
 
 test('stream_listen has flags of its own, and what is not there is refused by name', () => {

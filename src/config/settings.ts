@@ -11,7 +11,7 @@ import { forms, plainForms, type Listener, type Read } from './settings-forms.ts
 import { inertNames, whyInert } from './settings-inert.ts'
 
 export type { SettingName, Settings } from './settings-declared.ts'
-export { addressOf, type Listener, type StreamListener } from './settings-forms.ts'
+export { addressOf, type KeepAlive, keepAliveOf, type Listener, type StreamListener } from './settings-forms.ts'
 
 /** Where a setting's present value came from, and the text it was read from. */
 export interface Origin {
@@ -244,6 +244,8 @@ function finished(values: Settings, origins: ReadonlyMap<SettingName, Origin>): 
     admin_access_log: logTarget(values.admin_access_log, prefix),
     admin_audit_log: logTarget(values.admin_audit_log, prefix),
     admin_error_log: logTarget(values.admin_error_log, prefix),
+    status_access_log: logTarget(values.status_access_log, prefix),
+    status_error_log: logTarget(values.status_error_log, prefix),
     ...(references.length > 0 && { $references: Object.fromEntries(references) as Record<string, string> }),
   }
 }

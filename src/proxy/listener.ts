@@ -8,7 +8,7 @@ import { ClientSession } from './http2/client-session.ts'
 import { afterPreface } from './http2/preface.ts'
 import { readProxyHeader, type ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
-import { nothing, openServer, type Place } from './server.ts'
+import { keeping, nothing, openServer, type Place } from './server.ts'
 import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from './tls/server.ts'
 
 export interface ListenOptions extends Place {
@@ -87,7 +87,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   const secure =
     options.tls && createTlsServer(runtime, options.tls, options.tls.setup, http2 ? ['h2', 'http/1.1'] : ['http/1.1'])
   if (secure) acceptSecure(server, secure)
-  else acceptPlain(server, proxyProtocol ? acceptProxied : (socket) => acceptPlainly(socket), tell)
+  else acceptPlain(server, keeping(options, proxyProtocol ? acceptProxied : (socket) => acceptPlainly(socket)), tell)
 
   function acceptSecure(server: net.Server, secure: TlsServer): void {
     const shakeHands = (socket: net.Socket, peer?: ProxiedPeer) => {

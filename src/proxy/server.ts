@@ -1,6 +1,7 @@
 /** What listeners share: a socket that takes connections. */
 import { once } from 'node:events'
 import net from 'node:net'
+import type { KeepAlive } from '../config/settings.ts'
 import type { Log } from '../observe/log.ts'
 import type { SocketEvents } from './http1/socket.ts'
 
@@ -12,6 +13,8 @@ export interface Place {
   readonly backlog: number
   /** Lets several workers listen on the same port, the kernel spreading connections over them. */
   readonly reusePort: boolean
+  /** Whether and how TCP asks whether clients are still there. */
+  readonly keepAlive?: KeepAlive | undefined
 }
 
 export interface Listening {
@@ -23,12 +26,13 @@ export interface Listening {
 
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function openServer(place: Place, log: Pick<Log, 'error'>): Promise<Listening> {
-  const { ip, port, ipv6Only = false, backlog, reusePort } = place
+  const { ip, port, ipv6Only = false, backlog, reusePort, keepAlive } = place
   const server = net.createServer({ allowHalfOpen: true, noDelay: true })
   server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
   await once(server, 'listening')
   const tell = atMostOncePerSecond((error) => log.error(`listener ${ip}:${port}: ${error.message}`))
   server.on('error', tell)
+  if (keepAlive) server.on('connection', (socket) => keep(socket, keepAlive))
   return { server, port: (server.address() as net.AddressInfo).port, tell }
 }
 
@@ -42,6 +46,22 @@ function atMostOncePerSecond(tell: (error: Error) => void): (error: Error) => vo
     tell(error)
   }
 }
+
+function keep(socket: net.Socket, { idleMs, intervalMs, probes }: KeepAlive): void {
+  socket.setKeepAlive(true, idleMs, intervalMs, probes)
+}
+
+/** For a server whose connections come past Node's own event: see `acceptPlain`. */
+export const keeping = (
+  { keepAlive }: Pick<Place, 'keepAlive'>,
+  accept: (socket: net.Socket) => SocketEvents,
+): ((socket: net.Socket) => SocketEvents) =>
+  keepAlive === undefined
+    ? accept
+    : (socket) => {
+        keep(socket, keepAlive)
+        return accept(socket)
+      }
 
 /** For a connection that nobody listens to. */
 export const nothing: SocketEvents = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }

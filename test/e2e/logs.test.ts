@@ -36,6 +36,20 @@ test('a request to the Admin API is a line in its own log, by its endpoint, with
   assert.doesNotMatch(readFileSync(file, 'utf8'), /the-key-of-alice/)
 })
 
+test('a request to the Status API is a line in its own log, where there is one', async () => {
+  const gateway = await startProcess({ status_listen: '127.0.0.1:0', status_access_log: 'logs/status.log' })
+  for (const path of ['/status/ready', '/nothing/here']) await (await fetch(`${gateway.status[0]}${path}`)).text()
+  assert.equal(await gateway.stop(), 0)
+  assert.deepEqual(
+    linesOf(join(gateway.prefix, 'logs/status.log')).map(({ method, endpoint, status }) => [method, endpoint, status]),
+    [
+      ['GET', '/status/ready', 200],
+      ['GET', 'none', 404],
+    ],
+  )
+  assert.deepEqual(linesOf(join(gateway.prefix, 'logs/admin_access.log')), [])
+})
+
 test('a full disk is told once on standard error, and stops neither the gateway nor a request', async () => {
   const gateway = await startProcess({ proxy_access_log: '/dev/full', admin_access_log: '/dev/full' })
   for (let request = 0; request < 20; request++) assert.equal((await fetch(gateway.proxy[0]!)).status, 404)

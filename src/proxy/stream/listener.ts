@@ -3,7 +3,7 @@ import type net from 'node:net'
 import { afterProxyHeader, readBeginning } from '../beginning.ts'
 import { acceptPlain, type SocketEvents, watch } from '../http1/socket.ts'
 import { type ProxiedPeer, readProxyHeader } from '../proxy-protocol.ts'
-import { nothing, openServer, type Place } from '../server.ts'
+import { keeping, nothing, openServer, type Place } from '../server.ts'
 import { readClientHello } from '../tls/client-hello.ts'
 import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from '../tls/server.ts'
 import { type Arrival, arrivalOf, comparable } from './arrival.ts'
@@ -134,7 +134,7 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
   const { server, port, tell: tellTrouble } = await openServer(options, tools.log)
   const secure = options.tls && createTlsServer(runtime, options.tls, options.tls.setup)
   if (secure) acceptSecure(server, secure)
-  else acceptPlain(server, acceptOne, tellTrouble)
+  else acceptPlain(server, keeping(options, acceptOne), tellTrouble)
 
   return {
     port,
