@@ -38,7 +38,7 @@ test('each listener asks as its flag says, and no other does', { skip: process.p
     await once(socket, 'connect')
     return { socket, port }
   }
-  for (const url of [gateway.proxy[0], gateway.proxy[1], ...gateway.stream, ...gateway.admin, ...gateway.status]) {
+  for (const url of [...gateway.proxy.slice(0, 2), ...gateway.stream, ...gateway.admin, ...gateway.status]) {
     const { port } = await open(url)
     // The connection is taken by another thread.
     for (let left = 50; left > 0 && timerOf(port)?.kind !== keepalive; left--) await pause(20)
