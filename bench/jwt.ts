@@ -133,9 +133,11 @@ const smallMemory = 100_000
 const signer = signerOf(entities.by('jwt_secrets', 'key', 'HS256')!, entities.get('consumers', 'consumer')!)
 const tokenOf = () => kong.request.get_header('authorization')!.slice('Bearer '.length)
 
+const untimed = { exp: false, nbf: false, maximumExpiration: 0, leeway: 0, any: false }
+
 function memoryRow(name: string, memory: TokenMemory, isKnown: boolean): void {
   const space = memory.space()
-  const remember = () => space.remember(tokenOf(), { signer, exp: NaN, nbf: NaN })
+  const remember = () => space.remember(tokenOf(), { signer, policy: untimed, exp: NaN, nbf: NaN })
   if (isKnown) nanoseconds(hs256Heads, differentTokens, remember)
   const recall = () => {
     const entry = space.recall(tokenOf())

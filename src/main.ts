@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs'
 import net from 'node:net'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import type { NodeFacts } from './admin/node.ts'
 import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
 import { startStatusApi } from './admin/status-api.ts'
@@ -29,6 +30,7 @@ import { openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
 import { getDocument } from './plugins/jwt/document.ts'
+import { keptKeys } from './plugins/jwt/kept-keys.ts'
 import { createKeyFetching, type KeyFetching } from './plugins/jwt/key-fetching.ts'
 import { errorShapeOf, trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
@@ -101,7 +103,9 @@ async function start(
   const ca = asStartError(() => trustedCertificates(settings))
   // The workers make it for themselves.
   asStartError(() => errorShapeOf(settings))
-  const keys = createKeyFetching({ get: (url) => getDocument(url, ca), warn: (text) => logs.log.warn(text) })
+  const warn = (text: string): void => logs.log.warn(text)
+  const kept = keptKeys(join(settings.prefix, 'issuer-keys'), warn)
+  const keys = createKeyFetching({ get: (url) => getDocument(url, ca), warn, kept })
   started.push(() => keys.close())
   const health = watchTargets({ store, settings, log: logs.log, onMove: (memory) => workers?.moveHealth(memory) })
   started.push(() => health.close())

@@ -12,6 +12,7 @@ import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile
 import { streamLineMaker } from './observe/stream-log.ts'
 import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { observedCounts } from './plugins/jwt/observed.ts'
+import { configureProofs, type Use } from './plugins/jwt/proof-memory.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
 import { HealthTable } from './proxy/balancer/health/table.ts'
 import { createRuntime, trustedCertificates } from './proxy/create-runtime.ts'
@@ -65,6 +66,20 @@ configureKeySource({
       asking.set(number, resolve)
       say({ say: 'ask for keys', address, number })
     }),
+})
+
+/** Who waits to hear whether a proof was the first of its name, by the number of the question. */
+const proving = new Map<number, (use: Use) => void>()
+configureProofs({
+  secret: given.nonceSecret,
+  uses: {
+    use: (key, until) =>
+      new Promise((resolve) => {
+        const number = ++questions
+        proving.set(number, resolve)
+        say({ say: 'use proof', key, until, number })
+      }),
+  },
 })
 
 const errorFile = openLog(settings.proxy_error_log)
@@ -133,6 +148,10 @@ function obey(message: ToWorker): void {
     case 'end-asking':
       asking.get(message.number)?.()
       asking.delete(message.number)
+      return
+    case 'proof-used':
+      proving.get(message.number)?.(message.use)
+      proving.delete(message.number)
       return
     case 'move-health':
       health.table = new HealthTable(message.health)

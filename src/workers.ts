@@ -2,6 +2,7 @@
  * The proxy workers, seen from the main thread: one thread each, all listening on the same ports, each with its own view of the
  * store. One that dies, or says nothing for a second when it should, is replaced.
  */
+import { randomBytes } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { KeepAlive, Settings } from './config/settings.ts'
@@ -9,6 +10,7 @@ import type { Level, Log } from './observe/log.ts'
 import type { Traffic } from './observe/traffic.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
+import { type Use, usesKept } from './plugins/jwt/proof-memory.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { Change, Changed } from './pdk/entities.ts'
 import type { ServerCounters } from './admin/node.ts'
@@ -39,6 +41,8 @@ export interface WorkerData {
   readonly tls: TlsSetup | undefined
   /** Whether it tells what every worker finds alike, such as what is odd about a configuration. */
   readonly isSpokesman: boolean
+  /** What the nonces for proofs follow from, in all workers. */
+  readonly nonceSecret: Uint8Array
   /** The worker's counters: see `counter`. */
   readonly counters: Float64Array<SharedArrayBuffer>
   /** Its one element becomes 1 when the logs have been flushed. */
@@ -102,6 +106,8 @@ export type ToWorker =
   /** An issuer's keys, which this worker follows. */
   | { readonly do: 'adopt-keys'; readonly address: string; readonly keys: string }
   | { readonly do: 'end-asking'; readonly number: number }
+  /** Whether a proof was the first of its name. */
+  | { readonly do: 'proof-used'; readonly number: number; readonly use: Use }
   /** The health of targets is in another place from now on. */
   | { readonly do: 'move-health'; readonly health: SharedArrayBuffer }
   /** Ends what a drain has not finished in time. */
@@ -128,6 +134,8 @@ export type FromWorker =
   /** A plugin wants to change entities. */
   | { readonly say: 'change'; readonly number: number; readonly changes: readonly Change[] }
   | { readonly say: 'drained' }
+  /** Uses a proof up; answered by `proof-used`. */
+  | { readonly say: 'use proof'; readonly key: string; readonly until: number; readonly number: number }
   | { readonly say: 'follow keys'; readonly address: string }
   /** Wants an issuer's keys anew; answered by `end-asking`. */
   | { readonly say: 'ask for keys'; readonly address: string; readonly number: number }
@@ -202,7 +210,8 @@ export function createWorkers(options: WorkersOptions): Workers {
     if (problem !== undefined && problem !== told) log.error(`the configuration could not be put in force: ${problem}`)
     told = problem
   }
-  const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0, tellProblem))
+  const proofs: Proofs = { ...usesKept(), nonceSecret: randomBytes(32) }
+  const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0, tellProblem, proofs))
   let isDraining = false
   const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
   options.keys.onChange((address, keys) => sendAll({ do: 'adopt-keys', address, keys }))
@@ -278,6 +287,9 @@ function sum(slots: readonly Slot[]): ServerCounters {
   }
 }
 
+/** What the workers know of proofs together. */
+type Proofs = ReturnType<typeof usesKept> & Pick<WorkerData, 'nonceSecret'>
+
 /** A worker's place, which outlives the worker. */
 class Slot {
   readonly counters = new Float64Array(new SharedArrayBuffer(counterSize * Float64Array.BYTES_PER_ELEMENT))
@@ -288,6 +300,7 @@ class Slot {
   logLevel: Level
   tls: TlsSetup | undefined
   readonly #options: WorkersOptions
+  readonly #proofs: Proofs
   readonly #isSpokesman: boolean
   /** Told with each adoption what stood in its way, if anything did. */
   readonly #tellProblem: (problem: string | undefined) => void
@@ -300,9 +313,15 @@ class Slot {
   #waiting = new Map<number, (answer: unknown) => void>()
   #drained: (() => void) | undefined
 
-  constructor(options: WorkersOptions, isSpokesman: boolean, tellProblem: (problem: string | undefined) => void) {
+  constructor(
+    options: WorkersOptions,
+    isSpokesman: boolean,
+    tellProblem: (problem: string | undefined) => void,
+    proofs: Proofs,
+  ) {
     this.#options = options
     this.#tellProblem = tellProblem
+    this.#proofs = proofs
     this.#isSpokesman = isSpokesman
     this.logLevel = options.settings.log_level
     this.tls = options.tls
@@ -322,6 +341,7 @@ class Slot {
       streamListeners,
       tls: this.tls,
       isSpokesman: this.#isSpokesman,
+      nonceSecret: this.#proofs.nonceSecret,
       counters: this.counters,
       flushed: this.flushed,
       health: health(),
@@ -380,6 +400,10 @@ class Slot {
     if (message.say === 'traffic') this.#waiting.get(message.number)?.(message.traffic)
     if (message.say === 'follow keys') this.#follow(message.address)
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
+    if (message.say === 'use proof') {
+      const use = this.#proofs.use(message.key, message.until)
+      this.send({ do: 'proof-used', number: message.number, use })
+    }
     if (message.say === 'change') void this.#change(message.number, message.changes)
     if (message.say !== 'adopted') return
     this.#tellProblem(message.problem)

@@ -56,6 +56,11 @@ export interface Client {
   get_ip(): string
   get_forwarded_ip(): string
   get_port(): number
+  /**
+   * The certificate (DER) that the client showed in the TLS handshake, where a plugin had it asked for one. Nobody has looked who
+   * signed it, only that the client has its key.
+   */
+  get_certificate(): Buffer | undefined
   get_consumer(): Entity | null
   get_credential(): Entity | null
   /** What the last authentication plugin that succeeded found; undefined where none has. */

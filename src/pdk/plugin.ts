@@ -1,4 +1,4 @@
-import type { EntityReader } from './entities.ts'
+import type { Entities } from './entities.ts'
 import type { AccessKong, Answer, BodyFilterKong, HeaderFilterKong, LogKong, RewriteKong } from './kong.ts'
 
 /** What `rewrite` and `access` give: nothing (go on), an answer (end here), or a promise of either where they must wait. */
@@ -17,7 +17,7 @@ export interface ServedDocument {
   /** The Host header that it is asked for with, in lower case; undefined for any. */
   readonly host?: string
   readonly path: string
-  answer(entities: EntityReader): Answer | Promise<Answer>
+  answer(entities: Entities): Answer | Promise<Answer>
 }
 
 /**
@@ -36,6 +36,8 @@ export interface Plugin<Config, Ready = Config> {
   /** Gets each piece of the response's body, the last one with `last`; returns what is sent in its place. */
   body_filter?(kong: BodyFilterKong, ready: Ready, piece: Buffer, last: boolean): Buffer
   log?(kong: LogKong, ready: Ready): void | Promise<void>
+  /** Whether clients are to be asked for a certificate in the TLS handshake; none has to be shown. */
+  asksForCertificate?(ready: Ready): boolean
   /** What the gateway is to serve for a config. */
   documents?(ready: Ready): readonly ServedDocument[]
 }

@@ -17,6 +17,8 @@ export interface RequestDescription {
   readonly scheme?: 'http' | 'https'
   /** The service of the route, by its id. */
   readonly service?: string
+  /** What the client showed in TLS. */
+  readonly certificate?: Buffer
 }
 
 /** Entities that a test puts, changes and deletes; whoever holds one that changed sees its `live` turn false. */
@@ -122,6 +124,7 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
       get_ip: () => '127.0.0.1',
       get_forwarded_ip: () => '127.0.0.1',
       get_port: () => 40000,
+      get_certificate: () => description.certificate,
       get_consumer: () => identity?.consumer ?? null,
       get_credential: () => identity?.credential ?? null,
       get_identity: () => identity,

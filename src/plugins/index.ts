@@ -14,6 +14,7 @@ import { jwt_secrets } from './jwt/credentials.ts'
 import jwtHandler from './jwt/handler.ts'
 import { jwt_revocations } from './jwt/revocations-schema.ts'
 import { schema as jwt } from './jwt/schema.ts'
+import { jwt_signing_keys } from './jwt/signing-keys-schema.ts'
 import { jwt_uses } from './jwt/uses-schema.ts'
 import { keyauth_credentials } from './key-auth/credentials.ts'
 import keyAuthHandler from './key-auth/handler.ts'
@@ -43,7 +44,12 @@ export const bundledPlugins: readonly BundledPlugin[] = [
   { name: 'acl', schema: acl, handler: aclHandler, entities: [acls] },
   { name: 'basic-auth', schema: basicAuth, handler: basicAuthHandler, entities: [basicauth_credentials] },
   { name: 'hmac-auth', schema: hmacAuth, handler: hmacAuthHandler, entities: [hmacauth_credentials] },
-  { name: 'jwt', schema: jwt, handler: jwtHandler, entities: [jwt_secrets, jwt_revocations, jwt_uses] },
+  {
+    name: 'jwt',
+    schema: jwt,
+    handler: jwtHandler,
+    entities: [jwt_secrets, jwt_revocations, jwt_uses, jwt_signing_keys],
+  },
   { name: 'key-auth', schema: keyAuth, handler: keyAuthHandler, entities: [keyauth_credentials] },
   { name: 'ldap-auth', schema: ldapAuth, handler: ldapAuthHandler, entities: [] },
   {

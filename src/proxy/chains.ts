@@ -46,6 +46,8 @@ export interface Chains {
   readonly instances: PersistentMap<Instance>
   /** What plugins have the gateway serve, by plugin id; most serve nothing. */
   readonly serving: PersistentMap<readonly ServedDocument[]>
+  /** Those that want clients to be asked for certificates, by plugin id. */
+  readonly asking: PersistentMap<true>
   /** By scope, then by the plugin's name. */
   readonly scopes: PersistentMap<ReadonlyMap<string, Configs>>
   /** In how many of these scopes a route stands, by its id. */
@@ -73,6 +75,7 @@ interface Instance {
   readonly consumer: string | undefined
   readonly ready: unknown
   readonly documents: readonly ServedDocument[]
+  readonly asksForCertificate: boolean
   /** Whether the config refers to secrets in vaults, and so has to be prepared anew when those change. */
   readonly refers: boolean
 }
@@ -101,6 +104,7 @@ export function partsOfScope(key: string): { readonly route: string; readonly se
 const noChains: Chains = {
   instances: emptyMap(),
   serving: emptyMap(),
+  asking: emptyMap(),
   scopes: emptyMap(),
   ownScopes: emptyMap(),
   everywhere: chainOf([]),
@@ -114,7 +118,7 @@ export function compileChains(
   previous?: { readonly snapshot: Snapshot; readonly chains: Chains },
 ): { readonly chains: Chains; readonly changed: ReadonlySet<string> } {
   const before = previous?.chains ?? noChains
-  const { instances, serving, scopes, changed } = changeInstances(tools, snapshot, previous?.snapshot, before)
+  const { instances, serving, asking, scopes, changed } = changeInstances(tools, snapshot, previous?.snapshot, before)
   if (changed.size === 0) return { chains: before, changed }
   const everywhere = changed.has(everyScope) ? chainIn(tools, scopes, undefined, undefined) : before.everywhere
   const services = before.services.edit()
@@ -125,7 +129,7 @@ export function compileChains(
     else services.delete(service)
   }
   const ownScopes = countedScopes(before, scopes, changed)
-  return { chains: { instances, serving, scopes, ownScopes, everywhere, services: services.done() }, changed }
+  return { chains: { instances, serving, asking, scopes, ownScopes, everywhere, services: services.done() }, changed }
 }
 
 /** A route's chain; undefined where it is the one that holds everywhere. */
@@ -158,9 +162,10 @@ function changeInstances(
   snapshot: Snapshot,
   last: Snapshot | undefined,
   before: Chains,
-): Pick<Chains, 'instances' | 'serving' | 'scopes'> & { readonly changed: ReadonlySet<string> } {
+): Pick<Chains, 'instances' | 'serving' | 'asking' | 'scopes'> & { readonly changed: ReadonlySet<string> } {
   const instances = before.instances.edit()
   const serving = before.serving.edit()
+  const asking = before.asking.edit()
   const scopes = before.scopes.edit()
   const ids = changedPlugins(snapshot, last, before)
   const gone = ids.flatMap((id) => instances.get(id) ?? [])
@@ -173,11 +178,13 @@ function changeInstances(
     } else instances.delete(id)
     if (instance && instance.documents.length > 0) serving.set(id, instance.documents)
     else serving.delete(id)
+    if (instance?.asksForCertificate) asking.set(id, true)
+    else asking.delete(id)
   }
   for (const instance of gone) put(scopes, instance, undefined)
   for (const instance of come) put(scopes, instance, instance)
   const changed = new Set([...gone, ...come].map(({ scope }) => scope))
-  return { instances: instances.done(), serving: serving.done(), scopes: scopes.done(), changed }
+  return { instances: instances.done(), serving: serving.done(), asking: asking.done(), scopes: scopes.done(), changed }
 }
 
 function changedPlugins(snapshot: Snapshot, last: Snapshot | undefined, { instances }: Chains): string[] {
@@ -200,11 +207,17 @@ function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | unde
   try {
     const complete = tools.withSecrets('plugins', entity, snapshot.vaults)
     const ready = plugin.prepare(complete['config'] as never, { id, name, warn })
-    return { ...place, ready, documents: plugin.documents?.(ready) ?? [], refers: complete !== entity }
+    return {
+      ...place,
+      ready,
+      documents: plugin.documents?.(ready) ?? [],
+      asksForCertificate: plugin.asksForCertificate?.(ready) ?? false,
+      refers: complete !== entity,
+    }
   } catch (error) {
     // It must not hold back what everybody else configures; and passed over, it would let through what it is there to refuse.
     warn(`requests that it takes part in are answered with 500: ${(error as Error).message}`)
-    return { ...place, ready: closed, documents: [], refers: true }
+    return { ...place, ready: closed, documents: [], asksForCertificate: false, refers: true }
   }
 }
 

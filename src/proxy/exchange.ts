@@ -42,6 +42,8 @@ export interface Downstream {
   readonly proxied?: ProxiedPeer | undefined
   /** The name that the client asked for in the TLS handshake. */
   readonly serverName: string | undefined
+  /** The certificate (DER) that the client has shown, if it was asked. */
+  readonly clientCertificate?: Buffer | undefined
   readonly body: RequestBody
   /** What `request-text.ts` keeps for the next request of the same connection, where there may be one. */
   usualLines?: UsualLines | undefined

@@ -218,6 +218,10 @@ class ClientOf implements Client {
     return this.#exchange.downstream.remotePort
   }
 
+  get_certificate(): Buffer | undefined {
+    return this.#exchange.downstream.clientCertificate
+  }
+
   get_consumer() {
     return this.#exchange.identity?.consumer ?? null
   }

@@ -170,6 +170,7 @@ function accepted(schema: Schema, value: Table): Checked {
   const out: Table = {}
   for (const [name, field] of recordsOf(schema, value)) {
     const member = own(value, name)
+    if (field.$extension && (member === undefined || member === null)) continue
     define(out, name, kept(field, member))
   }
   return { ok: true, value: out }

@@ -22,6 +22,10 @@ const pages = [
   'docs/one-time-tokens.md',
   'docs/error-bodies.md',
   'docs/tell-clients-where-to-get-tokens.md',
+  'docs/tokens-for-upstreams.md',
+  'docs/rotate-keys.md',
+  'docs/bound-tokens.md',
+  'docs/opaque-tokens.md',
 ]
 
 /** What pages need beside a shell: programs, and whether a PostgreSQL that listens on the port 5432. */
@@ -103,7 +107,7 @@ for (const page of pages) {
         .replaceAll(/\b(?:9000|9443|5432)\b/g, (port) => String(ports[port as unknown as keyof typeof ports])),
     )
     assert.ok(steps.length > 0)
-    const [configuration] = configurationsIn(text)
+    const [configuration] = configurationsIn(text.replaceAll(':8000', `:${proxyPort}`))
     if (configuration !== undefined) writeFileSync(join(folder, 'kong.yaml'), configuration)
     writeFileSync(join(folder, 'script'), scriptOf(steps))
     const env = {

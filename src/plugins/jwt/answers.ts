@@ -5,10 +5,12 @@ import { metadataUrl } from './resource-metadata.ts'
 import type { Config } from './ready.ts'
 
 /** Makes an answer with a JSON body and a challenge, to which the parameters belong. */
-export type Refuse = (status: 401 | 403 | 503, body: object, ...parameters: readonly string[]) => Answer
+export type Refuse = (status: 401 | 403 | 429 | 503, body: object, ...parameters: readonly string[]) => Answer
+
+export type Scheme = 'Bearer' | 'DPoP'
 
 /** What every answer of a config has: its realm, where its metadata is (RFC 9728 5.1), and its body's shape. */
-export function refuserOf({ realm, resource_metadata: metadata, ...config }: Config): Refuse {
+export function refuserOf({ realm, resource_metadata: metadata, ...config }: Config, scheme?: Scheme): Refuse {
   const common = [
     ...(realm === null ? [] : [`realm=${quoted(realm)}`]),
     ...(metadata === undefined ? [] : [`resource_metadata=${quoted(metadataUrl(metadata))}`]),
@@ -19,7 +21,7 @@ export function refuserOf({ realm, resource_metadata: metadata, ...config }: Con
     status,
     headers: [
       ['Content-Type', 'application/json; charset=utf-8'],
-      ['WWW-Authenticate', challenge([...common, ...parameters])],
+      ['WWW-Authenticate', challenge(scheme ?? usualScheme(config), [...common, ...parameters])],
     ],
     body: JSON.stringify(body),
     ...(shape && { shape }),
@@ -29,9 +31,12 @@ export function refuserOf({ realm, resource_metadata: metadata, ...config }: Con
 /** The parameter that says that the token is not good. */
 export const invalidToken = 'error="invalid_token"'
 
+/** RFC 9449 7.1: a client that must bring proofs is told so. */
+const usualScheme = ({ dpop }: Pick<Config, 'dpop'>): Scheme => (dpop?.required ? 'DPoP' : 'Bearer')
+
 /** The value of `WWW-Authenticate`. */
-const challenge = (parameters: readonly string[]): string =>
-  parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
+const challenge = (scheme: Scheme, parameters: readonly string[]): string =>
+  parameters.length === 0 ? scheme : `${scheme} ${parameters.join(', ')}`
 
 /** RFC 9110 5.6.4; control characters, which could end the header line, are dropped. */
 export function quoted(text: string): string {

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { Schema } from '../../schema/field.ts'
+import { url } from './extension-schema.ts'
 import { auto_timestamp_s, tags, uuid } from '../../schema/typedefs.ts'
 
 /** A consumer's key for signed tokens. */
@@ -65,6 +66,20 @@ export const jwt_secrets = {
           'EdDSA',
         ],
         description: 'How tokens are signed.',
+      },
+    },
+    {
+      jwks_uri: {
+        ...url,
+        $extension: true,
+        description: 'Where the keys of the issuer are that the credential stands for, in place of one of its own.',
+      },
+    },
+    {
+      discovery_uri: {
+        ...url,
+        $extension: true,
+        description: "Where that issuer's metadata is; the credential's key is then the issuer's name.",
       },
     },
     { tags },

@@ -1,6 +1,6 @@
 /** Fetching a small JSON document from an identity provider, with a bound on everything. */
-import { get as getHttp, type IncomingMessage } from 'node:http'
-import { get as getHttps } from 'node:https'
+import { type Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
+import { type Agent as HttpsAgent, request as requestHttps } from 'node:https'
 
 export interface Document {
   readonly value: unknown
@@ -8,11 +8,30 @@ export interface Document {
   readonly maxAgeMs: number | undefined
 }
 
-const timeoutMs = 10_000
-const longest = 512 * 1024
+export interface FetchOptions {
+  readonly method?: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** The authorities (PEM) that the server's certificate is checked against; undefined for Node's own. */
+  readonly ca: string | undefined
+  /** The connections to use; new ones where it is left out. */
+  readonly agent?: HttpAgent | HttpsAgent
+  readonly timeoutMs?: number
+  /** The most bytes that are read. */
+  readonly longest?: number
+}
+
+const usualTimeoutMs = 10_000
+const usualLongest = 512 * 1024
 
 /** Gets a document. Rejects, saying why in words for the operator, for anything but 200 with JSON; redirections are not followed. */
-export function getDocument(url: string, ca: string | undefined): Promise<Document> {
+export const getDocument = (url: string, ca: string | undefined): Promise<Document> => fetchDocument(url, { ca })
+
+/** The same with whatever request. */
+export function fetchDocument(
+  url: string,
+  { method = 'GET', headers, body, ca, agent, timeoutMs = usualTimeoutMs, longest = usualLongest }: FetchOptions,
+): Promise<Document> {
   const { promise, resolve, reject } = Promise.withResolvers<Document>()
   const answered = (response: IncomingMessage): void => {
     const chunks: Buffer[] = []
@@ -33,11 +52,12 @@ export function getDocument(url: string, ca: string | undefined): Promise<Docume
     })
   }
   const signal = AbortSignal.timeout(timeoutMs)
-  const options = { headers: { Accept: 'application/json' }, agent: false, signal }
+  const options = { method, headers: { Accept: 'application/json', ...headers }, agent: agent ?? false, signal }
   const request = url.startsWith('https:')
-    ? getHttps(url, { ...options, ...(ca === undefined ? {} : { ca }) }, answered)
-    : getHttp(url, options, answered)
+    ? requestHttps(url, { ...options, ...(ca === undefined ? {} : { ca }) }, answered)
+    : requestHttp(url, options, answered)
   request.on('error', (error) => reject(signal.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error))
+  request.end(body)
   return promise
 }
 

@@ -5,15 +5,16 @@ import type { Answer } from '../../pdk/kong.ts'
 import { algorithms } from './algorithms.ts'
 import { extensionNames } from './extension-schema.ts'
 import { iatOf } from './age.ts'
-import { issuersTimes, useKeyOf } from './extension.ts'
+import { useKeyOf } from './extension.ts'
 import { prepare, type Config, type Ready } from './ready.ts'
 import { refusals, type Refusal, type Step, steps } from './refusals.ts'
 import type { Rule } from './rules.ts'
 import { claimAt, textOf } from './claims.ts'
+import { isOpaque } from './introspection.ts'
 import { type Issuer, issuerIn } from './issuers.ts'
 import { createKeySet } from './key-sets.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
-import { timeFault, timesOf } from './times.ts'
+import { issuersTimes, timeFault, timesOf } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
 import { createTokenMemory } from './tokens.ts'
 import { headerValue } from './upstream-headers.ts'
@@ -70,6 +71,8 @@ interface Facts {
   /** Whether a claim says whose token it is, rather than the credential. */
   readonly byClaim: boolean
   readonly rules: readonly Rule[]
+  /** Whether the key is an issuer's: of the config, or one that the credential stands for. */
+  readonly byIssuer: boolean
   /** The issuer of the config that the token says it is of. */
   readonly issuer: Issuer | undefined
 }
@@ -97,7 +100,7 @@ async function explainEnforced(text: string, config: Config, bench: Bench): Prom
   const facts = gather(text, config, entities, now, ready)
   const { verified, hints } = facts.issuer
     ? await verifyByIssuer(facts.issuer, facts)
-    : { verified: verifyToken(entities, ready.policy, text), hints: [] }
+    : { verified: await verifyToken(entities, ready.policy, text), hints: [] }
   const isRefused = typeof verified === 'string'
   const { answer, failed } = isRefused
     ? { answer: ready.answers[verified], failed: refusals[verified].step }
@@ -108,18 +111,27 @@ async function explainEnforced(text: string, config: Config, bench: Bench): Prom
     answer: answer === undefined ? null : shown(answer),
     anonymous: answer === undefined ? null : config.anonymous,
     upstream_headers: answer === undefined ? upstreamHeaders(facts, ready) : [],
-    hints: [...hints, ...hintsFor(facts, isRefused ? verified : undefined, entities, ready)],
+    hints: [
+      ...hints,
+      ...notLookedAt(text, config),
+      ...hintsFor(facts, isRefused ? verified : undefined, entities, ready),
+    ],
   }
 }
+
+type Judged = Pick<Verified, 'token' | 'times' | 'byIssuer'>
 
 async function verifyByIssuer(
   issuer: Issuer,
   { token }: Facts,
-): Promise<{ readonly verified: Pick<Verified, 'token' | 'times'> | Refusal; readonly hints: readonly string[] }> {
+): Promise<{ readonly verified: Judged | Refusal; readonly hints: readonly string[] }> {
   if (!token) return { verified: 'not JSON', hints: [] }
   try {
     const made = await issuer.verify(token)
-    return { verified: typeof made === 'string' ? made : { token, times: timesOf(token.claims) }, hints: [] }
+    return {
+      verified: typeof made === 'string' ? made : { token, times: timesOf(token.claims), byIssuer: true },
+      hints: [],
+    }
   } catch (error) {
     return { verified: 'unknown signing key', hints: [`from here: ${(error as Error).message}`] }
   }
@@ -127,7 +139,7 @@ async function verifyByIssuer(
 
 /** What is said of a token whose signature is right: by its claims, whose it is, by the clock, and by what became of it. */
 function judged(
-  { token, times }: Pick<Verified, 'token' | 'times'>,
+  { token, times, byIssuer }: Judged,
   ready: Ready,
   { entities, now }: Bench,
   { issuer, consumer, byClaim, credential }: Facts,
@@ -136,7 +148,7 @@ function judged(
   const broken = extension?.rules.find((rule) => !rule.holds(token))
   if (broken) return { answer: broken.answer, failed: 'claims' }
   if (byClaim && !consumer && !extension?.who?.optional) return { answer: extension?.who?.refusal, failed: 'consumer' }
-  const fault = timeFault(issuer ? issuersTimes(ready, token) : ready.times, times, now)
+  const fault = timeFault(byIssuer ? issuersTimes(ready.times, token.claims) : ready.times, times, now)
   const late = ready.timeAnswers[fault] ?? extension?.age?.(iatOf(token), now)
   if (late) return { answer: late, failed: 'times' }
   const owner = issuer ? undefined : credential
@@ -171,9 +183,13 @@ function gather(text: string, config: Config, entities: EntityReader, now: numbe
     consumer: (who ? named : owner && entities.get('consumers', owner.id))?.entity,
     byClaim: who !== undefined,
     rules: extension?.rules ?? [],
+    byIssuer: issuer !== undefined || isIssuers(credential),
     issuer,
   }
 }
+
+const isIssuers = (credential: Entity | undefined): boolean =>
+  typeof (credential?.['jwks_uri'] ?? credential?.['discovery_uri']) === 'string'
 
 function explainSteps(facts: Facts, failed: Step | undefined, refusal: Refusal | undefined): ExplainedStep[] {
   const last = failed === undefined ? steps.length : steps.indexOf(failed)
@@ -191,11 +207,11 @@ const reasonsToPass: Readonly<Record<Step, (facts: Facts) => string>> = {
     issuer
       ? `iss is ${JSON.stringify(token?.claims['iss'])}, an issuer of the config, which publishes the key`
       : `${claim} is ${JSON.stringify(key)}, and a credential has that key`,
-  algorithm: ({ credential, issuer, token }) =>
-    issuer
+  algorithm: ({ credential, byIssuer, token }) =>
+    byIssuer
       ? `the issuer's key is one for ${token?.alg}`
       : `the credential says ${algorithmOf(credential)} as well, and has a key for it`,
-  signature: ({ issuer }) => `made with the ${issuer ? 'issuer' : 'credential'}'s key`,
+  signature: ({ byIssuer }) => `made with the ${byIssuer ? 'issuer' : 'credential'}'s key`,
   consumer: (facts) => (facts.byClaim ? claimedReason(facts) : `the credential belongs to ${nameOf(facts.consumer)}`),
   claims: ({ rules }) =>
     rules.length === 0
@@ -239,8 +255,10 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
   'bad key': ({ claim }) => `${claim} must be a text that is not empty`,
   'unknown key': ({ claim, key }) => `${claim} is ${JSON.stringify(key)}, and no jwt credential has that key`,
   'unknown signing key': () => 'none of the keys that the issuer publishes is the one that the token names',
-  'other algorithm': ({ token, credential }) =>
-    `the token says ${token?.alg}, the credential ${algorithmOf(credential)}: the credential decides`,
+  'other algorithm': ({ token, credential, byIssuer }) =>
+    byIssuer
+      ? `the token says ${token?.alg}, which is no algorithm with a public key that is taken`
+      : `the token says ${token?.alg}, the credential ${algorithmOf(credential)}: the credential decides`,
   'unusable key material': unusableReason,
   'bad signature': () => "another key than the credential's made it, or the token was changed since",
   'no consumer': () => 'the consumer that the credential belongs to does not exist',
@@ -262,9 +280,9 @@ function unusableReason({ token, config }: Facts): string {
 }
 
 /** The times that a token has or should have, each with its distance from the clock. */
-function timesReason({ token, config, now, issuer }: Facts): string {
+function timesReason({ token, config, now, byIssuer }: Facts): string {
   const times = timesOf(token?.claims ?? {})
-  const lookedAt: readonly string[] = issuer
+  const lookedAt: readonly string[] = byIssuer
     ? ['exp', ...(token && Object.hasOwn(token.claims, 'nbf') ? ['nbf'] : [])]
     : (config.claims_to_verify ?? [])
   const told = (['exp', 'nbf'] as const).flatMap((claim) => {
@@ -284,6 +302,15 @@ function timesReason({ token, config, now, issuer }: Facts): string {
   if (config.leeway) told.push(`clocks may differ by ${config.leeway} s`)
   return told.length === 0 ? 'none is looked at, and the token has none' : told.join('; ')
 }
+
+/** What depends on a request, or is asked of somebody else. */
+const notLookedAt = (text: string, { dpop, certificate_bound, introspection }: Config): string[] => [
+  ...(dpop
+    ? ['whether it is bound to a key, and comes with a proof of it, is looked at with each request, not here']
+    : []),
+  ...(certificate_bound ? ['the certificate that it is bound to is looked at with each request, not here'] : []),
+  ...(introspection && isOpaque(text) ? ['it is opaque: the gateway asks its issuer, which is not done here'] : []),
+]
 
 function hintsFor(
   { token, credential }: Facts,

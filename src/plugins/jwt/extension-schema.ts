@@ -40,9 +40,20 @@ function headerNameError(name: string): string | undefined {
 }
 
 /** Every algorithm with a public key. */
-const asymmetric = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'EdDSA'] as const
+export const asymmetric = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'EdDSA',
+] as const
 
-const url = {
+export const url = {
   type: 'string',
   $check: (text: string) =>
     /^https?:\/\/[^\s/]/.test(text) && URL.canParse(text) ? undefined : 'expected an http or https URL',
@@ -52,6 +63,8 @@ const url = {
 export function togetherError(config: { readonly [field: string]: unknown }): string | undefined {
   if (config['issuers'] && !config['consumer_claim'] && config['consumer_optional'] !== true)
     return 'issuers needs consumer_claim, which says whose token it is, or consumer_optional = true'
+  if (config['introspection'] && !config['consumer_claim'] && config['consumer_optional'] !== true)
+    return 'introspection needs consumer_claim, which says whose token it is, or consumer_optional = true'
   return errorShapeError(config)
 }
 
@@ -200,10 +213,11 @@ export const extensionFields = [
   {
     consumer_by: {
       type: 'set',
-      elements: { type: 'string', one_of: ['id', 'username', 'custom_id'] },
+      elements: { type: 'string', one_of: ['id', 'username', 'custom_id', 'credential'] },
       len_min: 1,
       $extension: true,
-      description: 'What of the consumer that claim is compared with; `username` and `custom_id` without it.',
+      description:
+        'What of the consumer that claim is compared with; `username` and `custom_id` without it; `credential` is the key of a jwt credential.',
     },
   },
   {
@@ -250,6 +264,146 @@ export const extensionFields = [
       type: 'boolean',
       $extension: true,
       description: 'Whether tokens that were taken back (`/jwt-revocations`) are refused.',
+    },
+  },
+  {
+    dpop: {
+      type: 'record',
+      $extension: true,
+      fields: [
+        {
+          required: {
+            type: 'boolean',
+            $extension: true,
+            description: 'Whether every token must be bound to a key; without it those that are need a proof.',
+          },
+        },
+        {
+          nonce: {
+            type: 'boolean',
+            $extension: true,
+            description: 'Whether proofs must hold a nonce of the node (RFC 9449 section 9).',
+          },
+        },
+        {
+          algorithms: {
+            type: 'set',
+            elements: { type: 'string', one_of: asymmetric },
+            len_min: 1,
+            $extension: true,
+            description: 'The algorithms of proofs; without it all with public keys.',
+          },
+        },
+        {
+          max_age: {
+            type: 'integer',
+            between: [1, 600],
+            $extension: true,
+            description: 'How many seconds ago a proof may have been made; 60 without it.',
+          },
+        },
+        {
+          origins: {
+            type: 'array',
+            elements: url,
+            len_min: 1,
+            $extension: true,
+            description: 'The schemes and hosts that clients know the gateway by; without it those of the request.',
+          },
+        },
+      ],
+      description: 'Tokens that are bound to a key of the client are good only with a proof of that key (RFC 9449).',
+    },
+  },
+  {
+    certificate_bound: {
+      type: 'boolean',
+      $extension: true,
+      description: 'Whether tokens must be bound to the certificate that the client shows in TLS (RFC 8705).',
+    },
+  },
+  {
+    introspection: {
+      type: 'record',
+      $extension: true,
+      fields: [
+        { endpoint: { ...url, required: true, description: 'Where the issuer is asked.' } },
+        { client_id: { type: 'string', len_min: 1, $extension: true, description: 'Who the gateway is there.' } },
+        { client_secret: { type: 'string', len_min: 1, $extension: true, $secret: true, description: 'Its secret.' } },
+        {
+          token_type_hint: {
+            type: 'string',
+            len_min: 1,
+            $extension: true,
+            description: 'What tokens are said to be, such as `access_token`.',
+          },
+        },
+        {
+          ttl: {
+            type: 'integer',
+            between: [0, 3600],
+            $extension: true,
+            description: 'For how many seconds an answer counts at most; 60 without it.',
+          },
+        },
+      ],
+      description: 'Tokens that are no JWTs are told of by their issuer (RFC 7662).',
+    },
+  },
+  {
+    upstream_token: {
+      type: 'record',
+      $extension: true,
+      fields: [
+        { issuer: { type: 'string', required: true, len_min: 1, description: 'Its `iss`.' } },
+        {
+          audience: {
+            type: 'array',
+            elements: { type: 'string', len_min: 1 },
+            len_min: 1,
+            $extension: true,
+            description: 'Its `aud`.',
+          },
+        },
+        {
+          ttl: {
+            type: 'integer',
+            between: [30, 3600],
+            $extension: true,
+            description:
+              "For how many seconds it is good at most; 300 without this. It never outlives the client's token.",
+          },
+        },
+        {
+          header: {
+            type: 'string',
+            $extension: true,
+            $check: headerNameError,
+            description: 'The header that it stands in; `Authorization`, behind `Bearer`, without this.',
+          },
+        },
+        {
+          claims: {
+            type: 'set',
+            elements: {
+              type: 'string',
+              len_min: 1,
+              not_one_of: ['iss', 'aud', 'sub', 'exp', 'nbf', 'iat', 'consumer', 'cnf', '__proto__'],
+            },
+            $extension: true,
+            description: "The claims of the client's token that it takes over, beside `sub`.",
+          },
+        },
+        {
+          jwks_path: {
+            type: 'string',
+            starts_with: '/',
+            $extension: true,
+            description: 'Where the gateway publishes the keys; `/.well-known/gibbon/jwks.json` without this.',
+          },
+        },
+      ],
+      description: 'A token that the gateway signs for the upstream, with the consumer and chosen claims.',
     },
   },
   {

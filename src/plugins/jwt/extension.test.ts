@@ -469,3 +469,15 @@ test('what refusals look like is checked when it is configured', () => {
   assert.deepEqual(errorsOf({ error_template: '{}' }), 'error_template and error_content_type need error_format')
   assert.equal(errorsOf({ error_format: 'template', error_template: '{"m":"{{message}}"}' }), false)
 })
+
+test('a claim may name a jwt credential, whose consumer it then is for as long as the credential is there', () => {
+  const { send, entities } = world({ consumer_claim: ['azp'], consumer_by: ['credential'] })
+  const own = { ...credential, id: 'bobs', key: 'bob-app', consumer: { id: bob.id } }
+  entities.put('jwt_secrets', own)
+  assert.equal(send({ azp: 'bob-app' }).kong.identity?.consumer?.['username'], 'bob')
+  entities.put('jwt_secrets', { ...own, consumer: { id: alice.id } })
+  assert.equal(send({ azp: 'bob-app' }).kong.identity?.consumer?.['username'], 'alice')
+  entities.delete('jwt_secrets', own.id)
+  assert.equal(send({ azp: 'bob-app' }).answer?.status, 401)
+  assert.equal(send({ azp: 'bob' }).answer?.status, 401, 'a name is no key')
+})

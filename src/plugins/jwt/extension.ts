@@ -8,9 +8,12 @@ import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import type { Outcome } from '../../pdk/plugin.ts'
 import { invalidToken, type Refuse } from './answers.ts'
 import { ageRuleOf, type AgeRule, iatOf } from './age.ts'
+import { type CertificateBound, certificateBoundOf } from './certificate-bound.ts'
 import { claimAt, type ClaimPath, textOf, wordsOf } from './claims.ts'
+import { type Binding, type Dpop, dpopOf } from './dpop.ts'
 import { judgingNames } from './extension-schema.ts'
 import { hideToken } from './hiding.ts'
+import { type Introspection, introspectionOf, isOpaque } from './introspection.ts'
 import { type Issuer, issuerIn, issuersOf } from './issuers.ts'
 import type { KeySets } from './key-sets.ts'
 import type { Config, Ready } from './ready.ts'
@@ -20,11 +23,12 @@ import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { rulesOf, type Rule } from './rules.ts'
 import { type SingleUse, singleUseOf } from './single-use.ts'
 import { signerOf, type Signer } from './signers.ts'
-import { timeFault, type TimePolicy, timesOf } from './times.ts'
+import { issuersTimes, timeFault, type TimePolicy, timesOf } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
 import type { Remembered } from './tokens.ts'
+import { type Carried, type UpstreamToken, upstreamTokenOf } from './upstream-token.ts'
 import { type HeaderClaim, headerClaimsOf, headerValue } from './upstream-headers.ts'
-import { type Verified, verifyDecoded } from './verification.ts'
+import { timesFor, type Verified, verifyDecoded } from './verification.ts'
 import { useKey } from './uses-schema.ts'
 import { virtualCredential, whoOf, type Who } from './who.ts'
 
@@ -44,12 +48,16 @@ export interface Extension {
   readonly revocation: Answer | undefined
   /** Whether tokens are good once only. */
   readonly singleUse: SingleUse | undefined
+  readonly dpop: Dpop | undefined
+  readonly certificateBound: CertificateBound | undefined
+  /** Who is asked about opaque tokens. */
+  readonly introspection: Introspection | undefined
+  /** The token that the upstream gets. */
+  readonly upstreamToken: UpstreamToken | undefined
 }
 
 /** A token that may be let in, with what it brings along. */
 interface Admitted extends Remembered {
-  /** Which of its times are looked at. */
-  readonly policy: TimePolicy
   readonly iat: number
   /** The values of `headers`, in their order. */
   readonly headers: readonly (string | undefined)[]
@@ -58,6 +66,13 @@ interface Admitted extends Remembered {
   readonly revocations: readonly string[]
   /** What its use is written down by, where it is good once. */
   readonly use: string | undefined
+  /** What it is bound to, where that is looked at. */
+  readonly binding: Binding | undefined
+  readonly certificate: string | undefined
+  /** Until when it may be remembered, in seconds since 1970. */
+  readonly until: number
+  /** What goes into tokens for the upstream. */
+  readonly carried: Carried | undefined
   /** Whom its claim names where no consumer was there by that: one may come. */
   readonly nobody: string | undefined
 }
@@ -76,14 +91,20 @@ export function extensionOf(config: Config, plugin: string, refuse: Refuse, keyS
     headers: headerClaimsOf(config.upstream_headers),
     hides: config.hide_credentials === true,
     singleUse: singleUseOf(config, refuse),
+    dpop: dpopOf(config),
+    certificateBound: certificateBoundOf(config, refuse),
+    introspection: introspectionOf(config, refuse),
+    upstreamToken: upstreamTokenOf(config, refuse),
     revocation: config.check_revocation ? refuse(401, { message: 'Token revoked' }, invalidToken) : undefined,
   }
 }
 
 /** Takes away what the client may have sent in the place of claims, whoever it turns out to be. */
-export function dropClaimHeaders(kong: AccessKong, { headers, observes }: Extension): void {
+export function dropClaimHeaders(kong: AccessKong, { headers, observes, upstreamToken }: Extension): void {
   if (observes) return
   for (const { name } of headers) kong.service.request.clear_header(name)
+  // In that header the client's own token may stand, which is yet to be found.
+  if (upstreamToken && upstreamToken.header !== 'authorization') kong.service.request.clear_header(upstreamToken.header)
 }
 
 /** Identifies the request by its token's text, or gives the answer that refuses it; a promise where keys must be fetched. */
@@ -91,14 +112,19 @@ export function attemptExtended(kong: AccessKong, ready: Ready, extension: Exten
   if (extension.observes) return attemptObserved(kong, ready, extension, text)
   // What this config's space remembers was put there below.
   const known = ready.tokens.recall(text) as Admitted | undefined
-  const verdict = known && isUpToDate(kong, extension, known) ? known : verify(kong, ready, extension, text)
+  const verdict = known && isUpToDate(kong, ready, extension, known) ? known : verify(kong, ready, extension, text)
   if (verdict instanceof Promise) return verdict.then((late) => conclude(kong, ready, extension, late))
   return conclude(kong, ready, extension, verdict)
 }
 
-/** A token that stands for itself does so until there is a consumer whom it names. */
-const isUpToDate = ({ entities }: AccessKong, { who }: Extension, { nobody }: Admitted): boolean =>
-  nobody === undefined || who?.named(entities, nobody) === undefined
+/** What an issuer told counts for a while. A token that stands for itself does so until there is a consumer whom it names. */
+const isUpToDate = (
+  { entities }: AccessKong,
+  { now }: Ready,
+  { who }: Extension,
+  { nobody, until }: Admitted,
+): boolean =>
+  (until === Infinity || now() < until) && (nobody === undefined || who?.named(entities, nobody) === undefined)
 
 type Verdict = Admitted | Refusal | Answer
 
@@ -108,6 +134,7 @@ function conclude(kong: AccessKong, ready: Ready, extension: Extension, verdict:
 }
 
 function verify(kong: AccessKong, ready: Ready, extension: Extension, text: string): Verdict | Promise<Verdict> {
+  if (extension.introspection && isOpaque(text)) return askAbout(kong, ready, extension, extension.introspection, text)
   const token = decodeToken(text)
   if (typeof token === 'string') return token
   const issuer = issuerIn(extension.issuers, token)
@@ -117,9 +144,27 @@ function verify(kong: AccessKong, ready: Ready, extension: Extension, text: stri
   return verifyByKey(kong, ready, extension, text, token, made)
 }
 
-function verifyByCredential(kong: AccessKong, ready: Ready, extension: Extension, text: string, token: Token): Verdict {
+function verifyByCredential(
+  kong: AccessKong,
+  ready: Ready,
+  extension: Extension,
+  text: string,
+  token: Token,
+): Verdict | Promise<Verdict> {
   const verified = verifyDecoded(kong.entities, ready.policy, token)
+  if (!(verified instanceof Promise)) return judgeVerified(kong, ready, extension, text, verified)
+  return verified.then((late) => judgeVerified(kong, ready, extension, text, late))
+}
+
+function judgeVerified(
+  kong: AccessKong,
+  ready: Ready,
+  extension: Extension,
+  text: string,
+  verified: Verified | Refusal,
+): Verdict {
   if (typeof verified === 'string') return verified
+  const { token } = verified
   const broken = extension.rules.find((rule) => !rule.holds(token))
   if (broken) return broken.answer
   // Where there are issuers only they are believed when they name a consumer: whoever has a credential speaks for himself.
@@ -127,9 +172,10 @@ function verifyByCredential(kong: AccessKong, ready: Ready, extension: Extension
   const signer = signerByCredential(kong, who, token, verified)
   if ('status' in signer) return signer
   return remember(ready, text, {
-    ...broughtBy(token, extension, verified.credential.entity),
+    ...broughtBy(token, extension, text, verified.credential.entity, signer),
+    until: Infinity,
     signer,
-    policy: ready.times,
+    policy: timesFor(ready.times, verified),
     nobody: signer.identity.consumer ? undefined : who?.textIn(token.claims),
   })
 }
@@ -144,6 +190,51 @@ function verifyByKey(
   key: Loaded | Refusal,
 ): Verdict {
   if (typeof key === 'string') return key
+  const policy = issuersTimes(ready.times, token.claims)
+  return judgeClaimed(kong, ready, extension, { text, token, key, policy, until: Infinity })
+}
+
+/** What stands for the key of tokens that an issuer has told of: they are remembered for a short while only. */
+const told: Loaded = { entity: { id: 'introspection' }, live: true }
+
+async function askAbout(
+  kong: AccessKong,
+  ready: Ready,
+  extension: Extension,
+  introspection: Introspection,
+  text: string,
+): Promise<Verdict> {
+  const answer = await introspection.ask(text, ready.now())
+  if ('status' in answer) return answer
+  const { claims } = answer
+  const { exp, nbf } = timesOf(claims)
+  const now = ready.now()
+  const policy = {
+    ...ready.times,
+    exp: ready.times.exp || !Number.isNaN(exp),
+    nbf: ready.times.nbf || !Number.isNaN(nbf),
+  }
+  const until = Math.min(now + introspection.ttl, Number.isNaN(exp) ? Infinity : exp)
+  const token = { header: {}, claims }
+  return judgeClaimed(kong, ready, extension, { text, token, key: told, policy: { ...policy, any: true }, until })
+}
+
+/** A token whose issuer vouches for its claims. */
+interface Claimed {
+  readonly text: string
+  readonly token: Pick<Token, 'header' | 'claims'>
+  /** What it was verified with. */
+  readonly key: Loaded
+  readonly policy: TimePolicy
+  readonly until: number
+}
+
+function judgeClaimed(
+  kong: AccessKong,
+  ready: Ready,
+  extension: Extension,
+  { text, token, key, policy, until }: Claimed,
+): Verdict {
   const broken = extension.rules.find((rule) => !rule.holds(token))
   if (broken) return broken.answer
   const virtual = virtualCredential(token.claims, key)
@@ -152,9 +243,10 @@ function verifyByKey(
   const identity = identityOf(found?.entity ?? null, virtual.entity, virtual.entity['key'])
   const signer = ownSigner(virtual, found ?? virtual, identity)
   return remember(ready, text, {
-    ...broughtBy(token, extension, undefined),
+    ...broughtBy(token, extension, text, undefined, signer),
     signer,
-    policy: issuersTimes(ready, token),
+    policy,
+    until,
     nobody: found ? undefined : extension.who?.textIn(token.claims),
   })
 }
@@ -163,14 +255,6 @@ function remember(ready: Ready, text: string, admitted: Admitted): Admitted {
   ready.tokens.remember(text, admitted)
   return admitted
 }
-
-/** Which times of an issuer's token are looked at: its end always, its beginning where it says one. */
-export const issuersTimes = ({ times }: Pick<Ready, 'times'>, { claims }: Token): TimePolicy => ({
-  ...times,
-  exp: true,
-  nbf: times.nbf || Object.hasOwn(claims, 'nbf'),
-  any: true,
-})
 
 function signerByCredential(
   { entities }: AccessKong,
@@ -194,18 +278,26 @@ function ownSigner(credential: Loaded, consumer: Loaded, identity: Identity): Si
 }
 
 function broughtBy(
-  token: Token,
+  token: Pick<Token, 'claims'>,
   extension: Extension,
+  text: string,
   credential: Entity | undefined,
-): Omit<Admitted, 'signer' | 'policy' | 'nobody'> {
+  { identity }: Signer,
+): Omit<Admitted, 'signer' | 'policy' | 'nobody' | 'until'> {
   const { claims } = token
   const headers = extension.headers.map((header) => headerValue(header, claims))
   const groups = extension.groups && wordsOf(claimAt(claims, extension.groups))
   const revocations = extension.revocation ? revocationKeysOf(claims, textOf(credential?.['key'])) : []
   const use = extension.singleUse && useKeyOf(token, credential)
+  const carried = extension.upstreamToken?.carry(claims, identity.consumer)
   const texts = [...headers, ...(groups ?? []), ...revocations]
-  const extraBytes = ownBytes + texts.reduce((sum, text = '') => sum + 2 * text.length + 16, 0)
-  return { ...timesOf(claims), iat: iatOf(token), headers, groups, revocations, use, extraBytes }
+  const binding = extension.dpop?.bindingOf(claims, text)
+  const certificate = extension.certificateBound?.thumbprintIn(claims)
+  // The claims, and the token that is made of them, which is a third longer.
+  const carriedBytes = carried ? 512 + 4 * JSON.stringify(carried.claims).length : 0
+  const extraBytes = ownBytes + carriedBytes + texts.reduce((sum, text = '') => sum + 2 * text.length + 16, 0)
+  const brought = { headers, groups, revocations, use, binding, certificate, carried, extraBytes }
+  return { ...timesOf(claims), iat: iatOf(token), ...brought }
 }
 
 /** Named by who signed it, so that nobody can use up another's tokens. */
@@ -222,13 +314,23 @@ function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admi
   const tooOld = extension.age?.(token.iat, now)
   if (tooOld) return tooOld
   if (extension.revocation && isRevoked(kong.entities, token.revocations, token.iat)) return extension.revocation
-  if (extension.singleUse === undefined || token.use === undefined) return letIn(kong, ready, extension, token)
-  return extension.singleUse
-    .use(kong.entities, token.use, token.exp, now)
-    .then((refusal) => refusal ?? letIn(kong, ready, extension, token))
+  const stolen = extension.certificateBound?.check(kong.client, token.certificate)
+  if (stolen) return stolen
+  if (extension.dpop === undefined || token.binding === undefined) return useUp(kong, ready, extension, token, now)
+  const unproven = extension.dpop.check(kong, token.binding, now)
+  if (!(unproven instanceof Promise)) return unproven ?? useUp(kong, ready, extension, token, now)
+  return unproven.then((late) => late ?? useUp(kong, ready, extension, token, now))
 }
 
-function letIn(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted): undefined {
+/** The last thing that is looked at, since it cannot be undone: whether the token was used before. */
+function useUp(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted, now: number): Outcome {
+  if (extension.singleUse === undefined || token.use === undefined) return letIn(kong, ready, extension, token, now)
+  return extension.singleUse
+    .use(kong.entities, token.use, token.exp, now)
+    .then((refusal) => refusal ?? letIn(kong, ready, extension, token, now))
+}
+
+function letIn(kong: AccessKong, ready: Ready, extension: Extension, token: Admitted, now: number): Outcome {
   kong.client.authenticate(token.signer.identity)
   const { headers } = extension
   for (let at = 0; at < headers.length; at++) {
@@ -237,5 +339,7 @@ function letIn(kong: AccessKong, ready: Ready, extension: Extension, token: Admi
   }
   if (token.groups) kong.ctx.shared['authenticated_groups'] = token.groups
   if (extension.hides) hideToken(kong, ready.locations)
-  return undefined
+  if (extension.upstreamToken === undefined || token.carried === undefined) return undefined
+  const bound = token.policy.exp ? token.exp + token.policy.leeway : Infinity
+  return extension.upstreamToken.put(kong, token.carried, now, bound)
 }

@@ -12,7 +12,7 @@ import type { Refusal } from './refusals.ts'
 import { signerOf } from './signers.ts'
 import { timeFault } from './times.ts'
 import { tokenMemory, type Remembered, type TokenMemory } from './tokens.ts'
-import { verifyToken } from './verification.ts'
+import { timesFor, type Verified, verifyToken } from './verification.ts'
 
 /** What the plugin takes from outside: the clock in whole seconds since 1970, and the memory of verified tokens. */
 export interface Surroundings {
@@ -38,6 +38,7 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
       return authenticate(kong, ready, attempt)
     },
     documents: ({ documents }) => documents,
+    asksForCertificate: ({ extension }) => extension?.certificateBound !== undefined && !extension.observes,
   })
 }
 
@@ -49,8 +50,12 @@ function attempt(kong: AccessKong, ready: Ready): Outcome {
   if (typeof token !== 'string') return ready.answers[refusalOf(token)]
   if (ready.extension !== undefined) return attemptExtended(kong, ready, ready.extension, token)
   const verified = ready.tokens.recall(token) ?? verify(kong, ready, token)
-  return typeof verified === 'string' ? ready.answers[verified] : admit(kong, ready, verified)
+  if (verified instanceof Promise) return verified.then((late) => conclude(kong, ready, late))
+  return conclude(kong, ready, verified)
 }
+
+const conclude = (kong: AccessKong, ready: Ready, verified: Remembered | Refusal): Answer | undefined =>
+  typeof verified === 'string' ? ready.answers[verified] : admit(kong, ready, verified)
 
 function refusalOf(found: Exclude<Found, string>): Refusal {
   if (found === undefined) return 'no token'
@@ -58,18 +63,25 @@ function refusalOf(found: Exclude<Found, string>): Refusal {
 }
 
 /** A right signature is remembered before the times are looked at: they are looked at again whenever it is recalled. */
-function verify(kong: AccessKong, ready: Ready, token: string): Remembered | Refusal {
+function verify(kong: AccessKong, ready: Ready, token: string): Remembered | Refusal | Promise<Remembered | Refusal> {
   const verified = verifyToken(kong.entities, ready.policy, token)
+  if (verified instanceof Promise) return verified.then((late) => remember(ready, token, late))
+  return remember(ready, token, verified)
+}
+
+function remember(ready: Ready, token: string, verified: Verified | Refusal): Remembered | Refusal {
   if (typeof verified === 'string') return verified
   const { credential, consumer, times } = verified
-  const remembered = { exp: times.exp, nbf: times.nbf, signer: signerOf(credential, consumer) }
+  const signer = signerOf(credential, consumer)
+  const remembered = { exp: times.exp, nbf: times.nbf, signer, policy: timesFor(ready.times, verified) }
   ready.tokens.remember(token, remembered)
   return remembered
 }
 
 /** The last word on every token, verified just now or long ago: its times. */
 function admit(kong: AccessKong, ready: Ready, token: Remembered): Answer | undefined {
-  const fault = ready.times.any ? timeFault(ready.times, token, ready.now()) : 0
+  const { policy } = token
+  const fault = policy.any ? timeFault(policy, token, ready.now()) : 0
   if (fault !== 0) return ready.timeAnswers[fault]
   kong.client.authenticate(token.signer.identity)
   return undefined

@@ -1,13 +1,14 @@
 /** Taking the token out of what goes to the upstream, from wherever it may stand. */
 import type { AccessKong } from '../../pdk/kong.ts'
-import { bearerToken, type Locations } from './locations.ts'
+import { type Locations, tokenIn } from './locations.ts'
 
 /** Takes out every header, query parameter and cookie in which a token may stand by the config. */
-export function hideToken(kong: AccessKong, { headers, parameters, cookies }: Locations): void {
+export function hideToken(kong: AccessKong, locations: Locations): void {
+  const { headers, parameters, cookies } = locations
   const { request, service } = kong
   for (const name of headers) {
     const value = request.get_header(name)
-    if (value !== undefined && bearerToken(value) !== undefined) service.request.clear_header(name)
+    if (value !== undefined && tokenIn(value, locations) !== undefined) service.request.clear_header(name)
   }
   if (parameters.length > 0) hideParameters(kong, parameters)
   if (cookies.length > 0) hideCookies(kong, cookies)

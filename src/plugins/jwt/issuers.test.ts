@@ -4,8 +4,10 @@ import { test } from 'node:test'
 import type { Answer } from '../../pdk/kong.ts'
 import { testEntities, testKong } from '../../pdk/testing.ts'
 import { checkInsert } from '../../schema/check.ts'
+import { serveEntity } from '../../schema/serve.ts'
 import { createJwt } from './handler.ts'
 import { adoptKeys, configureKeySource } from './key-sets.ts'
+import { jwt_secrets } from './credentials.ts'
 import type { Config } from './ready.ts'
 import { schema } from './schema.ts'
 import { signToken } from './sign.ts'
@@ -19,7 +21,7 @@ const jwk = (key: KeyObject, rest: object) => ({ ...key.export({ format: 'jwk' }
 let issuers = 0
 
 /** A gateway that trusts an issuer of its own, and what the issuer publishes. */
-function world(config: object = {}, issuerConfig: object = {}) {
+function world(config: object = {}, issuerConfig: object = {}, asCredential = false) {
   const issuer = `https://idp-${++issuers}.test`
   const published: { keys: object[]; asked: number } = {
     keys: [jwk(first!.publicKey, { kid: 'a', use: 'sig' })],
@@ -27,10 +29,23 @@ function world(config: object = {}, issuerConfig: object = {}) {
   }
   const entities = testEntities()
   entities.put('consumers', { id: 'b0b00000-0000-4000-8000-000000000000', username: 'bob', custom_id: null })
-  const own = {
-    issuers: [{ issuer, jwks_uri: `${issuer}/keys`, ...issuerConfig }],
-    consumer_claim: ['sub'],
-    ...config,
+  const own: object = asCredential
+    ? config
+    : {
+        issuers: [{ issuer, jwks_uri: `${issuer}/keys`, ...issuerConfig }],
+        consumer_claim: ['sub'],
+        ...config,
+      }
+  if (asCredential) {
+    const secret = {
+      key: issuer,
+      jwks_uri: `${issuer}/keys`,
+      secret: 'unused',
+      consumer: { id: 'b0b00000-0000-4000-8000-000000000000' },
+    }
+    const made = checkInsert(jwt_secrets, secret)
+    assert.ok(made.ok, JSON.stringify(made))
+    entities.put('jwt_secrets', { ...made.value, id: 'credential' })
   }
   const checked = checkInsert(schema, { config: own })
   assert.ok(checked.ok, JSON.stringify(checked))
@@ -211,4 +226,40 @@ test('issuers want to know whose the tokens are', () => {
     },
   })
   assert.match(JSON.stringify(!wrong.ok && wrong.errors), /expected an http or https URL.*expected one of/)
+})
+
+test('a credential may stand for an issuer: its keys are fetched, its end is looked at, and its consumer is the credential’s', async () => {
+  const { token, verdict, send, published, publish, clock, entities } = world({}, {}, true)
+  assert.equal(await verdict(token()), 'bob', 'the keys are fetched when they are first asked for')
+  assert.equal((await send(token())).waited, false)
+  assert.deepEqual(await verdict(token({}, { exp: undefined })), { exp: 'must be a number' })
+  const text = token({}, { jti: 'remembered' })
+  assert.equal(await verdict(text), 'bob')
+  published.keys = [jwk(second!.publicKey, { kid: 'b' })]
+  publish()
+  assert.deepEqual(await verdict(text), noKey, 'remembered tokens go with the key')
+  const fresh = token({ kid: 'b' }, {}, second!.privateKey)
+  assert.equal(await verdict(fresh), 'bob')
+  assert.deepEqual(await verdict(token({ kid: 'b' }, {}, first!.privateKey)), message('Invalid signature'))
+  const secret = createSecretKey(Buffer.from('unused'))
+  assert.deepEqual(await verdict(token({ alg: 'HS256', kid: 'b' }, {}, secret)), message('Invalid algorithm'))
+  clock.now += 600
+  assert.deepEqual(await verdict(fresh), { exp: 'token expired' })
+  clock.now -= 600
+  entities.delete('jwt_secrets', 'credential')
+  assert.deepEqual(await verdict(fresh), message("No credentials found for given 'iss'"))
+})
+
+test('what a credential is served as and written with is Kong’s until it stands for an issuer', () => {
+  const plain = checkInsert(jwt_secrets, {
+    key: 'a',
+    secret: 's',
+    consumer: { id: 'b0b00000-0000-4000-8000-000000000000' },
+  })
+  assert.ok(plain.ok)
+  assert.deepEqual(
+    Object.keys(plain.value).filter((name) => /uri/.test(name)),
+    [],
+  )
+  assert.ok(!JSON.stringify(serveEntity(jwt_secrets)).includes('_uri'))
 })

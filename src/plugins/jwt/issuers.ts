@@ -1,5 +1,5 @@
 /** Tokens of issuers whose keys rotate: which issuer, which of its keys, and whether that made the signature. */
-import type { Loaded } from '../../pdk/entities.ts'
+import type { Entity, Loaded } from '../../pdk/entities.ts'
 import { algorithms, isSignedWith } from './algorithms.ts'
 import { claimAt } from './claims.ts'
 import type { IssuerAddress } from './key-fetching.ts'
@@ -28,9 +28,51 @@ function issuerOf(
   { issuer, jwks_uri, discovery_uri, algorithms: allowed }: NonNullable<Config['issuers']>[number],
   keySets: KeySets,
 ): Issuer {
-  const address: IssuerAddress = { issuer, jwks_uri: jwks_uri ?? null, discovery_uri: discovery_uri ?? null }
+  const address = { issuer, jwks_uri: jwks_uri ?? null, discovery_uri: discovery_uri ?? null }
+  return issuerAt(address, keySets, allowed)
+}
+
+const ofCredentials = new WeakMap<Entity, { readonly issuer: Issuer | undefined; readonly keySets: KeySets }>()
+
+/** The issuer that a credential stands for; undefined for one with a key of its own. */
+export function issuerOfCredential({ entity }: Loaded, keySets: KeySets): Issuer | undefined {
+  const known = ofCredentials.get(entity)
+  if (known?.keySets === keySets) return known.issuer
+  const { jwks_uri, discovery_uri } = entity
+  const address = typeof jwks_uri === 'string' ? keysAt(jwks_uri) : discoveredAt(discovery_uri, entity['key'])
+  const issuer = address && issuerAt(address, keySets)
+  ofCredentials.set(entity, { issuer, keySets })
+  return issuer
+}
+
+/** Many credentials may name one set of keys, which is then fetched once. */
+const keysAt = (jwks_uri: string): IssuerAddress => ({ issuer: jwks_uri, jwks_uri, discovery_uri: null })
+
+const discoveredAt = (discovery_uri: unknown, key: unknown): IssuerAddress | undefined =>
+  typeof discovery_uri === 'string' ? { issuer: String(key), jwks_uri: null, discovery_uri } : undefined
+
+const together = new WeakMap<Loaded, WeakMap<Loaded, Loaded>>()
+
+/** One entity for as long as it and another one are in force: the same for the same two, so that what is made of it can be kept. */
+export function whileBothLive(one: Loaded, other: Loaded): Loaded {
+  let withOther = together.get(other)
+  if (withOther === undefined) together.set(other, (withOther = new WeakMap()))
+  let both = withOther.get(one)
+  if (both === undefined) {
+    both = {
+      entity: one.entity,
+      get live() {
+        return one.live && other.live
+      },
+    }
+    withOther.set(one, both)
+  }
+  return both
+}
+
+function issuerAt(address: IssuerAddress, keySets: KeySets, allowed?: readonly string[]): Issuer {
   const keys = keySets(JSON.stringify(address))
-  const isAllowed = (alg: string) => allowed === undefined || (allowed as readonly string[]).includes(alg)
+  const isAllowed = (alg: string) => allowed === undefined || allowed.includes(alg)
   return {
     verify(token) {
       // A key that everyone can read must never be taken for a secret.

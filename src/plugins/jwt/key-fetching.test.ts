@@ -3,13 +3,14 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { type Document, getDocument } from './document.ts'
+import type { KeptKeys } from './kept-keys.ts'
 import { createKeyFetching, type IssuerAddress } from './key-fetching.ts'
 
 const address = (rest: Partial<IssuerAddress> = {}): string =>
   JSON.stringify({ issuer: 'https://idp.test', jwks_uri: 'https://idp.test/keys', discovery_uri: null, ...rest })
 
 /** A world in which time passes only when it is told to. */
-function world() {
+function world(kept?: KeptKeys) {
   const asked: string[] = []
   const warned: string[] = []
   const timers: { at: number; call: () => void }[] = []
@@ -25,6 +26,7 @@ function world() {
       return value instanceof Error ? Promise.reject(value) : Promise.resolve({ value, maxAgeMs: state.maxAgeMs })
     },
     warn: (text) => void warned.push(text),
+    ...(kept && { kept }),
     now: () => state.now,
     random: () => 0.5,
     after: (ms, call) => {
@@ -184,4 +186,18 @@ test('anything but a small JSON document is refused: redirections, errors, flood
     ['cut', /./],
   ] as const)
     await assert.rejects(getDocument(url + path, undefined), why)
+})
+
+test('keys that were kept are in force at once, while the provider is out, until others are fetched', async () => {
+  const held = new Map([[address(), '[{"kid":"kept"}]']])
+  const kept: KeptKeys = { load: (name) => held.get(name), save: (name, keys) => void held.set(name, keys) }
+  const { fetching, state, warned, settle, pass } = world(kept)
+  state.answer = () => new Error('it answers 503')
+  assert.equal(fetching.follow(address()), '[{"kid":"kept"}]')
+  await settle()
+  assert.match(warned[0] ?? '', /those it had stay in force/)
+  state.answer = () => ({ keys: [{ kid: 'new' }] })
+  await pass(2000)
+  assert.equal(fetching.follow(address()), '[{"kid":"new"}]')
+  assert.equal(held.get(address()), '[{"kid":"new"}]')
 })

@@ -4,6 +4,7 @@
  * Source: OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3, RFC 7517 section 5.
  */
 import type { Document } from './document.ts'
+import type { KeptKeys } from './kept-keys.ts'
 import { isObject } from './token.ts'
 
 /** Where an issuer's keys are: at `jwks_uri`, or where the metadata at `discovery_uri`, or below the issuer, says. */
@@ -26,6 +27,8 @@ export interface KeyFetching {
 export interface Surroundings {
   readonly get: (url: string) => Promise<Document>
   readonly warn: (text: string) => void
+  /** Where keys outlive a restart; nowhere without it. */
+  readonly kept?: KeptKeys
   readonly now?: () => number
   readonly random?: () => number
   /** Calls after so many ms, and gives what calls that off. */
@@ -63,6 +66,7 @@ const afterMs = (ms: number, call: () => void) => {
 export function createKeyFetching({
   get,
   warn,
+  kept,
   now = Date.now,
   random = Math.random,
   after = afterMs,
@@ -77,7 +81,7 @@ export function createKeyFetching({
     const fresh: Followed = {
       address,
       name,
-      keys: undefined,
+      keys: kept?.load(name),
       failures: 0,
       begun: [],
       followedAt: now(),
@@ -103,6 +107,8 @@ export function createKeyFetching({
     issuer.failures = 0
     const age = Math.min(Math.max(maxAgeMs, leastAgeMs), mostAgeMs)
     again(issuer, age * (0.7 + 0.2 * random()))
+    // Anew even where they are the same: they are known to be good until now.
+    kept?.save(issuer.name, keys)
     if (keys === issuer.keys) return
     issuer.keys = keys
     for (const listener of listeners) listener(issuer.name, keys)

@@ -17,6 +17,8 @@ export interface Locations {
   readonly parametersAreLiteral: boolean
   readonly cookies: readonly string[]
   readonly headers: readonly string[]
+  /** Whether a token may stand behind DPoP, too. */
+  readonly dpop: boolean
 }
 
 /** Prepares the places of a config; null is no place, as in Kong. */
@@ -24,6 +26,7 @@ export function locationsOf(config: {
   readonly uri_param_names: readonly string[] | null
   readonly cookie_names: readonly string[] | null
   readonly header_names: readonly string[] | null
+  readonly dpop?: unknown
 }): Locations {
   const parameters = config.uri_param_names ?? []
   return {
@@ -31,6 +34,7 @@ export function locationsOf(config: {
     parametersAreLiteral: parameters.every((name) => /^[\w.~-]+$/.test(name)),
     cookies: (config.cookie_names ?? []).map((name) => name.toLowerCase()),
     headers: (config.header_names ?? []).map((name) => name.toLowerCase()),
+    dpop: config.dpop !== undefined,
   }
 }
 
@@ -41,10 +45,17 @@ export function findToken(request: Request, locations: Locations): Found {
   if (locations.cookies.length !== 0) found = both(found, inCookies(request, locations.cookies))
   for (const name of locations.headers) {
     const value = request.get_header(name)
-    if (value !== undefined) found = both(found, bearerToken(value))
+    if (value !== undefined) found = both(found, tokenIn(value, locations))
   }
   return found
 }
+
+/** The token in a header's value. */
+export const tokenIn = (value: string, { dpop }: Pick<Locations, 'dpop'>): string | undefined =>
+  bearerToken(value) ?? (dpop ? dpopToken(value) : undefined)
+
+/** What follows the scheme DPoP (RFC 9110 11.1: case does not count). */
+export const dpopToken = (value: string): string | undefined => /^dpop +([^ ]+)$/i.exec(value)?.[1]
 
 function both(one: Found, other: Found): Found {
   if (one === undefined || one === other) return other

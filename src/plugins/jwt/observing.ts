@@ -3,6 +3,7 @@
  * counted, so that one sees who would be refused before anyone is.
  */
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
+import type { Outcome } from '../../pdk/plugin.ts'
 import type { Extension } from './extension.ts'
 import { iatOf } from './age.ts'
 import { issuerIn } from './issuers.ts'
@@ -13,7 +14,7 @@ import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { type Signer, signerOf } from './signers.ts'
 import { timeFault } from './times.ts'
 import type { Remembered } from './tokens.ts'
-import { type Verified, verifyToken } from './verification.ts'
+import { timesFor, type Verified, verifyToken } from './verification.ts'
 import { textOf } from './claims.ts'
 
 /** A token that Kong's fields let in, with what the others make of it. */
@@ -25,16 +26,18 @@ interface Watched extends Remembered {
 }
 
 /** Lets in or refuses by Kong's fields alone, and counts what the others would have refused. */
-export function attemptObserved(
-  kong: AccessKong,
-  ready: Ready,
-  extension: Extension,
-  text: string,
-): Answer | undefined {
-  const token = (ready.tokens.recall(text) as Watched | undefined) ?? watch(kong, ready, extension, text)
+export function attemptObserved(kong: AccessKong, ready: Ready, extension: Extension, text: string): Outcome {
+  const known = ready.tokens.recall(text) as Watched | undefined
+  if (known) return conclude(kong, ready, extension, known)
+  const verified = verifyToken(kong.entities, ready.policy, text)
+  const go = (late: Verified | Refusal) => conclude(kong, ready, extension, watch(kong, ready, extension, text, late))
+  return verified instanceof Promise ? verified.then(go) : go(verified)
+}
+
+function conclude(kong: AccessKong, ready: Ready, extension: Extension, token: Watched | Refusal): Answer | undefined {
   if (typeof token === 'string') return ready.answers[token]
   const now = ready.now()
-  const fault = ready.times.any ? timeFault(ready.times, token, now) : 0
+  const fault = token.policy.any ? timeFault(token.policy, token, now) : 0
   if (fault !== 0) return ready.timeAnswers[fault]
   const reason = token.reason ?? passing(kong, extension, token, now)
   if (reason !== undefined) note(kong, extension, reason, token.signer)
@@ -42,8 +45,13 @@ export function attemptObserved(
   return undefined
 }
 
-function watch(kong: AccessKong, ready: Ready, extension: Extension, text: string): Watched | Refusal {
-  const verified = verifyToken(kong.entities, ready.policy, text)
+function watch(
+  kong: AccessKong,
+  ready: Ready,
+  extension: Extension,
+  text: string,
+  verified: Verified | Refusal,
+): Watched | Refusal {
   if (typeof verified === 'string') return verified
   const { token, credential, consumer, times } = verified
   const signer = signerOf(credential, consumer)
@@ -54,6 +62,7 @@ function watch(kong: AccessKong, ready: Ready, extension: Extension, text: strin
     nbf: times.nbf,
     iat: iatOf(token),
     signer,
+    policy: timesFor(ready.times, verified),
     reason,
     revocations,
     extraBytes: 100 * revocations.length,

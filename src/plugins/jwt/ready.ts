@@ -10,6 +10,7 @@ import { metadataDocument } from './resource-metadata.ts'
 import { refusals, type Refusal } from './refusals.ts'
 import type { schema } from './schema.ts'
 import { timeErrors, type TimePolicy } from './times.ts'
+import { jwksDocument } from './upstream-token.ts'
 import type { TokenMemory, TokenSpace } from './tokens.ts'
 import type { Policy } from './verification.ts'
 
@@ -50,12 +51,12 @@ export function prepare(config: Config, plugin: string, { memory, now, keySets =
     locations: locationsOf(config),
     runsOnPreflight: config.run_on_preflight,
     anonymous: config.anonymous,
-    policy: policyOf(config),
+    policy: { ...policyOf(config), keySets },
     times: timePolicyOf(config),
     tokens: memory.space(),
     ...answersOf(claim, refuse),
     extension: extensionOf(config, plugin, refuse, keySets),
-    documents: [metadataDocument(config)].filter((document) => document !== undefined),
+    documents: [metadataDocument(config), jwksDocument(config, now)].filter((document) => document !== undefined),
     now,
   }
 }
@@ -66,7 +67,7 @@ export function oddityOf({ maximum_expiration, claims_to_verify }: Config): stri
   return 'maximum_expiration is set, but claims_to_verify lacks exp: a token that has expired is let through'
 }
 
-export function policyOf(config: Config): Policy {
+function policyOf(config: Config): Omit<Policy, 'keySets'> {
   return { keyClaimName: config.key_claim_name ?? 'iss', secretIsBase64: config.secret_is_base64 }
 }
 

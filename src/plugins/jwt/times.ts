@@ -63,6 +63,14 @@ export function timeFault(policy: TimePolicy, { exp, nbf }: Times, now: number):
   return exp - now <= policy.maximumExpiration + policy.leeway ? 0 : EXCEEDS
 }
 
+/** Which times of an issuer's token are looked at: its end always, its beginning where it says one. */
+export const issuersTimes = (times: TimePolicy, claims: JsonObject): TimePolicy => ({
+  ...times,
+  exp: true,
+  nbf: times.nbf || Object.hasOwn(claims, 'nbf'),
+  any: true,
+})
+
 /** JSON's 1e400 reads as infinity, which would be a token for ever. */
 function finite(claims: JsonObject, claim: 'exp' | 'nbf'): number {
   const value = Object.hasOwn(claims, claim) ? claims[claim] : undefined

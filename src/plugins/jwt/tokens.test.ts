@@ -18,7 +18,8 @@ const signerNamed = (id: string): Signer & { end(): void } => {
   })
   return Object.assign(signerOf(credential, consumer), { end: () => entities.delete('jwt_secrets', id) })
 }
-const entryOf = (signer: Signer): Remembered => ({ signer, exp: NaN, nbf: NaN })
+const policy = { exp: false, nbf: false, maximumExpiration: 0, leeway: 0, any: false }
+const entryOf = (signer: Signer): Remembered => ({ signer, policy, exp: NaN, nbf: NaN })
 const tokenNumber = (index: number) => `header.claims-${index}.`.padEnd(200, 'x')
 
 test('what is remembered in one space is recalled there and nowhere else', () => {

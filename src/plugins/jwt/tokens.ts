@@ -9,11 +9,13 @@
  */
 import { createNewcomers } from './newcomers.ts'
 import type { Signer } from './signers.ts'
-import type { Times } from './times.ts'
+import type { TimePolicy, Times } from './times.ts'
 
 /** What is remembered of a verified token. That it is here says that its signature was right, not that it is valid now. */
 export interface Remembered extends Times {
   readonly signer: Signer
+  /** Which of its times are looked at. */
+  readonly policy: TimePolicy
   /** About what it takes in memory beside what every token does, in bytes. */
   readonly extraBytes?: number
 }

@@ -5,12 +5,16 @@
 import type { EntityReader, Loaded } from '../../pdk/entities.ts'
 import { algorithms, isSignedWith } from './algorithms.ts'
 import { keyOf } from './keys.ts'
+import { issuerOfCredential, whileBothLive } from './issuers.ts'
+import type { KeySets } from './key-sets.ts'
 import type { Refusal } from './refusals.ts'
-import { timesOf, type Times } from './times.ts'
+import { issuersTimes, type TimePolicy, timesOf, type Times } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
 
 /** All that the outcome of a verification depends on beside the token and the entities. */
 export interface Policy {
+  /** Where the keys of issuers come from. */
+  readonly keySets: KeySets
   readonly keyClaimName: string
   readonly secretIsBase64: boolean
 }
@@ -18,27 +22,56 @@ export interface Policy {
 /** A token whose signature is right, with the credential that made it; its times are yet to be looked at. */
 export interface Verified {
   readonly credential: Loaded
+  /** Whether the signature was made by the issuer that the credential stands for, rather than with a key of its own. */
+  readonly byIssuer: boolean
   readonly consumer: Loaded
   readonly times: Times
   readonly token: Token
 }
 
 /** Verifies a token's text but for its times, or names the first thing that is wrong with it. */
-export function verifyToken(entities: EntityReader, policy: Policy, text: string): Verified | Refusal {
+export function verifyToken(
+  entities: EntityReader,
+  policy: Policy,
+  text: string,
+): Verified | Refusal | Promise<Verified | Refusal> {
   const token = decodeToken(text)
   return typeof token === 'string' ? token : verifyDecoded(entities, policy, token)
 }
 
 /** The same for a token that has been taken apart. */
-export function verifyDecoded(entities: EntityReader, policy: Policy, token: Token): Verified | Refusal {
+export function verifyDecoded(
+  entities: EntityReader,
+  policy: Policy,
+  token: Token,
+): Verified | Refusal | Promise<Verified | Refusal> {
   const key = credentialKey(token, policy.keyClaimName)
   if (typeof key !== 'object') return key
   const credential = entities.by('jwt_secrets', 'key', key.text)
   if (credential === undefined) return 'unknown key'
-  const refusal = checkSignature(token, credential, policy)
-  if (refusal !== undefined) return refusal
+  const issuer = issuerOfCredential(credential, policy.keySets)
+  if (issuer === undefined) return ownedBy(entities, credential, token, checkSignature(token, credential, policy))
+  const made = issuer.verify(token)
+  if (made instanceof Promise) return made.then((late) => ownedBy(entities, credential, token, late))
+  return ownedBy(entities, credential, token, made)
+}
+
+/** Which of a token's times are looked at: of an issuer's its end always. */
+export const timesFor = (times: TimePolicy, { byIssuer, token }: Verified): TimePolicy =>
+  byIssuer ? issuersTimes(times, token.claims) : times
+
+/** `key` is the issuer's that made the signature, or nothing where that was the credential's own, or why none did. */
+function ownedBy(
+  entities: EntityReader,
+  credential: Loaded,
+  token: Token,
+  key: Loaded | Refusal | undefined,
+): Verified | Refusal {
+  if (typeof key === 'string') return key
   const consumer = consumerOf(entities, credential)
-  return consumer === undefined ? 'no consumer' : { credential, consumer, times: timesOf(token.claims), token }
+  if (consumer === undefined) return 'no consumer'
+  const from = key === undefined ? credential : whileBothLive(credential, key)
+  return { credential: from, byIssuer: key !== undefined, consumer, times: timesOf(token.claims), token }
 }
 
 /** The name of a token's credential: the configured claim, or else the header's member of that name. */

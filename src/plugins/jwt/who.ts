@@ -4,6 +4,7 @@ import type { EntityReader, Loaded } from '../../pdk/entities.ts'
 import type { Answer } from '../../pdk/kong.ts'
 import { invalidToken, type Refuse } from './answers.ts'
 import { claimAt, textOf } from './claims.ts'
+import { whileBothLive } from './issuers.ts'
 import type { Config } from './ready.ts'
 import type { JsonObject } from './token.ts'
 
@@ -29,7 +30,7 @@ export function whoOf(config: Config, refuse: Refuse): Who | undefined {
   const textIn = (claims: JsonObject) => path && textOf(claimAt(claims, path))
   const named = (entities: EntityReader, text: string): Loaded | undefined => {
     for (const field of consumer_by) {
-      const found = field === 'id' ? byId(entities, text) : entities.by('consumers', field, text)
+      const found = finders[field](entities, text)
       if (found) return found
     }
     return undefined
@@ -46,8 +47,26 @@ export function whoOf(config: Config, refuse: Refuse): Who | undefined {
   }
 }
 
-const byId = (entities: EntityReader, text: string): Loaded | undefined =>
-  UUID.test(text) ? entities.get('consumers', text.toLowerCase()) : undefined
+type Find = (entities: EntityReader, text: string) => Loaded | undefined
+
+const finders: Readonly<Record<NonNullable<Config['consumer_by']>[number], Find>> = {
+  id: byId,
+  username: (entities, text) => entities.by('consumers', 'username', text),
+  custom_id: (entities, text) => entities.by('consumers', 'custom_id', text),
+  credential: ofCredential,
+}
+
+/** The consumer of the jwt credential with that key; no longer his when the credential changes. */
+function ofCredential(entities: EntityReader, key: string): Loaded | undefined {
+  const credential = entities.by('jwt_secrets', 'key', key)
+  const reference = credential?.entity['consumer'] as { readonly id: string } | null | undefined
+  const consumer = reference ? entities.get('consumers', reference.id) : undefined
+  return credential && consumer && whileBothLive(consumer, credential)
+}
+
+function byId(entities: EntityReader, text: string): Loaded | undefined {
+  return UUID.test(text) ? entities.get('consumers', text.toLowerCase()) : undefined
+}
 
 /**
  * What stands for a credential where there is no consumer: its id is that of issuer and subject, so that limits and logs can

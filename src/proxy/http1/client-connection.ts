@@ -53,6 +53,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   readonly #runtime: Runtime
   readonly #socket: net.Socket
   readonly #writer: Writer
+  /** Null where the client has shown none. */
+  #certificate: Buffer | null | undefined
   #state: State = 'idle'
   #consuming = false
   /** Bytes read but not looked at yet: the beginning of a head, or later requests. */
@@ -99,6 +101,12 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   get body(): RequestBody {
     return this
+  }
+
+  get clientCertificate(): Buffer | undefined {
+    if (this.scheme !== 'https') return undefined
+    this.#certificate ??= (this.#socket as TLSSocket).getPeerCertificate().raw ?? null
+    return this.#certificate ?? undefined
   }
 
   get localAddress(): string {

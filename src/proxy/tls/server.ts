@@ -50,7 +50,14 @@ export function createTlsServer(
     accept: (socket, done) => {
       readBeginning(runtime, socket, readClientHello, ({ serverName }) => {
         const secureContext = contextFor(serverName)
-        const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: [...protocols] })
+        const secure = new TLSSocket(socket, {
+          isServer: true,
+          secureContext,
+          ALPNProtocols: [...protocols],
+          // Whether one is needed, and which, the plugins say that look at it.
+          requestCert: runtime.config.chains.asking.size > 0,
+          rejectUnauthorized: false,
+        })
         shakeHands(runtime, secure, done)
       })
     },
