@@ -12,6 +12,7 @@ import type { ProxiedPeer } from '../proxy-protocol.ts'
 import type { UsualLines } from '../request-text.ts'
 import { finish } from '../respond.ts'
 import type { Runtime } from '../runtime.ts'
+import { clientCertificate } from '../tls/client-certificate.ts'
 import { travel } from '../way.ts'
 import { ChunkedBody, LengthBody, noBody, type BodyReader } from './body.ts'
 import { checkPartialHead, emptyHead, findHeadEnd, parseRequestHead, type Refusal, type RequestHead } from './head.ts'
@@ -53,8 +54,6 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   readonly #runtime: Runtime
   readonly #socket: net.Socket
   readonly #writer: Writer
-  /** Null where the client has shown none. */
-  #certificate: Buffer | null | undefined
   #state: State = 'idle'
   #consuming = false
   /** Bytes read but not looked at yet: the beginning of a head, or later requests. */
@@ -104,9 +103,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   }
 
   get clientCertificate(): Buffer | undefined {
-    if (this.scheme !== 'https') return undefined
-    this.#certificate ??= (this.#socket as TLSSocket).getPeerCertificate().raw ?? null
-    return this.#certificate ?? undefined
+    return clientCertificate(this.#socket)
   }
 
   get localAddress(): string {

@@ -11,6 +11,7 @@ import { emptyHead } from '../http1/head.ts'
 import type { ProxiedPeer } from '../proxy-protocol.ts'
 import type { UsualLines } from '../request-text.ts'
 import type { Runtime } from '../runtime.ts'
+import { clientCertificate } from '../tls/client-certificate.ts'
 import { ClientStream } from './client-stream.ts'
 import { readRequestHead } from './fields.ts'
 import { errorCode, maxWindow, preface, setting } from './frames.ts'
@@ -57,6 +58,10 @@ export class ClientSession extends Session {
       [setting.maxConcurrentStreams, http2.maxStreams],
       [setting.maxHeaderListSize, headLimits.headBytes],
     ])
+  }
+
+  get clientCertificate(): Buffer | undefined {
+    return clientCertificate(this.socket)
   }
 
   protected isUnused(id: number): boolean {

@@ -77,6 +77,10 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     return this.#client.proxied
   }
 
+  get clientCertificate(): Buffer | undefined {
+    return this.#client.clientCertificate
+  }
+
   get serverName(): string | undefined {
     return this.#client.serverName
   }
