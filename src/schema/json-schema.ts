@@ -9,7 +9,7 @@ export type JsonSchema = { readonly [keyword: string]: unknown }
 /** What a description is of: an entity as it is answered, a body that makes one, or a body that changes one. */
 export type Form = 'answer' | 'new' | 'change'
 
-/** An entity or a record. An answer has every field; a body that makes one needs those that nothing fills in. */
+/** An entity or a record. An answer has every field but for our extensions; a body that makes one needs those that nothing fills in. */
 export function jsonSchemaOf(
   schema: Pick<Schema, 'fields' | 'shorthand_fields' | 'ttl' | 'endpoint_key'>,
   form: Form,
@@ -21,7 +21,7 @@ export function jsonSchemaOf(
   const known = new Set(fields.map(([name]) => name))
   // A shorthand stands for fields that are then not needed themselves.
   const canBeExpanded = shorthands.some(([name]) => !known.has(name))
-  const isListed = form === 'answer' ? () => true : form === 'new' && !canBeExpanded ? isNeeded : () => false
+  const isListed = form === 'answer' ? isAlwaysThere : form === 'new' && !canBeExpanded ? isNeeded : () => false
   // What a path can say need not stand in the body.
   const required = fields
     .filter(isListed)
@@ -38,6 +38,8 @@ export function jsonSchemaOf(
 
 const entriesOf = (fields: Fields | readonly ShorthandField[]): [string, ShorthandField[string]][] =>
   fields.flatMap((entry) => Object.entries(entry))
+
+const isAlwaysThere = ([, field]: readonly [string, Field]): boolean => !field.$extension
 
 const isNeeded = ([, field]: readonly [string, Field]): boolean =>
   field.required === true && field.default === undefined && !field.auto && !/^(record|foreign)$/.test(field.type)

@@ -64,16 +64,15 @@ test('tokens of a real identity provider are let in, while its keys rotate under
   const issuer = `http://127.0.0.1:${(idp.address() as AddressInfo).port}`
   const upstream = createServer((request, response) => response.end(JSON.stringify(request.headers)))
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
-  const gateway = await startGateway(
-    settingsOf({
-      prefix,
-      proxy_listen: [anyPort],
-      admin_listen: [anyPort],
-      nginx_worker_processes: 2,
-      proxy_access_log: 'off',
-      proxy_error_log: 'off',
-    }),
-  )
+  const settings = settingsOf({
+    prefix,
+    proxy_listen: [anyPort],
+    admin_listen: [anyPort],
+    nginx_worker_processes: 2,
+    proxy_access_log: 'off',
+    proxy_error_log: 'off',
+  })
+  const gateway = await startGateway(settings)
   t.after(async () => {
     await gateway.stop()
     for (const server of [idp, upstream]) {
@@ -144,5 +143,13 @@ test('tokens of a real identity provider are let in, while its keys rotate under
   assert.deepEqual([(await ask(fresh)).status, (await ask(made)).status, (await ask(old)).status], [200, 401, 200])
   load.goesOn = false
   await Promise.all(loading)
+
+  await gateway.stop()
+  const again = await startGateway(settings)
+  t.after(() => again.stop())
+  const response = await fetch(`http://127.0.0.1:${again.proxyPorts[0]}/`, {
+    headers: { authorization: `Bearer ${fresh}` },
+  })
+  assert.equal(response.status, 200, 'the keys outlive a restart while the provider is out')
   assert.ok(load.statuses.length > 0 && load.statuses.every((status) => status === 200))
 })

@@ -1,6 +1,7 @@
 /** The plugin's answers, each made once when a config is put in force. Source: RFC 6750 section 3, RFC 9110 section 5.6.4. */
 import { errorShape } from '../../pdk/error-shape.ts'
 import type { Answer } from '../../pdk/kong.ts'
+import { proofAlgorithms } from './proof-algorithms.ts'
 import { metadataUrl } from './resource-metadata.ts'
 import type { Config } from './ready.ts'
 
@@ -10,22 +11,29 @@ export type Refuse = (status: 401 | 403 | 429 | 503, body: object, ...parameters
 export type Scheme = 'Bearer' | 'DPoP'
 
 /** What every answer of a config has: its realm, where its metadata is (RFC 9728 5.1), and its body's shape. */
-export function refuserOf({ realm, resource_metadata: metadata, ...config }: Config, scheme?: Scheme): Refuse {
+export function refuserOf(config: Config, scheme: Scheme = usualScheme(config)): Refuse {
+  const { realm, resource_metadata: metadata, dpop } = config
   const common = [
     ...(realm === null ? [] : [`realm=${quoted(realm)}`]),
     ...(metadata === undefined ? [] : [`resource_metadata=${quoted(metadataUrl(metadata))}`]),
   ]
+  const algs = dpop ? [`algs=${quoted(proofAlgorithms(config).join(' '))}`] : []
   const { error_format: format, error_template: template, error_content_type: contentType } = config
   const shape = format === undefined ? undefined : errorShape({ format, template, contentType })
-  return (status, body, ...parameters) => ({
-    status,
-    headers: [
-      ['Content-Type', 'application/json; charset=utf-8'],
-      ['WWW-Authenticate', challenge(scheme ?? usualScheme(config), [...common, ...parameters])],
-    ],
-    body: JSON.stringify(body),
-    ...(shape && { shape }),
-  })
+  return (status, body, ...parameters) => {
+    const own = challenge(scheme, [...common, ...parameters, ...(scheme === 'DPoP' ? algs : [])])
+    // RFC 9449 7.2: where both are taken, both are told of.
+    const other = scheme === 'Bearer' && dpop ? [challenge('DPoP', [...common, ...algs])] : []
+    return {
+      status,
+      headers: [
+        ['Content-Type', 'application/json; charset=utf-8'],
+        ...[own, ...other].map((value): [string, string] => ['WWW-Authenticate', value]),
+      ],
+      body: JSON.stringify(body),
+      ...(shape && { shape }),
+    }
+  }
 }
 
 /** The parameter that says that the token is not good. */

@@ -88,6 +88,7 @@ test('a token that is bound to a key is good with a proof of that key, made for 
     const { verdict, kong } = await withProof(text, { alg })
     assert.equal(verdict, 'let in', alg)
     assert.equal(kong.upstreamHeaders.get('authorization'), null)
+    assert.equal(kong.upstreamHeaders.get('dpop'), null)
     assert.equal((await send([['Authorization', `DPoP ${text}`]])).verdict[0], 401)
   }
 })
@@ -161,7 +162,9 @@ test('a bound token is no bearer token, an unbound one no DPoP token, and unboun
   const strict = world({ required: true })
   const unbound = await strict.send([['Authorization', `Bearer ${strict.token({})}`]])
   assert.deepEqual(unbound.verdict, [401, 'The token must be bound to a key'])
-  assert.deepEqual((await strict.send([])).challenges, ['DPoP'])
+  const algs = (await strict.send([])).challenges?.[0] ?? ''
+  assert.match(algs, /^DPoP algs="RS256 .*EdDSA"$/)
+  assert.deepEqual((await world({ algorithms: ['ES256'] }).send([])).challenges, ['Bearer', 'DPoP algs="ES256"'])
 })
 
 test('where a nonce is wanted one is given, it is good for a while, and a new one comes with an answer', async () => {

@@ -6,9 +6,9 @@ import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import type { AccessKong, Answer, Request } from '../../pdk/kong.ts'
 import { algorithms, isSignedWith } from './algorithms.ts'
 import { quoted, refuserOf } from './answers.ts'
-import { asymmetric } from './extension-schema.ts'
 import { claimAt } from './claims.ts'
 import { dpopToken } from './locations.ts'
+import { proofAlgorithms } from './proof-algorithms.ts'
 import { proofNonces, proofUses } from './proof-memory.ts'
 import type { Config } from './ready.ts'
 import { decodeToken, isObject, type JsonObject, type Token } from './token.ts'
@@ -39,12 +39,11 @@ export function dpopOf(config: Config): Dpop | undefined {
   const { dpop: options, leeway = 0 } = config
   if (!options) return undefined
   const { required = false, nonce: wantsNonce = false, max_age: mostAge = usualAge } = options
-  const allowed: readonly string[] = options.algorithms ?? asymmetric
+  const allowed = proofAlgorithms(config)
   const origins = options.origins?.map((origin) => new URL(origin).origin)
   const refuse = refuserOf(config, 'DPoP')
-  const algs = `algs=${quoted(allowed.join(' '))}`
   const refusal = (error: string, description: string): Answer =>
-    refuse(401, { message: description }, `error="${error}"`, `error_description=${quoted(description)}`, algs)
+    refuse(401, { message: description }, `error="${error}"`, `error_description=${quoted(description)}`)
   const unbound = refusal('invalid_token', 'The token must be bound to a key')
   const asBearer = refusal('invalid_token', 'The token is bound to a key: send it as DPoP, with a proof')
   const notBound = refusal('invalid_token', 'The token is not bound to a key: send it as Bearer')

@@ -440,13 +440,15 @@ test('challenges say where the resource’s metadata is, which follows from the 
     scopes_required: ['a b', 'a c'],
     realm: 'shop',
     resource_metadata: { resource: 'https://api.test:8443/orders', resource_name: 'Orders' },
+    dpop: { required: true, algorithms: ['ES256'] },
+    certificate_bound: true,
   }
   const jwt = createJwt({ memory: createTokenMemory() })
   const ready = jwt.prepare(configOf(config), { id: 'p', name: 'jwt' })
   const refusal = jwt.access!(testKong({}), ready) as Answer
   assert.equal(
     refusal.headers[1]?.[1],
-    'Bearer realm="shop", resource_metadata="https://api.test:8443/.well-known/oauth-protected-resource/orders"',
+    'DPoP realm="shop", resource_metadata="https://api.test:8443/.well-known/oauth-protected-resource/orders", algs="ES256"',
   )
   const [document, ...more] = jwt.documents!(ready)
   assert.deepEqual(
@@ -459,6 +461,9 @@ test('challenges say where the resource’s metadata is, which follows from the 
     authorization_servers: ['https://idp.test'],
     scopes_supported: ['a', 'b', 'c'],
     bearer_methods_supported: ['header'],
+    dpop_signing_alg_values_supported: ['ES256'],
+    dpop_bound_access_tokens_required: true,
+    tls_client_certificate_bound_access_tokens: true,
     resource_name: 'Orders',
   })
   assert.deepEqual(jwt.documents!(jwt.prepare(configOf({}), { id: 'p', name: 'jwt' })), [])

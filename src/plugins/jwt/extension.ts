@@ -338,7 +338,10 @@ function letIn(kong: AccessKong, ready: Ready, extension: Extension, token: Admi
     if (value !== undefined) kong.service.request.set_header(headers[at]!.name, value)
   }
   if (token.groups) kong.ctx.shared['authenticated_groups'] = token.groups
-  if (extension.hides) hideToken(kong, ready.locations)
+  if (extension.hides) {
+    hideToken(kong, ready.locations)
+    if (extension.dpop) kong.service.request.clear_header('dpop')
+  }
   if (extension.upstreamToken === undefined || token.carried === undefined) return undefined
   const bound = token.policy.exp ? token.exp + token.policy.leeway : Infinity
   return extension.upstreamToken.put(kong, token.carried, now, bound)

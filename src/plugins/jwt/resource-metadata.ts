@@ -5,6 +5,7 @@
 import type { Answer } from '../../pdk/kong.ts'
 import type { ServedDocument } from '../../pdk/plugin.ts'
 import { jsonDocument } from './documents.ts'
+import { proofAlgorithms } from './proof-algorithms.ts'
 import type { Config } from './ready.ts'
 
 type Metadata = NonNullable<Config['resource_metadata']>
@@ -27,7 +28,8 @@ export function metadataDocument(config: Config): ServedDocument | undefined {
 }
 
 /** What the config does not say follows from what it asks of tokens. */
-function metadataOf({ issuers, scopes_required, header_names }: Config, given: Metadata): object {
+function metadataOf(config: Config, given: Metadata): object {
+  const { issuers, scopes_required, header_names, dpop, certificate_bound } = config
   const servers = given.authorization_servers ?? issuers?.map(({ issuer }) => issuer)
   const scopes = given.scopes_supported ?? scopes_required?.flatMap((words) => words.split(' ').filter(Boolean))
   return {
@@ -36,6 +38,9 @@ function metadataOf({ issuers, scopes_required, header_names }: Config, given: M
     ...(scopes && { scopes_supported: [...new Set(scopes)] }),
     // The other two ways of RFC 6750 have names of their own for the parameter, which a config need not have.
     bearer_methods_supported: (header_names ?? []).length > 0 ? ['header'] : [],
+    ...(dpop && { dpop_signing_alg_values_supported: proofAlgorithms(config) }),
+    ...(dpop?.required && { dpop_bound_access_tokens_required: true }),
+    ...(certificate_bound && { tls_client_certificate_bound_access_tokens: true }),
     ...(given.resource_name !== undefined && { resource_name: given.resource_name }),
     ...(given.resource_documentation !== undefined && { resource_documentation: given.resource_documentation }),
   }
