@@ -38,6 +38,14 @@ export const errors = {
       ['Upgrade', 'TLS/1.2, HTTP/1.1'],
     ],
   },
+  http2Required: {
+    ...error(426, 'Please use HTTP2 protocol', 'json'),
+    headers: [
+      ['Connection', 'Upgrade'],
+      ['Upgrade', 'HTTP/2'],
+    ],
+  },
+  notGrpc: error(415, 'Non-gRPC request matched gRPC route', 'json'),
   unexpected: error(500, 'An unexpected error occurred', 'json'),
   notImplemented: { ...error(501, 'Not Implemented', 'plain'), page: '501 Not Implemented' },
   badGateway: error(502, 'An invalid response was received from the upstream server', 'plain'),

@@ -18,6 +18,7 @@ import { allValues, type HeaderChanges } from './http1/lines.ts'
 import type { Successor } from './http1/tunnel.ts'
 import { createKong } from './kong.ts'
 import { hostPort } from './host.ts'
+import { grpcAnswer, grpcError, isGrpc } from './grpc.ts'
 import type { Compiled, RoutePlan } from './plan.ts'
 import { clientAddress } from './real-ip.ts'
 import type { Debugged } from './request-debug.ts'
@@ -227,10 +228,20 @@ export class Exchange implements RoutingRequest, HashInput {
   /** Ends the road with an error of the gateway's own. */
   refuse(problem: GatewayError): void {
     this.source = 'error'
-    this.#respond(errorAnswer(problem, firstById(this.head, accept), this.id, this.runtime.errorForm))
+    if (this.isCall) respond(this, grpcAnswer(grpcError(problem)))
+    else this.#respond(errorAnswer(problem, firstById(this.head, accept), this.id, this.runtime.errorForm))
+  }
+
+  /** Whether it is a call of gRPC, whose client reads no bodies of the gateway's. */
+  get isCall(): boolean {
+    return this.downstream.httpVersion === 2 && isGrpc(this.head)
   }
 
   #respond(answer: Answer): void {
+    if (this.isCall) {
+      respond(this, grpcAnswer(answer))
+      return
+    }
     const shape = answer.shape ?? this.runtime.errorShape
     respond(this, shape === undefined ? answer : inShape(answer, shape, this.id))
   }

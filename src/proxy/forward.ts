@@ -3,6 +3,7 @@ import type net from 'node:net'
 import { errors } from './answers.ts'
 import type { Outcome } from './balancer/health/count.ts'
 import type { Peer, PickFailure } from './balancer/peer.ts'
+import type { Carrier } from './carrier.ts'
 import { look, now } from './clock.ts'
 import type { Exchange } from './exchange.ts'
 import { idOf } from './http1/fields.ts'
@@ -11,10 +12,11 @@ import { keptLines, nominatedNames } from './http1/lines.ts'
 import { responseDrop } from './http1/fields.ts'
 import type { SocketEvents } from './http1/socket.ts'
 import { Tunnel } from './http1/tunnel.ts'
-import type { Carried, Failure, UpstreamConnection } from './http1/upstream-connection.ts'
+import type { Carried, Failure } from './http1/upstream-connection.ts'
 import type { RoutePlan } from './plan.ts'
 import type { ServicePlan } from './service-plan.ts'
 import { timedPick, type Debugged } from './request-debug.ts'
+import { ByteQueue } from './http2/byte-queue.ts'
 import { requestText, upstreamName } from './request-text.ts'
 import { beginUpstreamResponse, breakOff, endBody, sendPiece, switchProtocols } from './respond.ts'
 import type { Step } from './step.ts'
@@ -29,11 +31,14 @@ export function forward(exchange: Exchange): Step {
   const forwarding = new Forwarding(exchange, plan, plan.service)
   const { body } = exchange.downstream
   if (body.complete || exchange.redirection?.body) forwarding.begin()
-  else
-    body.whenReady(plan.route.request_buffering || body.length < 0 ? exchange.runtime.bodyBufferBytes : -1, () =>
-      forwarding.begin(),
-    )
+  else body.whenReady(awaitedBytes(exchange, plan, plan.service), () => forwarding.begin())
   return undefined
+}
+
+/** Bytes of a body that are waited for before a peer is asked; a call of gRPC may be a conversation, which has no end to wait for. */
+function awaitedBytes({ downstream, runtime }: Exchange, { route }: RoutePlan, { http2 }: ServicePlan): number {
+  if (http2) return -1
+  return route.request_buffering || downstream.body.length < 0 ? runtime.bodyBufferBytes : -1
 }
 
 /** RFC 6455 4.1: a GET without a body, whose `Connection` names `Upgrade`. Any other upgrade is dropped, as RFC 9110 7.8 allows. */
@@ -51,6 +56,9 @@ function asksForWebSocket({ head, redirection, downstream }: Exchange): boolean 
 /** Methods that may be sent twice, since twice means the same as once (RFC 9110 9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
+/** Bytes of a call's body that are kept until its response begins: as much as most calls have. */
+const keptBytes = 16 * 1024
+
 /** What a failure says of the peer. */
 const outcomes: Readonly<Record<Failure, Outcome>> = {
   refused: 'tcp failure',
@@ -58,6 +66,7 @@ const outcomes: Readonly<Record<Failure, Outcome>> = {
   closed: 'tcp failure',
   timeout: 'timeout',
   invalid: 'tcp failure',
+  unprocessed: 'tcp failure',
 }
 
 class Forwarding implements Carried {
@@ -69,7 +78,7 @@ class Forwarding implements Carried {
   readonly #exchange: Exchange
   readonly #plan: RoutePlan
   readonly #service: ServicePlan
-  #connection: UpstreamConnection | undefined
+  #connection: Carrier | undefined
   /** Where the request is now, and since when. */
   #peer: Peer | undefined
   #sentMs = 0
@@ -78,6 +87,9 @@ class Forwarding implements Carried {
   #tried: Set<Peer> | undefined
   /** True once body bytes were handed on that are not kept: then the request cannot be sent again. */
   #streaming = false
+  /** A short beginning of what was handed on, kept while a call may have to be sent again; and whether that is all of it. */
+  #kept: ByteQueue | undefined
+  #ended: string | undefined
 
   constructor(exchange: Exchange, plan: RoutePlan, service: ServicePlan) {
     this.#exchange = exchange
@@ -135,33 +147,55 @@ class Forwarding implements Carried {
     this.#sentMs = now()
     exchange.upstreamStartMs ||= this.#sentMs
     exchange.cancel = () => this.#cancel()
-    const { pools } = exchange.runtime
-    const name = upstreamName(exchange, this.#plan, peer)
-    // A waiting connection may just be closing; what failed once is not tried on another of them.
-    const connection =
-      this.#tries === 1 ? pools.take(peer, this.#service.tls, name) : pools.open(peer, this.#service.tls, name)
+    const connection = this.#carrierTo(peer)
     this.#connection = connection
     connection.carry(this, requestText(exchange, this.#plan, this.#service, peer))
     this.#sendBody(connection)
   }
 
-  #sendBody(connection: UpstreamConnection): void {
+  #carrierTo(peer: Peer): Carrier {
+    const { pools } = this.#exchange.runtime
+    const { tls, http2 } = this.#service
+    const name = upstreamName(this.#exchange, this.#plan, peer)
+    // A waiting connection may just be closing; what failed once is not tried on another of them.
+    const isFirst = this.#tries === 1
+    if (http2) return pools.takeStream(peer, tls, name, !isFirst)
+    return isFirst ? pools.take(peer, tls, name) : pools.open(peer, tls, name)
+  }
+
+  #sendBody(connection: Carrier): void {
     const { downstream, redirection } = this.#exchange
     const { body } = downstream
-    if (redirection?.body) {
-      connection.send(redirection.body, 0, redirection.body.length)
-      connection.finish()
+    if (this.#kept) {
+      this.#sendKept(connection, this.#kept)
       return
     }
-    const chunked = body.length < 0 && !body.complete
+    if (redirection?.body) {
+      connection.send(redirection.body, 0, redirection.body.length)
+      connection.finish('')
+      return
+    }
+    const chunked = body.length < 0 && !body.complete && !connection.framed
     const send = chunked ? sendChunk : sendBytes
     for (const piece of body.waiting) send(connection, piece, 0, piece.length)
     if (body.complete) {
-      connection.finish()
+      connection.finish('')
       return
     }
     connection.flush()
     this.#streaming = true
+    if (connection.framed) {
+      this.#kept = new ByteQueue()
+      for (const piece of body.waiting) this.#keep(piece, 0, piece.length)
+      body.pipe(
+        (bytes, from, to) => this.#handOn(bytes, from, to),
+        (trailers) => {
+          this.#ended = trailers
+          this.#connection?.finish(trailers)
+        },
+      )
+      return
+    }
     body.pipe(
       (bytes, from, to) => {
         if (this.#connection !== connection) return true
@@ -171,9 +205,28 @@ class Forwarding implements Carried {
       (trailers) => {
         if (this.#connection !== connection) return
         if (chunked) connection.sendText(`0\r\n${trailers}\r\n`)
-        connection.finish()
+        connection.finish(trailers)
       },
     )
+  }
+
+  /** The body of a call goes to whichever peer it is at, also when that changes. */
+  #handOn(bytes: Buffer, from: number, to: number): boolean {
+    this.#keep(bytes, from, to)
+    this.#connection?.send(bytes, from, to)
+    return this.#connection?.flush() ?? true
+  }
+
+  #keep(bytes: Buffer, from: number, to: number): void {
+    if (this.#kept === undefined) return
+    if (this.#kept.length + to - from > keptBytes) this.#kept = undefined
+    else this.#kept.append(bytes, from, to)
+  }
+
+  #sendKept(connection: Carrier, kept: ByteQueue): void {
+    for (const piece of kept.pieces()) connection.send(piece, 0, piece.length)
+    if (this.#ended === undefined) connection.flush()
+    else connection.finish(this.#ended)
   }
 
   #cancel(): void {
@@ -205,6 +258,7 @@ class Forwarding implements Carried {
   onHead(head: ResponseHead): void {
     const exchange = this.#exchange
     this.#noteHead(head)
+    this.#kept = undefined
     exchange.onDrain = () => this.#connection?.resume()
     beginUpstreamResponse(exchange)
   }
@@ -261,11 +315,11 @@ class Forwarding implements Carried {
     this.#exchange.downstream.body.resume()
   }
 
-  onFailure(failure: Failure, connection: UpstreamConnection): void {
+  onFailure(failure: Failure, connection: Carrier): void {
     const exchange = this.#exchange
     if (this.#connection !== connection) return
     this.#connection = undefined
-    if (!this.#wasStale(failure, connection)) {
+    if (failure !== 'unprocessed' && !this.#wasStale(failure, connection)) {
       if (this.#peer && !exchange.response) this.#peer.load.failures++
       this.#note(outcomes[failure])
     }
@@ -284,7 +338,7 @@ class Forwarding implements Carried {
   }
 
   /** A request that may go elsewhere does not wait for a peer that has been found unhealthy. */
-  onPeersTurned(connection: UpstreamConnection): void {
+  onPeersTurned(connection: Carrier): void {
     const peer = this.#peer
     const { balancer } = this.#service
     if (this.#connection !== connection || !peer || balancer.isHealthy(peer)) return
@@ -301,15 +355,15 @@ class Forwarding implements Carried {
    * Whether the request is sent again: where nothing of it can have reached an application, or where twice means the same as
    * once.
    */
-  #mayTryAgain(failure: Failure, connection: UpstreamConnection): boolean {
-    if (this.#streaming || failure === 'invalid') return false
-    const unsent = failure === 'refused' || failure === 'connect timeout'
+  #mayTryAgain(failure: Failure, connection: Carrier): boolean {
+    if ((this.#streaming && this.#kept === undefined) || failure === 'invalid') return false
+    const unsent = failure === 'refused' || failure === 'connect timeout' || failure === 'unprocessed'
     if (!unsent && !idempotent.has(this.method)) return false
     return this.#wasStale(failure, connection) || this.#tries <= this.#service.retries
   }
 
   /** A connection that had waited in the pool and closed at the wrong moment is not the fault of the peer, and not counted. */
-  #wasStale(failure: Failure, connection: UpstreamConnection): boolean {
+  #wasStale(failure: Failure, connection: Carrier): boolean {
     return failure === 'closed' && connection.reused && this.#tries === 1 && !this.#exchange.responseBegun
   }
 }
@@ -320,7 +374,7 @@ function closing(socket: net.Socket): SocketEvents {
   return { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }
 }
 
-type Send = (connection: UpstreamConnection, bytes: Buffer, from: number, to: number) => void
+type Send = (connection: Carrier, bytes: Buffer, from: number, to: number) => void
 
 const sendBytes: Send = (connection, bytes, from, to) => connection.send(bytes, from, to)
 

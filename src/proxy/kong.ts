@@ -14,8 +14,9 @@ import type {
   ServiceRequest,
   ServiceResponse,
 } from '../pdk/kong.ts'
-import { errorAnswer, messageOf } from './answers.ts'
+import { errorAnswer, messageOf, type GatewayError } from './answers.ts'
 import type { Exchange } from './exchange.ts'
+import { grpcError } from './grpc.ts'
 import { hostName } from './host.ts'
 import { drop, idOf, known, requestDrop, responseDrop } from './http1/fields.ts'
 import { firstById, firstValue } from './http1/head.ts'
@@ -392,8 +393,9 @@ class ResponseOf implements Response {
   }
 
   error(status: number, message = messageOf(status), headers: Readonly<Record<string, string>> = {}): Answer {
-    const { head, id } = this.#exchange
-    const answer = errorAnswer({ status, message, fallback: 'json' }, acceptOf(head), id)
+    const { head, id, isCall } = this.#exchange
+    const problem: GatewayError = { status, message, fallback: 'json' }
+    const answer = isCall ? grpcError(problem) : errorAnswer(problem, acceptOf(head), id)
     return { ...answer, headers: [...answer.headers, ...Object.entries(headers)] }
   }
 }

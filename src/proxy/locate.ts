@@ -1,8 +1,10 @@
 /** The first steps of the road: what the request asks for, and which route that is. */
+import type { Answer } from '../pdk/kong.ts'
 import { errors, redirectAnswer } from './answers.ts'
 import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
-import type { RoutePlan } from './plan.ts'
+import { isGrpc } from './grpc.ts'
+import type { RouteFields, RoutePlan } from './plan.ts'
 import { normalisePath } from './router/path.ts'
 import type { Step } from './step.ts'
 
@@ -38,10 +40,27 @@ export function locate(exchange: Exchange): Step {
   const match = exchange.config.router.match(exchange)
   if (match === undefined) return errors.noRoute
   exchange.match = match
-  const { route } = exchange.plan as RoutePlan
+  const { route, grpc } = exchange.plan as RoutePlan
+  if (grpc) return refusedCall(exchange, route)
   if (exchange.scheme === 'https' || route.protocols.includes('http')) return undefined
-  if (route.protocols.includes('grpc')) return route.protocols.includes('https') ? httpsOnly(exchange) : undefined
   return httpsOnly(exchange)
+}
+
+/** Why a request that has met a route for gRPC is not passed on. */
+function refusedCall({ head, downstream, scheme }: Exchange, { protocols }: RouteFields): Step {
+  if (!isGrpc(head)) return errors.notGrpc
+  if (downstream.httpVersion !== 2) return errors.http2Required
+  return protocols.includes('grpc') || scheme === 'https' ? undefined : tlsRequired
+}
+
+const tlsRequired: Answer = {
+  status: 200,
+  headers: [
+    ['Content-Type', 'application/grpc'],
+    ['grpc-status', '1'],
+    ['grpc-message', 'gRPC request matched gRPCs route'],
+  ],
+  body: null,
 }
 
 function httpsOnly(exchange: Exchange): Step {

@@ -30,6 +30,8 @@ import { changeStreams, type Streams } from './stream/plan.ts'
 export interface RoutePlan {
   readonly route: RouteFields
   readonly service: ServicePlan | undefined
+  /** Whether it is for calls of gRPC, and nothing else. */
+  readonly grpc: boolean
   /** Undefined where no plugin of the route or of its service takes part: then it is the configuration's. */
   readonly chain: Chain | undefined
   /** What is counted of its requests; it outlives changes of the route. */
@@ -188,5 +190,6 @@ function planOf(
   // A route whose service is disabled, or is for streams, is not there at all.
   if (route.service && !service) return undefined
   if (service && !takesRequests(service)) return undefined
-  return { route, service, chain: chainOfRoute(tools, chains, route.id, route.service?.id), tally }
+  const grpc = route.protocols.some((protocol) => protocol.startsWith('grpc'))
+  return { route, service, grpc, chain: chainOfRoute(tools, chains, route.id, route.service?.id), tally }
 }

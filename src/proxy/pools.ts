@@ -7,6 +7,8 @@ import type { Deadlines } from './deadlines.ts'
 import type { HeadLimits } from './http1/head.ts'
 import { connectPlain } from './http1/socket.ts'
 import { UpstreamConnection } from './http1/upstream-connection.ts'
+import { createStreamPool } from './http2/upstream-pool.ts'
+import type { UpstreamStream } from './http2/upstream-stream.ts'
 import type { UpstreamTls } from './service-plan.ts'
 import { secureConnector } from './upstream-tls.ts'
 
@@ -28,6 +30,8 @@ export interface Pools {
   take(peer: Peer, tls: UpstreamTls | undefined, name: string): UpstreamConnection
   /** Always a new one. */
   open(peer: Peer, tls: UpstreamTls | undefined, name: string): UpstreamConnection
+  /** A stream of a connection that speaks HTTP/2; of a new one where `fresh`. */
+  takeStream(peer: Peer, tls: UpstreamTls | undefined, name: string, fresh: boolean): UpstreamStream
   /** The health of a peer has changed: requests that wait may have a better place to go. */
   peersTurned(): void
   close(): void
@@ -56,6 +60,7 @@ export function createPools(settings: PoolSettings): Pools {
   const peers = new WeakMap<Peer, Waiting>()
   const all = new Set<UpstreamConnection>()
   const connectSecure = secureConnector(settings)
+  const streams = createStreamPool(settings, connectSecure)
 
   const waitingFor = (peer: Peer): Waiting =>
     getOrMake(peers, peer, () => ({ byTls: new WeakMap<object, Map<string, Pool>>(), idle: 0 }))
@@ -114,10 +119,13 @@ export function createPools(settings: PoolSettings): Pools {
       waiting.idle--
       return connection
     },
+    takeStream: (peer, how, name, fresh) => streams.take(peer, how, name, fresh),
     peersTurned: () => {
+      streams.peersTurned()
       for (const connection of Array.from(all)) connection.peersTurned()
     },
     close: () => {
+      streams.close()
       for (const connection of all) connection.destroy()
     },
   }

@@ -208,7 +208,7 @@ function ownLines(exchange: Exchange): string {
 }
 
 function viaLine(exchange: Exchange): string {
-  const own = `1.1 ${exchange.runtime.product}`
+  const own = `${exchange.plan?.service?.http2 ? '2' : '1.1'} ${exchange.runtime.product}`
   const received = exchange.response && firstById(exchange.response, via)
   return received === undefined ? `Via: ${own}\r\n` : `Via: ${received}, ${own}\r\n`
 }

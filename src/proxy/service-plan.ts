@@ -9,6 +9,8 @@ import type { Balancers } from './balancers.ts'
 
 export interface ServicePlan extends Destination {
   readonly scheme: 'http' | 'https'
+  /** Whether its peers are spoken to in HTTP/2. */
+  readonly http2: boolean
   readonly path: string | undefined
 }
 
@@ -163,7 +165,7 @@ function planOf(
   }
   return scheme === 'tcp' || scheme === 'tls'
     ? { ...destination, scheme }
-    : { ...destination, scheme, path: service.path ?? undefined }
+    : { ...destination, scheme, http2: service.protocol.startsWith('grpc'), path: service.path ?? undefined }
 }
 
 function upstreamTls(

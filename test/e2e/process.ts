@@ -22,6 +22,8 @@ export interface GatewayProcess {
 interface ProcessOptions {
   readonly config: object
   readonly settings?: Readonly<Record<string, string>>
+  /** Flags of its listener, such as `http2`. */
+  readonly flags?: string
   /** How many files and sockets it may have open. */
   readonly openFiles?: number
   /** A module that every thread of it runs first. */
@@ -33,6 +35,7 @@ const command = join(import.meta.dirname, '../../src/cli/gibbon.ts')
 export async function startProcess({
   config,
   settings = {},
+  flags = '',
   openFiles,
   preload,
 }: ProcessOptions): Promise<GatewayProcess> {
@@ -52,7 +55,7 @@ export async function startProcess({
         KONG_DATABASE: 'off',
         KONG_DECLARATIVE_CONFIG: file,
         KONG_PREFIX: join(folder, 'prefix'),
-        KONG_PROXY_LISTEN: `127.0.0.1:${port}`,
+        KONG_PROXY_LISTEN: `127.0.0.1:${port} ${flags}`.trim(),
         KONG_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
         KONG_NGINX_WORKER_PROCESSES: '1',
         KONG_PROXY_ACCESS_LOG: join(folder, 'access.log'),

@@ -5,6 +5,7 @@
 import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { look, now } from '../clock.ts'
+import type { Carrier } from '../carrier.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import { ChunkedBody, LengthBody, noBody, UntilCloseBody, type BodyReader } from './body.ts'
 import { idOf } from './fields.ts'
@@ -14,9 +15,9 @@ import { Writer } from './writer.ts'
 
 /**
  * Why a request got no (whole) response: no connection (refused, or not in time), one that closed, silence, or something that is
- * not HTTP. With the first two nothing of the request has been sent.
+ * not HTTP. With the first two nothing of the request has been sent; with the last one the peer says that it did nothing with it.
  */
-export type Failure = 'refused' | 'connect timeout' | 'closed' | 'timeout' | 'invalid'
+export type Failure = 'refused' | 'connect timeout' | 'closed' | 'timeout' | 'invalid' | 'unprocessed'
 
 /** The request that a connection carries, told of what happens. */
 export interface Carried {
@@ -36,9 +37,9 @@ export interface Carried {
   onUpgrade(head: ResponseHead, socket: net.Socket, early: Buffer): SocketEvents
   /** The socket takes more of the request's body. */
   onWritable(): void
-  onFailure(failure: Failure, connection: UpstreamConnection): void
+  onFailure(failure: Failure, carrier: Carrier): void
   /** A peer somewhere has turned unhealthy, or healthy again, while nothing of a response has come. */
-  onPeersTurned(connection: UpstreamConnection): void
+  onPeersTurned(carrier: Carrier): void
 }
 
 interface Home {
@@ -56,7 +57,8 @@ const isWebSocket = (head: ResponseHead): boolean => firstById(head, upgrade)?.t
 /** Interim responses that one request may get; more is a peer that talks without end. */
 const maxInterim = 16
 
-export class UpstreamConnection implements SocketEvents, Timed {
+export class UpstreamConnection implements Carrier, SocketEvents, Timed {
+  readonly framed = false
   deadline = Infinity
   /** Whether it carried a request before the present one. */
   reused = false

@@ -38,10 +38,13 @@ export class ClientSession extends Session {
   /** `telling`: the client has been told that the end is near; `leaving`: no more requests are taken. */
   #phase: 'serving' | 'telling' | 'leaving' = 'serving'
   #awaitsBlock = false
+  /** Requests that have just begun. */
+  readonly #fresh: ClientStream[] = []
 
   constructor(runtime: Runtime, socket: net.Socket, scheme: 'http' | 'https', proxied?: ProxiedPeer) {
     const { headLimits, http2, timeouts } = runtime
-    super(socket, { headBytes: headLimits.headBytes, windowBytes: http2.bodyBytes, sendMs: timeouts.sendMs }, preface)
+    super({ headBytes: headLimits.headBytes, windowBytes: http2.bodyBytes, sendMs: timeouts.sendMs }, preface)
+    this.attach(socket)
     this.#runtime = runtime
     this.scheme = scheme
     this.remoteAddress = plainAddress(socket.remoteAddress)
@@ -82,8 +85,8 @@ export class ClientSession extends Session {
     stream.remoteClosed = endStream
     this.streams.set(id, stream)
     this.#count()
+    this.#fresh.push(stream)
     stream.start(head)
-    this.settle(stream)
   }
 
   /** As many connections, or streams in their place, as there may be. */
@@ -106,6 +109,8 @@ export class ClientSession extends Session {
   }
 
   protected onRead(inBlock: boolean): void {
+    // Now, not at once: what came of their bodies with them is there already, and they can be sent twice.
+    for (const stream of this.#fresh.splice(0)) stream.travel()
     if (inBlock === this.#awaitsBlock || this.state !== 'open' || this.#phase === 'telling') return
     this.#awaitsBlock = inBlock
     if (inBlock) this.deadline = Math.min(this.deadline, now() + this.#runtime.timeouts.headMs)

@@ -4,6 +4,7 @@ import { errors, type GatewayError } from '../answers.ts'
 import { now } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
+import { isGrpc, timeoutOf } from '../grpc.ts'
 import { refusals } from '../http1/client-connection.ts'
 import type { Refusal, RequestHead } from '../http1/head.ts'
 import type { Successor } from '../http1/tunnel.ts'
@@ -25,6 +26,8 @@ const littleRoom = 1024
 export class ClientStream extends Stream implements Downstream, RequestBody, Timed {
   readonly httpVersion = 2
   deadline = Infinity
+  /** When the request has to be over by its client's own word. */
+  #endsBy = Infinity
   readonly #client: ClientSession
   readonly #runtime: Runtime
   #exchange: Exchange | undefined
@@ -44,6 +47,8 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   // the response
   #head: string | undefined
   #bodiless = false
+  /** Whether the client has to take something before anything else goes on. */
+  #blocked = false
 
   constructor(client: ClientSession, runtime: Runtime, id: number) {
     super(client, id)
@@ -112,11 +117,16 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     }
     this.#bodyLength = this.remoteClosed ? 0 : head.contentLength
     this.#owesContinue = head.expectsContinue && !this.remoteClosed
-    if (!this.remoteClosed) this.deadline = now() + this.#runtime.timeouts.bodyMs
+    if (isGrpc(head)) this.#endsBy = now() + timeoutOf(head)
+    this.#awaitBody()
     const exchange = (this.#exchange = new Exchange(this.#runtime, this, head))
     const limit = this.#runtime.maxBodyBytes
     if (limit > 0 && head.contentLength > limit) exchange.refuse(errors.payloadTooLarge)
-    else travel(exchange)
+  }
+
+  /** Sends the request on its way, once all that came with its head has been read. */
+  travel(): void {
+    if (this.#exchange && !this.#exchange.responseBegun) travel(this.#exchange)
   }
 
   // ---- what is received
@@ -136,7 +146,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     if (this.#bodyLength >= 0 && this.#bodyBytes > this.#bodyLength) return this.#violated()
     const limit = this.#runtime.maxBodyBytes
     if (limit > 0 && this.#bodyBytes > limit) return this.#bodyFailed(errors.payloadTooLarge)
-    this.deadline = now() + this.#runtime.timeouts.bodyMs
+    this.#awaitBody()
     if (this.#take) this.#handOn(this.#take, bytes, from, to)
     else if (this.#exchange === undefined || this.#exchange.responseBegun) this.giveBack(to - from)
     else this.#keep(bytes, from, to)
@@ -146,7 +156,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     this.#untaken += to - from
     if (!take(bytes, from, to)) {
       this.#paused = true
-      this.deadline = Infinity
+      this.#wait(Infinity)
     } else if (!this.#paused) this.#handedOn()
   }
 
@@ -176,7 +186,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   onBodyEnd(): void {
     // RFC 9113 8.1.1: what is said of the length must be so.
     if (this.#bodyLength > this.#bodyBytes) return this.#violated()
-    this.deadline = Infinity
+    this.#awaitBody()
     this.#callReady()
     const end = this.#takeEnd
     this.#take = this.#takeEnd = undefined
@@ -200,6 +210,26 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
       this.abort()
       finish(exchange)
     } else exchange.refuse(problem)
+  }
+
+  /**
+   * The client is waited for while it owes its body. Where the response has begun both talk as they please: then the upstream's
+   * time to answer holds.
+   */
+  #awaitBody(): void {
+    if (this.#blocked) return
+    const isOwed = !this.remoteClosed && !this.#paused && this.#exchange?.responseBegun !== true
+    this.#wait(isOwed ? this.#runtime.timeouts.bodyMs : Infinity)
+  }
+
+  /** The client is waited for to take what was sent, whatever it sends meanwhile. */
+  #awaitReader(): void {
+    this.#blocked = true
+    this.#wait(this.#runtime.timeouts.sendMs)
+  }
+
+  #wait(ms: number): void {
+    this.deadline = Math.min(now() + ms, this.#endsBy)
   }
 
   #callReady(): void {
@@ -259,7 +289,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (!this.remoteClosed) this.deadline = now() + this.#runtime.timeouts.bodyMs
+    this.#awaitBody()
     this.#handedOn()
   }
 
@@ -298,7 +328,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   flush(): boolean {
     if (!this.#bodiless) this.#sendHead(false)
     const goesOn = this.push()
-    if (!goesOn) this.deadline = now() + this.#runtime.timeouts.sendMs
+    if (!goesOn) this.#awaitReader()
     return goesOn
   }
 
@@ -311,7 +341,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   end(trailers: string): void {
     this.#exchange = undefined
     this.#dropBody()
-    this.deadline = now() + this.#runtime.timeouts.sendMs
+    this.#awaitReader()
     const isEmpty = this.#head !== '' && trailers === ''
     this.#sendHead(isEmpty)
     this.writeEnd(encodeLines(trailers))
@@ -331,16 +361,19 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   // ---- what happens to the stream
 
   onProgress(): void {
-    this.deadline = now() + this.#runtime.timeouts.sendMs
+    this.#wait(this.#runtime.timeouts.sendMs)
   }
 
   onWritable(): void {
-    this.deadline = this.remoteClosed || this.#paused ? Infinity : now() + this.#runtime.timeouts.bodyMs
+    this.#blocked = false
+    this.#awaitBody()
     this.#exchange?.onDrain?.()
   }
 
   onDeadline(): void {
-    if (this.#exchange && !this.#exchange.responseBegun) this.#bodyFailed(errors.requestTimeout)
+    const isOver = now() >= this.#endsBy
+    if (this.#exchange && !this.#exchange.responseBegun)
+      this.#bodyFailed(isOver ? errors.gatewayTimeout : errors.requestTimeout)
     else {
       this.reset(errorCode.cancel)
       this.onLost()

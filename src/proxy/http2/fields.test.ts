@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { firstValue } from '../http1/head.ts'
 import { HeaderDecoder } from './hpack.ts'
-import { encodeLines, readRequestHead, readTrailers } from './fields.ts'
+import { encodeLines, encodeRequest, readRequestHead, readResponseHead, readTrailers } from './fields.ts'
 
 const limits = { headBytes: 32_768, lineBytes: 8192, headers: 100 }
 const usual = [':method', 'GET', ':scheme', 'https', ':path', '/a?b', ':authority', 'a.test']
@@ -141,4 +141,39 @@ test('trailers that may not trail are left out, and those that are none refused'
     ['connection', 'close'],
   ])
     assert.equal(readTrailers(list), undefined)
+})
+
+test('a response is read as the same one that HTTP/1.1 would have brought', () => {
+  const head = readResponseHead([':status', '200', 'content-type', 'application/grpc', 'x', ''], 100)
+  assert.equal(head?.text, 'HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\nx: \r\n\r\n')
+  for (const list of [
+    [],
+    ['x', 'y'],
+    [':status', '20'],
+    [':status', '2000'],
+    [':status', '200', ':status', '200'],
+    [':status', '200', 'x', 'a\r\nb: c'],
+    [':status', '200', 'transfer-encoding', 'chunked'],
+    [':status', '200', 'content-length', '5', 'content-length', '6'],
+  ])
+    assert.equal(readResponseHead(list, 100), undefined, list.join())
+})
+
+test('a request to a peer is its head, with the pseudo-headers that it stands for', () => {
+  const text = 'POST /a?b HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive\r\nTE: trailers\r\nX-Y: z\r\n\r\n'
+  const bytes = Buffer.from(encodeRequest(text, 'https'), 'latin1')
+  assert.deepEqual(new HeaderDecoder().decode(bytes, 0, bytes.length, 1000)?.list, [
+    ':method',
+    'POST',
+    ':scheme',
+    'https',
+    ':path',
+    '/a?b',
+    ':authority',
+    'a.test',
+    'te',
+    'trailers',
+    'x-y',
+    'z',
+  ])
 })

@@ -4,12 +4,22 @@
  * Source: RFC 9113 8.
  */
 import { nameByte } from '../http1/fields.ts'
-import { parseRequestHead, type HeadLimits, type Refusal, type RequestHead } from '../http1/head.ts'
+import { STATUS_CODES } from 'node:http'
+import {
+  type HeadLimits,
+  parseRequestHead,
+  parseResponseHead,
+  type Refusal,
+  type RequestHead,
+  type ResponseHead,
+} from '../http1/head.ts'
 import { mayTrail } from '../http1/trailers.ts'
 import { encodeField } from './hpack.ts'
 
 /** RFC 9113 8.2.2: they speak of one connection, as HTTP/2 itself does. */
 const connectionNames = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
+
+const framingNames = new Set(['content-length', 'content_length', 'transfer_encoding', 'host', 'te', 'trailer'])
 
 const pseudoNames = new Set([':method', ':scheme', ':authority', ':path'])
 
@@ -111,14 +121,33 @@ function isClean(value: string): boolean {
 
 const isBlank = (code: number): boolean => code === 0x20 || code === 9
 
-/** Trailers as lines, those that may be passed on; undefined where they are not valid. */
-export function readTrailers(list: readonly string[]): string | undefined {
+/** The head of a response; undefined where it is none. */
+export function readResponseHead(list: readonly string[], maxHeaders: number): ResponseHead | undefined {
+  const [name, status = ''] = list
+  if (name !== ':status' || !/^[1-9]\d\d$/.test(status)) return undefined
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
+  for (let at = 2; at < list.length; at += 2) {
+    const name = list[at] as string
+    const value = list[at + 1] as string
+    if (!isLowerName(name) || !isClean(value) || connectionNames.has(name)) return undefined
+    text += `${name}: ${value}\r\n`
+  }
+  const bytes = Buffer.from(`${text}\r\n`, 'latin1')
+  return parseResponseHead(bytes, 0, bytes.length, maxHeaders)
+}
+
+/**
+ * Trailers as lines, those that may be passed on; undefined where they are not valid. Those of a gRPC call are its own affair, and
+ * nobody merges them with a head: all pass but what frames messages.
+ */
+export function readTrailers(list: readonly string[], isGrpc = false): string | undefined {
   let lines = ''
   for (let at = 0; at < list.length; at += 2) {
     const name = list[at] as string
     const value = list[at + 1] as string
     if (!isLowerName(name) || !isClean(value) || connectionNames.has(name)) return undefined
-    if (mayTrail(name) && isVisible(value)) lines += `${name}: ${value}\r\n`
+    const passes = isGrpc ? !framingNames.has(name) : mayTrail(name)
+    if (passes && isVisible(value)) lines += `${name}: ${value}\r\n`
   }
   return lines
 }
@@ -143,6 +172,21 @@ export function encodeLines(lines: string): string {
     at = end + 2
   }
   return block
+}
+
+/** The head of a request, as it would go to a peer that speaks HTTP/1.1, as a header block. */
+export function encodeRequest(head: string, scheme: string): string {
+  const end = head.indexOf('\r\n')
+  const [method = '', path = ''] = head.slice(0, end).split(' ')
+  const lines = head.slice(end + 2, -2)
+  const host = /^host:[ \t]*([^\r]*)\r\n/im.exec(lines)
+  return (
+    encodeField(':method', method) +
+    encodeField(':scheme', scheme) +
+    encodeField(':path', path) +
+    (host ? encodeField(':authority', host[1] ?? '') : '') +
+    encodeLines(host ? lines.slice(0, host.index) + lines.slice(host.index + host[0].length) : lines)
+  )
 }
 
 /** RFC 9110 5.5: without the blanks around it, and these are two. */

@@ -1,5 +1,6 @@
 /** A plain connection that may speak HTTP/1.1 or, by prior knowledge, HTTP/2: its first bytes tell (RFC 9113 3.3). */
 import type net from 'node:net'
+import { look } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import type { SocketEvents } from '../http1/socket.ts'
 import type { Runtime } from '../runtime.ts'
@@ -16,10 +17,10 @@ export function afterPreface(
 ): SocketEvents {
   let events: SocketEvents | undefined
   let kept = Buffer.alloc(0)
-  const silent: Timed = { deadline: Date.now() + timeouts.headMs, onDeadline: () => void socket.destroy() }
+  const silent: Timed = { deadline: look() + timeouts.headMs, onDeadline: () => void socket.destroy() }
   deadlines.add(silent)
 
-  const look = (bytes: Buffer): void => {
+  const lookAt = (bytes: Buffer): void => {
     const length = Math.min(bytes.length, telling.length)
     const isSame = bytes.compare(telling, 0, length, 0, length) === 0
     if (isSame && length < telling.length) {
@@ -33,7 +34,7 @@ export function afterPreface(
   return {
     onBytes: (bytes, length) => {
       if (events) events.onBytes(bytes, length)
-      else look(Buffer.concat([kept, bytes.subarray(0, length)]))
+      else lookAt(Buffer.concat([kept, bytes.subarray(0, length)]))
     },
     onEnd: () => (events ? events.onEnd() : void socket.destroy()),
     onDrain: () => events?.onDrain(),

@@ -3,7 +3,7 @@
  * Source: RFC 9113 (HTTP/2), the sections named below.
  */
 import type net from 'node:net'
-import { look, now } from '../clock.ts'
+import { look } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import type { SocketEvents } from '../http1/socket.ts'
 import { Writer } from '../http1/writer.ts'
@@ -54,14 +54,14 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
   sendWindow = initialWindow
   /** Bytes that may be sent in a new stream. */
   peerWindow = initialWindow
-  protected readonly socket: net.Socket
+  protected socket!: net.Socket
   protected readonly streams = new Map<number, Stream>()
   protected readonly allowance = new Allowance()
   protected state: 'preface' | 'open' | 'closing' | 'closed' = 'preface'
   /** The highest stream that the other end has opened. */
   protected lastId = 0
   readonly #limits: SessionLimits
-  readonly #writer: Writer
+  #writer!: Writer
   readonly #reader: FrameReader
   readonly #decoder = new HeaderDecoder()
   /** Streams that wait until something can be sent again, the longest waiting first. */
@@ -79,13 +79,17 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
   #endsStream = false
   #readingPaused = false
 
-  constructor(socket: net.Socket, limits: SessionLimits, expectedPreface: string) {
-    this.socket = socket
+  constructor(limits: SessionLimits, expectedPreface: string) {
     this.#limits = limits
-    this.#writer = new Writer(socket)
     this.#reader = new FrameReader(this, limits.headBytes * 2)
     this.#prefaceLeft = expectedPreface
     this.#receiveWindow = limits.windowBytes
+  }
+
+  /** Gives the connection its socket, which need not be connected yet. */
+  attach(socket: net.Socket): void {
+    this.socket = socket
+    this.#writer = new Writer(socket)
   }
 
   /** Says the first words of this end. */
@@ -199,9 +203,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
     if (id === 0 || this.isUnused(id)) return this.fail(protocol, 'RST_STREAM of a stream that was never open')
     const stream = this.streams.get(id)
     this.spend()
-    if (stream === undefined) return
-    this.#forget(stream, false)
-    stream.onLost(bytes.readUInt32BE(from))
+    if (stream) this.drop(stream, bytes.readUInt32BE(from))
   }
 
   /** Whether a stream has never been open. */
@@ -459,6 +461,12 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
     stream.onLost(code)
   }
 
+  /** Takes note that the other end has given a stream up. */
+  protected drop(stream: Stream, code: number): void {
+    this.#forget(stream, false)
+    stream.onLost(code)
+  }
+
   /** Refuses a stream before it is one. */
   protected refuse(id: number, code: number): void {
     this.#noteClosed(id, true)
@@ -510,7 +518,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
     this.#flush()
     this.state = 'closing'
     this.#reader.stop()
-    this.deadline = now() + this.#limits.sendMs
+    this.deadline = look() + this.#limits.sendMs
     this.socket.end(() => (this.deadline = look() + lingerMs))
     this.socket.resume()
   }
@@ -524,6 +532,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
 
   /** The other end has gone: nobody that speaks HTTP/2 ends only one half of a connection. */
   onEnd(): void {
+    look()
     if (this.state === 'closing') this.socket.destroySoon()
     else {
       this.end()
@@ -541,6 +550,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
   }
 
   onClose(): void {
+    look()
     if (this.state === 'closed') return
     this.state = 'closed'
     this.#reader.stop()

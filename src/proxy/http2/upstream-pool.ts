@@ -1,0 +1,79 @@
+/** Connections of HTTP/2 to peers: requests share them as far as the peers let them. */
+import type { Peer } from '../balancer/peer.ts'
+import { connectPlain } from '../http1/socket.ts'
+import type { UpstreamTls } from '../service-plan.ts'
+import type { ConnectSecure } from '../upstream-tls.ts'
+import { UpstreamSession, type UpstreamSessionSettings } from './upstream-session.ts'
+import type { UpstreamStream } from './upstream-stream.ts'
+
+export interface StreamPool {
+  /** A stream to a peer, over a connection that may be only being made; over a new one where `fresh`. */
+  take(peer: Peer, tls: UpstreamTls | undefined, name: string, fresh: boolean): UpstreamStream
+  peersTurned(): void
+  close(): void
+}
+
+/** Names asked for in handshakes with one peer; more than that come from clients whose Host is preserved. */
+const maxNames = 128
+/** Stands for "without TLS". */
+const plain = {}
+
+/** Connections that are spoken to in one way, of which any serves; by the name that was asked for. */
+type ByName = Map<string, Set<UpstreamSession>>
+
+export function createStreamPool(settings: UpstreamSessionSettings, connectSecure: ConnectSecure): StreamPool {
+  const peers = new WeakMap<Peer, WeakMap<object, ByName>>()
+  const all = new Set<UpstreamSession>()
+
+  function sessionsOf(peer: Peer, how: UpstreamTls | undefined, name: string): Set<UpstreamSession> {
+    const byTls = peers.get(peer) ?? new WeakMap<object, ByName>()
+    peers.set(peer, byTls)
+    const byName: ByName = byTls.get(how ?? plain) ?? new Map()
+    byTls.set(how ?? plain, byName)
+    const key = how === undefined ? '' : name
+    const known = byName.get(key)
+    if (known) return known
+    if (byName.size >= maxNames) forgetOldest(byName)
+    const made = new Set<UpstreamSession>()
+    byName.set(key, made)
+    return made
+  }
+
+  function open(peer: Peer, how: UpstreamTls | undefined, name: string, mates: Set<UpstreamSession>): UpstreamSession {
+    const session = new UpstreamSession(settings, how === undefined ? 'http' : 'https', () => {
+      all.delete(session)
+      mates.delete(session)
+    })
+    all.add(session)
+    mates.add(session)
+    session.attach(
+      how === undefined
+        ? connectPlain(peer.address, peer.port, session)
+        : connectSecure(peer, how, name, session, { ALPNProtocols: ['h2'] }),
+    )
+    return session
+  }
+
+  return {
+    take(peer, how, name, fresh) {
+      const mates = sessionsOf(peer, how, name)
+      const shared = fresh ? undefined : mates.values().find(({ hasRoom }) => hasRoom)
+      return (shared ?? open(peer, how, name, mates)).open()
+    },
+    peersTurned: () => {
+      for (const session of Array.from(all)) session.peersTurned()
+    },
+    close: () => {
+      for (const session of Array.from(all)) session.destroy()
+    },
+  }
+}
+
+/** Drops the connections under the name that came first, once they are idle. */
+function forgetOldest(byName: ByName): void {
+  for (const [name, sessions] of byName) {
+    byName.delete(name)
+    for (const session of Array.from(sessions)) session.retire()
+    return
+  }
+}
