@@ -6,6 +6,7 @@
  */
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { Reads } from './read-buffers.ts'
 
 /** Takes what happens on a socket. The bytes are only valid during the call. */
 export interface SocketEvents {
@@ -15,8 +16,6 @@ export interface SocketEvents {
   onDrain(): void
   onClose(): void
 }
-
-const sharedBuffer = Buffer.allocUnsafeSlow(64 * 1024)
 
 /** Calls `events` for everything that happens on a socket that was made by Node (TLS, or the fallback). */
 export function watch<T extends net.Socket>(socket: T, events: SocketEvents): T {
@@ -37,19 +36,15 @@ const ignore = () => {}
 
 /** Connects to an address (an IP address, never a name) without TLS. */
 export function connectPlain(address: string, port: number, events: SocketEvents): net.Socket {
-  const socket = net.connect({
+  const reads = new Reads(events, () => socket.isPaused())
+  const socket: net.Socket = net.connect({
     host: address,
     port,
     noDelay: true,
     allowHalfOpen: true,
-    onread: { buffer: sharedBuffer, callback: reader(events) },
+    onread: reads,
   })
   return watchRest(socket, events)
-}
-
-const reader = (events: SocketEvents) => (length: number, bytes: Uint8Array) => {
-  events.onBytes(bytes as Buffer, length)
-  return true
 }
 
 interface ListeningHandle {
@@ -76,20 +71,12 @@ export function acceptPlain(
       refused(new Error(`accept: ${error ? getSystemErrorName(error) : 'no handle'}`))
       return
     }
-    let events: SocketEvents | undefined
-    const socket = new net.Socket({
-      handle: client,
-      allowHalfOpen: true,
-      onread: {
-        buffer: sharedBuffer,
-        callback: (length: number, bytes: Uint8Array) => {
-          events?.onBytes(bytes as Buffer, length)
-          return true
-        },
-      },
-    } as unknown as net.SocketConstructorOpts)
+    const reads = new Reads(undefined, () => socket.isPaused())
+    const options = { handle: client, allowHalfOpen: true, onread: reads }
+    const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
     socket.setNoDelay(true)
-    events = accept(socket)
+    const events = accept(socket)
+    reads.events = events
     watchRest(socket, events)
   }
 }

@@ -1,14 +1,13 @@
 /**
  * Writing to a socket in as few calls as there are reasons to: text and small pieces are gathered into one string, which is
- * written at once at the end of the event that produced them; large pieces are copied into recycled buffers.
+ * written at once at the end of the event that produced them; large pieces are written from the buffer that they were read into
+ * where it can be kept, else from recycled ones.
  */
 import type net from 'node:net'
+import { bufferBytes, giveBack, keepBuffer, takeBuffer } from './read-buffers.ts'
 
 /** Above this many bytes a piece is copied as bytes, not gathered as text. */
 const gatherBytes = 16 * 1024
-const bufferBytes = 64 * 1024
-const maxFree = 64
-const free: Buffer[] = []
 
 export class Writer {
   readonly #socket: net.Socket
@@ -23,7 +22,7 @@ export class Writer {
     this.#gathered += text
   }
 
-  /** Adds a range of bytes, which are copied: the caller may overwrite them afterwards. */
+  /** Adds a range of bytes, which are copied or kept: the caller may forget them afterwards. */
   bytes(bytes: Buffer, from: number, to: number): void {
     if (to - from <= gatherBytes) {
       this.#gathered += bytes.toString('latin1', from, to)
@@ -31,6 +30,11 @@ export class Writer {
       return
     }
     this.#write()
+    const release = keepBuffer(bytes)
+    if (release) {
+      this.#socket.write(bytes.subarray(from, to), release)
+      return
+    }
     for (let at = from; at < to; at += bufferBytes) this.#copy(bytes, at, Math.min(to, at + bufferBytes))
   }
 
@@ -47,10 +51,8 @@ export class Writer {
   }
 
   #copy(bytes: Buffer, from: number, to: number): void {
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes)
+    const buffer = takeBuffer()
     bytes.copy(buffer, 0, from, to)
-    this.#socket.write(buffer.subarray(0, to - from), () => {
-      if (free.length < maxFree) free.push(buffer)
-    })
+    this.#socket.write(buffer.subarray(0, to - from), () => giveBack(buffer))
   }
 }
