@@ -1,18 +1,39 @@
 /** What goes over the wire in a run. */
-
 import type { Instructions } from './instructions.ts'
 
 const body = JSON.stringify({ message: 'as short as the answers of many services are', padding: 'x'.repeat(60) })
 
-/** The upstream's answer. */
-export const upstreamAnswer = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+const answerWith = (text: string): string =>
+  `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`
 
-/** What the answer of every subject ends with. */
+/** The upstream's answer where nothing else is asked for. */
+export const upstreamAnswer = answerWith(body)
+
+/** What that answer of every subject ends with. */
 export const answerBody = body
 
-/** A request as curl would send it, with a token. */
-export const requestWith = (path: string, [name, value]: readonly [name: string, value: string]): string =>
-  `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gibbon-bench\r\nAccept: */*\r\n${name}: ${value}\r\n\r\n`
+/** Every answer's last bytes, however long it is. */
+export const answerTail = Buffer.from(body.slice(-8), 'latin1')
+
+/** The upstream's answer with a body of so many bytes. */
+export const upstreamAnswerOf = (bytes: number): Buffer =>
+  Buffer.from(answerWith(answerTail.toString('latin1').padStart(bytes, 'x')), 'latin1')
+
+/** The path below a subject's own that asks for a body of so many bytes. */
+export const pathOfSize = (path: string, bytes: number): string =>
+  bytes === body.length ? path : `${path}/down/${bytes}`
+
+/** How many bytes a request's head asks for; undefined for the usual answer. */
+export function sizeAsked(head: string): number | undefined {
+  const size = /^[A-Z]+ \S*\/down\/(\d{1,9}) /.exec(head)?.[1]
+  return size === undefined ? undefined : Number(size)
+}
+
+/** A request as curl would send it, with a token; with a body of `bytes` the head alone. */
+export function requestWith(path: string, [name, value]: readonly [name: string, value: string], bytes = 0): string {
+  const framing = bytes > 0 ? `Content-Type: application/octet-stream\r\nContent-Length: ${bytes}\r\n` : ''
+  return `${bytes > 0 ? 'POST' : 'GET'} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gibbon-bench\r\nAccept: */*\r\n${framing}${name}: ${value}\r\n\r\n`
+}
 
 /** What the load generator is asked for. */
 export interface Job {
@@ -20,11 +41,17 @@ export interface Job {
   readonly pid: number
   readonly port: number
   readonly seconds: number
-  /** Time before counting begins. */
+  /** Time before counting begins, and how many requests must have been answered meanwhile, in at most `mostWarmUpSeconds`. */
   readonly warmUpSeconds: number
+  readonly warmUpRequests?: number
   readonly connections: number
   /** Request texts; the connections take them in turn, and keep them. */
   readonly requests: readonly string[]
+  /** Bytes of body that follow each request's head. */
+  readonly bodyBytes?: number
+  readonly tls?: boolean
+  /** Requests a second, sent when their time has come, whether answers have or not; else each connection asks again once answered. */
+  readonly perSecond?: number
   /** In place of `requests`: each request with another token, in turn. */
   readonly distinct?: Distinct
   readonly flood?: Flood
@@ -65,4 +92,6 @@ export interface Outcome {
   readonly residentBytesAfter: number
   /** That the gateway's processes ran; null where they could not be counted. */
   readonly instructions: Instructions | null
+  /** How long answers took from when their requests were due, in ms; null where requests are sent without a plan. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number } | null
 }

@@ -8,11 +8,17 @@ export interface Options {
   readonly connections: number
   /** Which subjects, by name. */
   readonly only: RegExp | undefined
-  readonly floods: boolean
+  readonly sections: readonly Section[]
+  /** Whether peers that come from package registries are installed where they are missing. */
+  readonly install: boolean
   /** Where the result is written. */
   readonly json: string | undefined
   readonly check: boolean
 }
+
+/** Parts of a run. */
+export const sections = ['requests', 'bodies', 'tls', 'cores', 'latency', 'floods'] as const
+export type Section = (typeof sections)[number]
 
 const help = `npm run bench -- [options]
 
@@ -20,7 +26,9 @@ const help = `npm run bench -- [options]
   --seconds S        length of one measurement (default 3)
   --connections C    kept-alive connections (default 32)
   --only REGEX       subjects by name, such as 'nginx|HS256'
+  --sections A,B     parts of the run: ${sections.join(', ')} (default all)
   --no-floods        leave out the floods of bad tokens
+  --no-install       leave out the peers that would have to be installed
   --json FILE        write the result as JSON
   --check            exit with 1 where a wanted ratio is missed or cannot be told
 `
@@ -38,7 +46,8 @@ export function readOptions(args: string[]): Options {
       seconds: positive('seconds', values.seconds),
       connections: positive('connections', values.connections),
       only: values.only === undefined ? undefined : new RegExp(values.only, 'i'),
-      floods: !values['no-floods'],
+      sections: chosen(values.sections).filter((section) => section !== 'floods' || !values['no-floods']),
+      install: !values['no-install'],
       json: values.json,
       check: values.check,
     }
@@ -53,11 +62,22 @@ const known = {
   seconds: { type: 'string', default: '3' },
   connections: { type: 'string', default: '32' },
   only: { type: 'string' },
+  sections: { type: 'string' },
   'no-floods': { type: 'boolean', default: false },
+  'no-install': { type: 'boolean', default: false },
   json: { type: 'string' },
   check: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
+
+function chosen(text: string | undefined): readonly Section[] {
+  if (text === undefined) return sections
+  return text.split(',').map((name) => {
+    const section = sections.find((one) => one === name)
+    if (!section) throw new Error(`--sections takes ${sections.join(', ')}, not "${name}"`)
+    return section
+  })
+}
 
 function positive(name: string, text: string): number {
   const number = Number(text)

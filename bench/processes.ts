@@ -56,7 +56,7 @@ function statOf(pid: number): Stat | undefined {
 }
 
 /** The core that the gateway under test has for itself, and the one that everything else shares. */
-export const cores = { gateway: '0', rest: '1' }
+export const cores = { gateway: '0', rest: '1', all: `0-${availableParallelism() - 1}` }
 const canPin = availableParallelism() > 1 && isInstalled('taskset')
 
 /** Whether processes are pinned to cores; figures of throughput mean little where they are not. */

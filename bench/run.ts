@@ -1,54 +1,32 @@
 /** `npm run bench`: what a request costs in each gateway, measured in one run. README.md tells what the figures mean. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Fleet, type Ready } from './fleet.ts'
 import { type Options, readOptions } from './options.ts'
-import { type Flood, type Job, type Outcome, answerBody, requestWith } from './messages.ts'
+import { type Flood, type Job, type Outcome, pathOfSize, requestWith } from './messages.ts'
 import { cores, pinned, startWorker, stop } from './processes.ts'
-import { type Check, type Result, checksOf, summaryOf } from './result.ts'
+import { type Check, type Measurement, type Result, type SteadyMeasurement, checksOf, summaryOf } from './result.ts'
+import { nameOf, type Row, rows, steady, steadyShares } from './rows.ts'
 import { printResult } from './table.ts'
-import {
-  gibbonBasicAuth,
-  gibbonEdDsa,
-  gibbonEs256,
-  gibbonHs256,
-  gibbonKeyAuth,
-  gibbonPlain,
-  gibbonRoutes100,
-  gibbonRoutes10k,
-  gibbonRs256,
-  gibbonTokens10k,
-  gibbonTokens1m,
-} from './subjects/gibbon.ts'
-import { haproxy, haproxyHs256 } from './subjects/haproxy.ts'
-import { nginx } from './subjects/nginx.ts'
+import { gibbonEs256, gibbonHs256 } from './subjects/gibbon.ts'
 import { headerOf, type Running, type Subject } from './subjects/subject.ts'
 import { type TokenSet, es256, hs256 } from './tokens.ts'
-
-const subjects: readonly Subject[] = [
-  nginx,
-  haproxy,
-  haproxyHs256,
-  gibbonPlain,
-  gibbonHs256,
-  gibbonRs256,
-  gibbonEs256,
-  gibbonEdDsa,
-  gibbonTokens10k,
-  gibbonTokens1m,
-  gibbonRoutes100,
-  gibbonRoutes10k,
-  gibbonKeyAuth,
-  gibbonBasicAuth,
-]
 
 const floods: readonly { readonly subject: Subject; readonly tokens: TokenSet; readonly kind: Flood['kind'] }[] = [
   { subject: gibbonHs256, tokens: hs256, kind: 'unknown key' },
   { subject: gibbonHs256, tokens: hs256, kind: 'bad signature' },
   { subject: gibbonEs256, tokens: es256, kind: 'bad signature' },
 ]
+
+/** Of bodies as long as these, few connections keep every core busy. */
+const longBytes = 512 * 1024
+const longConnections = 8
+
+/** On a machine that is very busy a second may pass without an answer: then more time is given. */
+const mostSeconds = 30
 
 const options = readOptions(process.argv.slice(2))
 const directory = mkdtempSync(join(tmpdir(), 'gibbon-bench-'))
@@ -69,116 +47,94 @@ async function bench(options: Options): Promise<readonly Check[]> {
   const upstream = startWorker(cores.rest, 'upstream.ts')
   const load = startWorker(cores.rest, 'load.ts')
   const [{ port }] = (await once(upstream, 'message')) as [{ port: number }]
-  const measured = await startAll(options, port)
+  const isWanted = ({ section, subject }: Row) =>
+    options.sections.includes(section) && (options.only?.test(subject.name) ?? true)
+  const fleet = new Fleet({ directory, upstreamPort: port, install: options.install, say })
+  const measured = await fleet.ready(rows.filter(isWanted))
+  const asked = await fleet.ready(steady.filter(isWanted))
   const rounds = await measureRounds(load, measured, options)
-  const underFlood = options.floods ? await measureFloods(load, measured, options) : []
-  for (const { running } of measured) await stop(running.process)
+  const steadyRounds = await measureSteady(load, asked, options)
+  const underFlood = options.sections.includes('floods') ? await measureFloods(load, fleet, options) : []
+  await fleet.stop()
   await Promise.all([stop(upstream), stop(load)])
 
-  const result: Result = { machine: machine(), options, ...summaryOf(rounds, underFlood) }
+  const result: Result = { machine: machine(), options, ...summaryOf(rounds, steadyRounds, underFlood) }
   const checks = checksOf(result)
   printResult(result, checks)
   if (options.json) writeFileSync(options.json, `${JSON.stringify({ ...result, checks }, null, 2)}\n`)
   return checks
 }
 
-interface Measured {
-  readonly subject: Subject
-  readonly running: Running
-}
-
-async function startAll(options: Options, upstreamPort: number): Promise<readonly Measured[]> {
-  const measured: Measured[] = []
-  for (const subject of subjects.filter(({ name }) => options.only?.test(name) ?? true)) {
-    if (subject.absent === undefined) measured.push(await startOne(subject, upstreamPort))
-    else say(`skipped: ${subject.name}: ${subject.absent}`)
-  }
-  return measured
-}
-
-async function startOne(subject: Subject, upstreamPort: number): Promise<Measured> {
-  const own = mkdtempSync(join(directory, 'subject-'))
-  const running = await subject.start(own, upstreamPort)
-  try {
-    await waitUntilListening(subject, running)
-    await verify(subject, running)
-  } catch (error) {
-    throw new Error(`${(error as Error).message}\n${lastLines(own)}`, { cause: error })
-  }
-  say(`started: ${subject.name}: ${subject.about}`)
-  return { subject, running }
-}
-
-/** What a gateway that would not start wrote last. */
-function lastLines(directory: string): string {
-  const logs = readdirSync(directory).filter((name) => name.endsWith('.log'))
-  return logs.map((name) => readFileSync(join(directory, name), 'utf8').split('\n').slice(-10).join('\n')).join('\n')
-}
-
-async function waitUntilListening({ name }: Subject, { process: child, port }: Running): Promise<void> {
-  for (let tries = 0; tries < 1200; tries++) {
-    if (child.exitCode !== null) throw new Error(`${name} ended with status ${child.exitCode} while starting`)
-    const answered = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)
-    if (answered) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error(`${name} does not listen after a minute`)
-}
-
-/** A figure is worth something only where the gateway did its work: the right body with a token, a refusal without one. */
-async function verify(subject: Subject, { port }: Running): Promise<void> {
-  const url = `http://127.0.0.1:${port}${subject.path}`
-  for (const token of subject.tokens) {
-    const good = await fetch(url, { headers: Object.fromEntries([headerOf(subject, token)]) })
-    const body = await good.text()
-    if (good.status !== 200 || body !== answerBody) throw new Error(`${subject.name} answers ${good.status} ${body}`)
-  }
-  const bare = await fetch(url)
-  await bare.arrayBuffer()
-  const wanted = subject.checksTokens ? 401 : 200
-  if (bare.status !== wanted) throw new Error(`${subject.name} answers ${bare.status} without a token, not ${wanted}`)
-}
-
-/** Every subject once in each round, so that a machine that slows down meanwhile slows all of them. */
-async function measureRounds(load: ChildProcess, measured: readonly Measured[], options: Options) {
-  const rounds: { subject: string; outcome: Outcome }[][] = []
+/** Every row once in each round, so that a machine that slows down meanwhile slows all of them. */
+async function measureRounds(load: ChildProcess, ready: readonly Ready[], options: Options) {
+  const rounds: Measurement[][] = []
+  if (ready.length === 0) return rounds
   for (let round = 0; round <= options.rounds; round++) {
-    const outcomes = []
-    for (const { subject, running } of measured) {
-      outcomes.push({ subject: subject.name, outcome: await measure(load, jobOf(subject, running, options)) })
+    const outcomes: Measurement[] = []
+    for (const { row, running } of ready) {
+      const job = jobOf(row, running, options)
+      // The first round lets compilers and caches warm up.
+      const outcome = await measure(load, nameOf(row), round === 0 ? { ...job, warmUpRequests: warmUpOf(row) } : job)
+      outcomes.push({ section: row.section, subject: row.subject.name, variant: row.variant, outcome })
     }
-    // The first round lets compilers and caches warm up.
     if (round > 0) rounds.push(outcomes)
     say(round === 0 ? 'warmed up' : `round ${round} of ${options.rounds}`)
   }
   return rounds
 }
 
-async function measureFloods(load: ChildProcess, measured: readonly Measured[], options: Options) {
+function warmUpOf({ up, down }: Row): number {
+  return Math.max(up, down) >= longBytes ? 500 : 20_000
+}
+
+/** Finds the limit of each anew in every round, and asks for parts of it. */
+async function measureSteady(load: ChildProcess, ready: readonly Ready[], options: Options) {
+  const measured: SteadyMeasurement[] = []
+  for (let round = 1; round <= options.rounds && ready.length > 0; round++) {
+    for (const { row, running } of ready) {
+      const job = jobOf(row, running, options)
+      const { good, seconds } = await measure(load, nameOf(row), job)
+      for (const share of steadyShares) {
+        const perSecond = (good / seconds) * share
+        const outcome = await measure(load, nameOf(row), { ...job, perSecond })
+        measured.push({ subject: row.subject.name, share, perSecond, outcome })
+      }
+    }
+    say(`steady rates, round ${round} of ${options.rounds}`)
+  }
+  return measured
+}
+
+async function measureFloods(load: ChildProcess, fleet: Fleet, options: Options) {
   const outcomes = []
   for (const { subject, tokens, kind } of floods) {
-    const running = measured.find((other) => other.subject === subject)?.running
+    if (!(options.only?.test(subject.name) ?? true)) continue
+    const row: Row = { section: 'floods', variant: '', subject, tls: false, allCores: false, up: 0, down: 0 }
+    const running = await fleet.start(row)
     if (!running) continue
-    const job = jobOf(subject, running, options)
-    const alone = await measure(load, job)
-    const flooded = await measure(load, { ...job, flood: floodOf(subject, tokens, kind, options) })
+    const job = jobOf(row, running, options)
+    const alone = await measure(load, subject.name, job)
+    const flooded = await measure(load, subject.name, { ...job, flood: floodOf(subject, tokens, kind, options) })
     outcomes.push({ subject: subject.name, kind, alone, flooded })
     say(`flood: ${subject.name}, ${kind}`)
   }
   return outcomes
 }
 
-function jobOf(subject: Subject, { process: child, port }: Running, options: Options): Job {
+function jobOf({ subject, tls, up, down }: Row, { process: child, port }: Running, options: Options): Job {
   const { seconds, connections } = options
-  const requests = subject.tokens.map((token) => requestWith(subject.path, headerOf(subject, token)))
+  const path = down > 0 ? pathOfSize(subject.path, down) : subject.path
+  const requests = subject.tokens.map((token) => requestWith(path, headerOf(subject, token), up))
   const distinct = subject.distinct && { path: subject.path, ...subject.distinct }
   return {
     pid: child.pid ?? 0,
     port,
     seconds,
     warmUpSeconds: 0.3,
-    connections,
+    connections: Math.max(up, down) >= longBytes ? Math.min(connections, longConnections) : connections,
     requests,
+    tls,
+    bodyBytes: up,
     ...(distinct && { distinct }),
   }
 }
@@ -188,12 +144,13 @@ function floodOf(subject: Subject, tokens: TokenSet, kind: Flood['kind'], { conn
   return { kind, connections, path: subject.path, algorithm, key: keys[0] ?? '', signature: wrongSignature }
 }
 
-async function measure(load: ChildProcess, job: Job): Promise<Outcome> {
+async function measure(load: ChildProcess, name: string, job: Job): Promise<Outcome> {
   load.send(job)
   const [outcome] = (await once(load, 'message')) as [Outcome]
-  if (outcome.wrong > 0) throw new Error(`${outcome.wrong} wrong answers, the first: ${outcome.firstWrong}`)
-  if (outcome.good === 0) throw new Error('no answers')
-  return outcome
+  if (outcome.wrong > 0) throw new Error(`${name}: ${outcome.wrong} wrong answers, the first: ${outcome.firstWrong}`)
+  if (outcome.good > 0) return outcome
+  if (job.seconds >= mostSeconds) throw new Error(`${name}: no answers in ${job.seconds} s`)
+  return measure(load, name, { ...job, seconds: job.seconds * 4 })
 }
 
 function machine() {

@@ -1,22 +1,59 @@
 import type { Check, Figure, Result } from './result.ts'
 
+const titles: Readonly<Record<string, string>> = {
+  requests: 'short requests and answers, one worker on one core',
+  bodies: 'bodies',
+  tls: 'TLS 1.3 from the client, connections kept',
+  cores: 'as many workers as cores',
+}
+
 /** Prints a result for people. */
-export function printResult({ machine, options, subjects, floods }: Result, checks: readonly Check[]): void {
+export function printResult({ machine, options, subjects, steady, floods }: Result, checks: readonly Check[]): void {
   const { rounds, seconds, connections } = options
   print(
     `\n${machine.cpu}, ${machine.cores} cores, Node ${machine.node}${machine.pinned ? '' : '; NOT pinned to cores'}`,
   )
-  print(`medians of ${rounds} rounds of ${seconds} s (lowest to highest), ${connections} connections, one core\n`)
-  printTable(
-    ['gateway', 'CPU/request', '', 'of nginx', 'requests/s'],
-    subjects.map(({ name, cpuMicroseconds, ratioToNginx, requestsPerSecond }) => [
-      name,
-      `${cpuMicroseconds.median.toFixed(1)} µs`,
-      range(cpuMicroseconds),
-      ratioToNginx ? ratioToNginx.median.toFixed(2) : '-',
-      whole(requestsPerSecond.median),
-    ]),
-  )
+  print(`medians of ${rounds} rounds of ${seconds} s (lowest to highest), ${connections} connections`)
+  for (const [section, title] of Object.entries(titles)) {
+    const own = subjects.filter((subject) => subject.section === section)
+    if (own.length === 0) continue
+    print(`\n${title}`)
+    printTable(
+      ['gateway', 'CPU/request', '', 'of nginx', 'requests/s', 'k instr. user', 'kernel'],
+      own.map(
+        ({
+          name,
+          variant,
+          cpuMicroseconds,
+          ratioToNginx,
+          requestsPerSecond,
+          userKiloinstructions,
+          kernelKiloinstructions,
+        }) => [
+          variant === '' ? name : `${name}, ${variant}`,
+          `${cpuMicroseconds.median.toFixed(1)} µs`,
+          range(cpuMicroseconds),
+          ratioToNginx ? ratioToNginx.median.toFixed(2) : '-',
+          whole(requestsPerSecond.median),
+          userKiloinstructions ? userKiloinstructions.median.toFixed(1) : '-',
+          kernelKiloinstructions ? kernelKiloinstructions.median.toFixed(1) : '-',
+        ],
+      ),
+    )
+  }
+  if (steady.length > 0) {
+    print('\nlatencies at a steady rate, as a part of what each can do at most')
+    printTable(
+      ['gateway', 'rate', 'sent/s', 'answered/s', 'p50', 'p99', 'p99.9'],
+      steady.map(({ name, share, requestsPerSecond, answersPerSecond, p50, p99, p999 }) => [
+        name,
+        `${Math.round(share * 100)} %`,
+        whole(requestsPerSecond.median),
+        whole(answersPerSecond.median),
+        ...[p50, p99, p999].map(({ median }) => `${median.toFixed(2)} ms`),
+      ]),
+    )
+  }
   if (floods.length > 0) print('\nas many connections again that send only bad tokens, each a new one')
   if (floods.length > 0) {
     printTable(

@@ -1,8 +1,8 @@
 import { openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cores, start } from '../processes.ts'
+import { start } from '../processes.ts'
 import { type TokenSet, eddsa, es256, hs256, manyTokens, rs256 } from '../tokens.ts'
-import { type Subject, freePort } from './subject.ts'
+import { type How, type Subject, freePort } from './subject.ts'
 
 const command = new URL('../../src/cli/gibbon.ts', import.meta.url).pathname
 
@@ -65,18 +65,19 @@ function subject(name: string, authentication: Authentication | undefined, route
     tokens: (authentication ?? hs256).tokens,
     ...(authentication?.header && { header: authentication.header }),
     ...(authentication?.distinct && { distinct: authentication.distinct }),
-    async start(directory, upstreamPort) {
+    can: ['tls', 'cores'],
+    async start(directory, upstreamPort, how) {
       const [port, adminPort] = [await freePort(), await freePort()]
       const file = join(directory, 'kong.json')
       writeFileSync(file, JSON.stringify(config(upstreamPort, authentication, routes)))
       const log = openSync(join(directory, 'gibbon.log'), 'a')
       const child = start(
-        cores.gateway,
+        how.cores,
         process.execPath,
         ['--disable-warning=ExperimentalWarning', '--use-largepages=silent', command, 'start'],
         {
           stdio: ['ignore', log, log],
-          env: { ...process.env, ...environment(directory, file, port, adminPort) },
+          env: { ...process.env, ...environment(directory, file, port, adminPort, how) },
         },
       )
       return { process: child, port }
@@ -84,13 +85,14 @@ function subject(name: string, authentication: Authentication | undefined, route
   }
 }
 
-const environment = (directory: string, file: string, port: number, adminPort: number) => ({
+const environment = (directory: string, file: string, port: number, adminPort: number, { workers, tls }: How) => ({
   KONG_DATABASE: 'off',
   KONG_DECLARATIVE_CONFIG: file,
   KONG_PREFIX: join(directory, 'prefix'),
-  KONG_PROXY_LISTEN: `127.0.0.1:${port}`,
+  KONG_PROXY_LISTEN: `127.0.0.1:${port}${tls ? ' ssl' : ''}`,
+  ...(tls && { KONG_SSL_CERT: tls.cert, KONG_SSL_CERT_KEY: tls.key }),
   KONG_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
-  KONG_NGINX_WORKER_PROCESSES: '1',
+  KONG_NGINX_WORKER_PROCESSES: String(workers),
   KONG_PROXY_ACCESS_LOG: join(directory, 'access.log'),
 })
 

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cores, start } from '../processes.ts'
+import { start } from '../processes.ts'
 import { hs256 } from '../tokens.ts'
-import { type Subject, freePort } from './subject.ts'
+import { type How, type Subject, freePort } from './subject.ts'
 
 const version = spawnSync('nginx', ['-v'], { encoding: 'utf8' })
 
@@ -15,20 +15,21 @@ export const nginx: Subject = {
   checksTokens: false,
   path: '/anything',
   tokens: hs256.tokens,
-  async start(directory, upstreamPort) {
+  can: ['tls', 'cores'],
+  async start(directory, upstreamPort, how) {
     const port = await freePort()
     const file = join(directory, 'nginx.conf')
-    writeFileSync(file, config(directory, port, upstreamPort))
-    const process = start(cores.gateway, 'nginx', ['-p', directory, '-c', file, '-e', join(directory, 'error.log')])
+    writeFileSync(file, config(directory, port, upstreamPort, how))
+    const process = start(how.cores, 'nginx', ['-p', directory, '-c', file, '-e', join(directory, 'error.log')])
     return { process, port }
   },
 }
 
-// The access log is buffered because Gibbon's is, too.
-const config = (directory: string, port: number, upstreamPort: number) => `
+// The access log is buffered because Gibbon's is, too. Bodies pass by memory alone, for the same reason.
+const config = (directory: string, port: number, upstreamPort: number, { workers, tls }: How) => `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
-worker_processes 1;
+worker_processes ${workers};
 pid ${directory}/nginx.pid;
 error_log ${directory}/error.log warn;
 events { worker_connections 4096; }
@@ -39,9 +40,12 @@ http {
   keepalive_requests 1000000000;
   upstream service { server 127.0.0.1:${upstreamPort}; keepalive 512; keepalive_requests 1000000000; }
   server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${port}${tls ? ' ssl' : ''}${workers > 1 ? ' reuseport' : ''};
+    ${tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key}; ssl_protocols TLSv1.3;` : ''}
+    client_max_body_size 0;
     location / {
       proxy_pass http://service;
+      proxy_request_buffering off; proxy_max_temp_file_size 0;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import type { Distinct } from '../messages.ts'
+import type { Peer } from '../peers.ts'
 
 export type Header = readonly [name: string, value: string]
 
@@ -17,6 +18,8 @@ export interface Subject {
   readonly about: string
   /** Why it cannot be run here; undefined where it can. */
   readonly absent: string | undefined
+  /** Where it comes from, if from a package registry. */
+  readonly peer?: Peer
   /** Whether a request without a token must be refused. */
   readonly checksTokens: boolean
   readonly path: string
@@ -26,8 +29,19 @@ export interface Subject {
   readonly header?: (token: string) => Header
   /** Where it is sent many different tokens, each in its turn. */
   readonly distinct?: Omit<Distinct, 'path'>
+  /** What it can be started with beside one worker on plain HTTP. */
+  readonly can: readonly ('tls' | 'cores')[]
   /** Starts it in front of the upstream. All its files are in `directory`, which is its own. */
-  start(directory: string, upstreamPort: number): Promise<Running>
+  start(directory: string, upstreamPort: number, how: How): Promise<Running>
+}
+
+/** How a gateway is started. */
+export interface How {
+  readonly workers: number
+  /** The cores that it may run on, as `taskset` takes them. */
+  readonly cores: string
+  /** The files of certificate and key, for a listener that speaks TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
 }
 
 export interface Running {
