@@ -2,11 +2,12 @@
  * Wires the parts of a gateway together: the store, the proxy workers, the Admin API. The only place that does.
  * The main thread is the control side; requests are proxied in worker threads (`worker.ts`).
  */
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync } from 'node:fs'
 import net from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { NodeFacts } from './admin/node.ts'
+import type { Replace } from './admin/routes/reload.ts'
 import { startAdmin, type RunningAdmin, type ServerTls } from './admin/server.ts'
 import { startStatusApi } from './admin/status-api.ts'
 import { catalogueFor, enabledPlugins, storeKinds } from './config/kinds.ts'
@@ -22,6 +23,7 @@ import {
 } from './config/settings.ts'
 import { keepDebugToken } from './debug-token.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
+import { createHandover, type Handover, type Legacy } from './handover.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
 import { nodeId } from './node-id.ts'
@@ -34,10 +36,12 @@ import { keptKeys } from './plugins/jwt/kept-keys.ts'
 import { createKeyFetching, type KeyFetching } from './plugins/jwt/key-fetching.ts'
 import { errorShapeOf, trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
+import { type Inheritance, keysOf, nothingInherited } from './sockets.ts'
 import { asStartError, StartError } from './start-error.ts'
 import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { audited } from './store/audit.ts'
 import { openConfiguredStore } from './store/configured.ts'
+import { givable } from './store/given.ts'
 import { readKeyring } from './store/keyring.ts'
 import { lockPrefix } from './store/lock.ts'
 import { type SealedStore, sealStore } from './store/sealed.ts'
@@ -56,16 +60,35 @@ export interface Gateway {
   stop(): Promise<void>
   /** Reads declarative file and certificates again, opens the logs anew, and takes over of new settings what it can. */
   readonly reload: Reload
+  /** How another process takes its place. */
+  readonly handover: Handover
+}
+
+/** What a gateway is started with beside its settings. */
+export interface StartOptions {
+  /** The gateway whose place it takes; undefined for one that takes nobody's. */
+  readonly predecessor?: Predecessor | undefined
+  /** Has another process take its place, for `gibbon reload`. */
+  readonly replace?: Replace
+}
+
+export interface Predecessor {
+  /** The sockets that it listens on. */
+  readonly inheritance: Inheritance
+  /** Has it leave the store and the prefix. */
+  give(): Promise<Legacy>
+  /** Resolves when it listens no more. */
+  readonly retired: Promise<unknown>
 }
 
 /** Starts a gateway. Rejects with a `StartError` where the settings cannot be put into practice. */
-export async function startGateway(settings: Settings): Promise<Gateway> {
+export async function startGateway(settings: Settings, options: StartOptions = {}): Promise<Gateway> {
   const started: (() => void | Promise<void>)[] = []
   const undo = async () => {
     for (const close of started.toReversed()) await close()
   }
   try {
-    return await start(settings, started, undo)
+    return await start(settings, options, started, undo)
   } catch (error) {
     await undo()
     throw error
@@ -74,18 +97,21 @@ export async function startGateway(settings: Settings): Promise<Gateway> {
 
 async function start(
   settings: Settings,
+  { predecessor, replace }: StartOptions,
   started: (() => void | Promise<void>)[],
   undo: () => Promise<void>,
 ): Promise<Gateway> {
   mkdirSync(settings.prefix, { recursive: true, mode: 0o700 })
-  const lock = asStartError(() => lockPrefix(settings.prefix))
-  started.push(() => lock.release())
   let workers: Workers | undefined
   const logs = asStartError(() => openLogs(settings, () => workers?.flushLogs()))
   started.push(() => logs.close())
 
   const keyring = asStartError(() => readKeyring(settings))
-  const opened = await openConfiguredStore(settings, logs.log).catch(failStart)
+  const inheritance = predecessor?.inheritance ?? nothingInherited
+  const legacy = await predecessor?.give()
+  const lock = asStartError(() => prefixLock(settings.prefix))
+  started.push(() => lock.release())
+  const opened = givable(await openConfiguredStore(settings, logs.log).catch(failStart))
   started.push(() => opened.close())
   const store = await sealStore(opened, { keyring, kinds: storeKinds }).catch(failStart)
   const plugins = enabledPlugins(settings.plugins)
@@ -93,11 +119,11 @@ async function start(
   if (settings.database === 'off') await loadDeclared(store, settings, catalogue)
   refuseOthersInUse(store, plugins)
 
-  const listeners = await proxyListeners('proxy_listen', settings.proxy_listen)
-  const streamListeners = await proxyListeners('stream_listen', settings.stream_listen)
+  const listeners = await proxyListeners('proxy_listen', settings.proxy_listen, inheritance)
+  const streamListeners = await proxyListeners('stream_listen', settings.stream_listen, inheritance)
   // Only where a listener speaks TLS: making a certificate takes a while.
   const tls = [...listeners, ...streamListeners].some(({ ssl }) => ssl)
-    ? await keepTls(settings, (setup) => workers?.setTls(setup))
+    ? await keepTls(settings, (setup) => workers?.setTls(setup), ticketKeysOf(legacy))
     : undefined
   started.push(() => tls?.stop())
   const ca = asStartError(() => trustedCertificates(settings))
@@ -125,7 +151,8 @@ async function start(
   const audit = openAudit(settings, store, logs)
   if (audit) started.push(() => audit.log.file.close())
   const node = nodeFacts(settings, plugins, workers)
-  const parts: Parts = { keys, settings, store, audit, workers, logs, health, node, catalogue }
+  const given = { inheritance, replace, ...(predecessor && { socketIsFree: predecessor.retired }) }
+  const parts: Parts = { keys, settings, store, audit, workers, logs, health, node, catalogue, ...given }
   // Before the workers, so that whoever asks whether the gateway is ready hears that it is not yet.
   const status = await openStatus(parts)
   started.push(() => status.close())
@@ -140,7 +167,10 @@ async function start(
   started.push(() => admin.close())
   const certificates = (from: Settings) => reloadCertificates(from, { tls, admin, status })
   const reload = createReload({ ...parts, certificates })
-  started.push(watchDeclared(settings, () => void reload()))
+  const watch = declaredWatch(settings, () => void reload())
+  started.push(() => watch.end())
+  watch.begin()
+  closeUnused(inheritance, settings)
   return {
     proxyPorts: listeners.map(({ port }) => port),
     streamPorts: streamListeners.map(({ port }) => port),
@@ -148,7 +178,39 @@ async function start(
     statusPorts: status.ports,
     stop: undo,
     reload,
+    handover: createHandover({ settings, store: opened, lock, tls, workers, admin, status, watch }),
   }
+}
+
+/** The prefix's lock, which passes to another process and may come back. */
+function prefixLock(prefix: string): { release(): void; take(): void } {
+  let held = lockPrefix(prefix)
+  return { release: () => held.release(), take: () => (held = lockPrefix(prefix)) }
+}
+
+const ticketKeysOf = ({ ticketKeys }: Legacy = {}): Uint8Array | undefined =>
+  ticketKeys === undefined ? undefined : Buffer.from(ticketKeys, 'base64')
+
+function declaredWatch(settings: Settings, changed: () => void): { begin(): void; end(): void } {
+  let end: (() => void) | undefined
+  return {
+    begin: () => void (end ??= watchDeclared(settings, changed)),
+    end: () => {
+      end?.()
+      end = undefined
+    },
+  }
+}
+
+/** Listeners that the settings have no more end with the process before, unless this one kept them open. */
+function closeUnused(inheritance: Inheritance, settings: Settings): void {
+  const used = new Set([
+    ...keysOf('proxy_listen', settings.proxy_listen),
+    ...keysOf('stream_listen', settings.stream_listen),
+    ...keysOf('admin_listen', settings.admin_listen),
+    ...keysOf('status_listen', settings.status_listen),
+  ])
+  for (const [key, { fds }] of inheritance) if (!used.has(key)) for (const fd of fds) closeSync(fd)
 }
 
 /** What the control side is made of. */
@@ -157,6 +219,9 @@ interface Parts extends Omit<ReloadParts, 'certificates'> {
   readonly keys: KeyFetching
   readonly health: TargetHealthWatch
   readonly node: NodeFacts
+  readonly inheritance: Inheritance
+  readonly replace: Replace | undefined
+  readonly socketIsFree?: Promise<unknown>
 }
 
 /** Follows what is written from now on, where the settings ask for it. */
@@ -212,20 +277,27 @@ function refuseOthersInUse({ reader }: Store, plugins: readonly BundledPlugin[])
 
 /** The proxy's listeners with the ports that they are to have: workers share them, so that all must know. */
 async function proxyListeners(
-  setting: SettingName,
+  setting: 'proxy_listen' | 'stream_listen',
   entries: readonly (Listener | StreamListener)[],
+  inheritance: Inheritance,
 ): Promise<ProxyListener[]> {
   const listeners: ProxyListener[] = []
-  for (const listener of entries) {
+  const keys = keysOf(setting, entries)
+  for (const [at, listener] of entries.entries()) {
     const { ssl, proxy_protocol: proxyProtocol, backlog = 511 } = listener
     const http2 = 'http2' in listener && listener.http2
     const { host: ip, ipv6Only } = addressOf(listener)
-    const port = await freePort(setting, listener)
+    const key = keys[at]!
+    const { port, fds: inherited } = inheritance.get(key) ?? { port: await freePort(setting, listener), fds: [] }
     const keepAlive = keepAliveOf(listener)
-    listeners.push({ ip, port, ipv6Only, backlog, ssl, http2, proxyProtocol, keepAlive })
+    listeners.push({ key, ip, port, ipv6Only, backlog, ssl, http2, proxyProtocol, keepAlive, inherited })
   }
   return listeners
 }
+
+/** For each listener of the Admin API or the Status API the socket that was handed down. */
+const inheritedFor = (keys: readonly string[], inheritance: Inheritance): (number | undefined)[] =>
+  keys.map((key) => inheritance.get(key)?.fds[0])
 
 /**
  * Makes sure that nobody else listens there, which sharing a port would hide, and finds a port where 0 asks for any.
@@ -257,6 +329,7 @@ async function openStatus(parts: Parts): Promise<RunningAdmin> {
     log: logs.status,
     onAnswer: logs.statusAnswered,
     ...(tls && { tls }),
+    inherited: inheritedFor(keysOf('status_listen', settings.status_listen), parts.inheritance),
     readiness: () => workers.readiness(),
     metrics: () => gatherMetrics({ ...parts, storeFile: storeFile(settings) }),
   }).catch((error: NodeJS.ErrnoException) => {
@@ -265,7 +338,7 @@ async function openStatus(parts: Parts): Promise<RunningAdmin> {
 }
 
 async function openAdmin(parts: Parts): Promise<RunningAdmin> {
-  const { settings, store, audit, workers, logs, health, node, catalogue, keys } = parts
+  const { settings, store, audit, workers, logs, health, node, catalogue, keys, replace, socketIsFree } = parts
   const tls = settings.admin_listen.some(({ ssl }) => ssl) ? await adminTls(settings) : undefined
   for (const listener of settings.admin_listen) warnOfOpenDoor(listener, settings, logs.log)
   const setLevel = (level: Level): void => {
@@ -284,6 +357,9 @@ async function openAdmin(parts: Parts): Promise<RunningAdmin> {
     health,
     issuerKeys: { known: (address) => keys.follow(address), ask: (address) => askAnew(keys, address) },
     socket: adminSocket(settings.prefix),
+    ...(socketIsFree && { socketIsFree }),
+    ...(replace && { replace }),
+    inherited: inheritedFor(keysOf('admin_listen', settings.admin_listen), parts.inheritance),
     node,
   }).catch((error: NodeJS.ErrnoException) => {
     throw new StartError(`cannot listen for the Admin API (admin_listen): ${error.message}`, { cause: error })

@@ -17,9 +17,13 @@ const longestRotationMs = 86_400_000
 
 /**
  * Reads the certificates of the proxy's listeners. `changed` is called whenever workers should show or resume by something else.
- * Throws a `StartError` where settings or files are wrong.
+ * With the ticket keys of the process before, what its clients were given is still good. Throws a `StartError` where settings or files are wrong.
  */
-export async function keepTls(settings: Settings, changed: (setup: TlsSetup) => void): Promise<TlsKeeper> {
+export async function keepTls(
+  settings: Settings,
+  changed: (setup: TlsSetup) => void,
+  ticketKeys: Uint8Array = newKeys(),
+): Promise<TlsKeeper> {
   const { proxyCertificates } = await import('./config/self-signed.ts')
   const read = (from: Settings): Pick<TlsSetup, 'cert' | 'key'> => {
     try {
@@ -31,7 +35,7 @@ export async function keepTls(settings: Settings, changed: (setup: TlsSetup) => 
       throw new StartError(`TLS cannot be spoken: ${(error as Error).message}`, { cause: error })
     }
   }
-  let setup: TlsSetup = { ...read(settings), ticketKeys: newKeys() }
+  let setup: TlsSetup = { ...read(settings), ticketKeys }
   const change = (part: Partial<TlsSetup>): void => {
     setup = { ...setup, ...part }
     changed(setup)

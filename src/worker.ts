@@ -31,12 +31,15 @@ import { localEntities, type LocalEntities } from './store/local.ts'
 import { openSealed } from './store/sealed.ts'
 import { openReader } from './store/sqlite/reader.ts'
 import type { Reader } from './store/store.ts'
+import { fdOf, type ListeningSocket } from './sockets.ts'
+import { ownThread } from './thread-time.ts'
 import { version } from './version.ts'
 import {
   beatMs,
   counter,
   type FromWorker,
   placeOfStatus,
+  type ProxyListener,
   streamCounter,
   type ToWorker,
   type WorkerData,
@@ -107,22 +110,48 @@ tellProblems(runtime.config)
 const open: Listener[] = []
 const streams = streamFiles && createStreamTools(streamFiles)
 const openForStreams: StreamListener[] = []
+let hasLeft = false
 parentPort?.on('message', obey)
-say({ say: 'built' })
+say({ say: 'built', thread: ownThread() })
 
 // While it moves, the main thread sees that this one does not hang.
 setInterval(() => (counters[counter.beats] = (counters[counter.beats] ?? 0) + 1), beatMs)
 
+/** Where a listener listens: on each socket that was handed down, or on one of its own. */
+function placesOf({ ip, port, ipv6Only, backlog, http2, proxyProtocol, keepAlive, inherited }: ProxyListener) {
+  const place = {
+    ip,
+    port,
+    ipv6Only,
+    backlog,
+    http2,
+    proxyProtocol,
+    keepAlive,
+    reusePort: process.platform === 'linux',
+  }
+  return inherited.length === 0 ? [place] : inherited.map((fd) => ({ ...place, fd }))
+}
+
 async function start(): Promise<void> {
   // What was committed while this worker read the store has to be in force before it serves anybody.
   adopt(reader, entities)
-  const reusePort = process.platform === 'linux'
   const secure = tls && { setup: tls, policy: tlsPolicy(settings), withSecrets: tools.withSecrets }
-  for (const { ssl, ...listener } of listeners)
-    open.push(await listen(runtime, { ...listener, reusePort, tls: ssl ? secure : undefined }))
-  for (const { ssl, ...listener } of streams ? streamListeners : [])
-    openForStreams.push(await listenForStreams(streams!, { ...listener, reusePort, tls: ssl ? secure : undefined }))
-  say({ say: 'ready' })
+  const sockets: ListeningSocket[] = []
+  for (const listener of listeners) {
+    for (const place of placesOf(listener)) {
+      const opened = await listen(runtime, { ...place, tls: listener.ssl ? secure : undefined })
+      open.push(opened)
+      sockets.push({ key: listener.key, port: opened.port, fd: fdOf(opened.server) })
+    }
+  }
+  for (const listener of streams ? streamListeners : []) {
+    for (const place of placesOf(listener)) {
+      const opened = await listenForStreams(streams!, { ...place, tls: listener.ssl ? secure : undefined })
+      openForStreams.push(opened)
+      sockets.push({ key: listener.key, port: opened.port, fd: fdOf(opened.server) })
+    }
+  }
+  say({ say: 'ready', sockets })
 }
 
 function obey(message: ToWorker): void {
@@ -139,8 +168,12 @@ function obey(message: ToWorker): void {
       asked.get(message.number)?.(message.outcome)
       asked.delete(message.number)
       return
+    case 'retire':
+      void leave((listener) => listener.retire())
+      say({ say: 'retired' })
+      return
     case 'drain':
-      void drain()
+      void leave((listener) => listener.drain())
       return
     case 'adopt-keys':
       adoptKeys(message.address, message.keys)
@@ -284,9 +317,12 @@ function cutStreams(): void {
   for (const listener of openForStreams) listener.close('cut off')
 }
 
-async function drain(): Promise<void> {
+/** Ends when all connections have; asked to more than once, as when a worker that has retired is to drain, it still ends once. */
+async function leave(how: (listener: Listener | StreamListener) => Promise<void>): Promise<void> {
   runtime.draining = true
-  await Promise.all([...open, ...openForStreams].map((listener) => listener.drain()))
+  await Promise.all([...open, ...openForStreams].map(how))
+  if (hasLeft) return
+  hasLeft = true
   runtime.pools.close()
   runtime.deadlines.close()
   await Promise.all(logFiles.map((file) => file.close()))

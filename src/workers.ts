@@ -3,6 +3,7 @@
  * store. One that dies, or says nothing for a second when it should, is replaced.
  */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { KeepAlive, Settings } from './config/settings.ts'
@@ -14,9 +15,13 @@ import { type Use, usesKept } from './plugins/jwt/proof-memory.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { Change, Changed } from './pdk/entities.ts'
 import type { ServerCounters } from './admin/node.ts'
+import type { ListeningSocket } from './sockets.ts'
 import type { TlsSetup } from './proxy/tls/server.ts'
+import { ranMs } from './thread-time.ts'
 
 export interface ProxyListener {
+  /** What names it among the settings' listeners. */
+  readonly key: string
   readonly ip: string
   readonly port: number
   readonly ipv6Only: boolean
@@ -26,6 +31,8 @@ export interface ProxyListener {
   readonly http2: boolean
   readonly proxyProtocol: boolean
   readonly keepAlive: KeepAlive | undefined
+  /** Sockets that another process has listened on so far, for workers to share. */
+  readonly inherited: readonly number[]
 }
 
 /** What a worker is started with. */
@@ -102,6 +109,8 @@ export type ToWorker =
   | { readonly do: 'adopt'; readonly number: number }
   /** What came of changes that the worker asked for. */
   | { readonly do: 'changed'; readonly number: number; readonly outcome: Changed }
+  /** Takes no more connections, and says `drained` when those that are there have ended. */
+  | { readonly do: 'retire' }
   | { readonly do: 'drain' }
   /** An issuer's keys, which this worker follows. */
   | { readonly do: 'adopt-keys'; readonly address: string; readonly keys: string }
@@ -122,8 +131,9 @@ export type ToWorker =
 
 export type FromWorker =
   /** It has read the store, and hears what it is told from now on. */
-  | { readonly say: 'built' }
-  | { readonly say: 'ready' }
+  | { readonly say: 'built'; readonly thread: number | undefined }
+  /** It listens, on these. */
+  | { readonly say: 'ready'; readonly sockets: readonly ListeningSocket[] }
   | { readonly say: 'cannot start'; readonly message: string }
   /** The revision is in force, or could not be put in force, for which `problem` says why. */
   | { readonly say: 'adopted'; readonly number: number; readonly problem?: string }
@@ -133,6 +143,7 @@ export type FromWorker =
   | { readonly say: 'traffic'; readonly number: number; readonly traffic: Traffic }
   /** A plugin wants to change entities. */
   | { readonly say: 'change'; readonly number: number; readonly changes: readonly Change[] }
+  | { readonly say: 'retired' }
   | { readonly say: 'drained' }
   /** Uses a proof up; answered by `proof-used`. */
   | { readonly say: 'use proof'; readonly key: string; readonly until: number; readonly number: number }
@@ -183,19 +194,38 @@ export interface Workers {
   /** How many workers serve, and how many should. */
   readiness(): { readonly ready: number; readonly wanted: number; readonly isDraining: boolean }
   ids(): number[]
+  /** What the workers listen on. */
+  sockets(): ListeningSocket[]
+  /** Has the workers take no more connections, which others do by now on the same sockets. None is replaced from then on. */
+  retire(): Retiring
   /** Drains all workers, for at most `drain_timeout`. */
   stop(): Promise<void>
 }
 
+export interface Retiring {
+  /** Resolves when no more connections are taken, or soon, where a worker is too busy to say so. */
+  readonly closed: Promise<void>
+  /** Resolves when all connections have ended. */
+  readonly gone: Promise<void>
+}
+
 const silenceMs = 1000
+/** For how many such times a worker may be silent where it did not get to run. */
+const mostSilences = 10
 /** How long a worker may take over one configuration, in ms; while it builds one, it says nothing. */
 const buildMs = 60_000
 /** Before a worker is started again that died young: what killed it may be there still. */
 const restartPauseMs = 500
 const youngMs = 5000
-/** A worker that has not moved while it was looked at so many times hangs. Counted in looks, as the whole machine may be slow. */
+/**
+ * A worker that has not moved while it was looked at so many times hangs: at once where it has run meanwhile, and only after long
+ * where it has not, as the whole machine may be slow.
+ */
 const lookMs = 250
 const looksUntilHung = 8
+const patientLooks = 60
+/** How long a thread has to have run in that time. */
+const hungMs = 750
 const flushMs = 200
 const silent = Symbol('silent')
 
@@ -211,7 +241,9 @@ export function createWorkers(options: WorkersOptions): Workers {
     told = problem
   }
   const proofs: Proofs = { ...usesKept(), nonceSecret: randomBytes(32) }
-  const slots: Slot[] = Array.from({ length: count }, (_, index) => new Slot(options, index === 0, tellProblem, proofs))
+  const slots: Slot[] = Array.from({ length: count }, (_, index) => {
+    return new Slot(options, { index, count, tellProblem, proofs })
+  })
   let isDraining = false
   const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
   options.keys.onChange((address, keys) => sendAll({ do: 'adopt-keys', address, keys }))
@@ -243,6 +275,14 @@ export function createWorkers(options: WorkersOptions): Workers {
     traffic: async () => (await Promise.all(slots.map((slot) => slot.traffic()))).filter((told) => told !== undefined),
     readiness: () => ({ ready: slots.filter(({ isReady }) => isReady).length, wanted: count, isDraining }),
     ids: () => slots.flatMap((slot) => slot.id ?? []),
+    sockets: () => slots.flatMap(({ sockets }) => sockets),
+    retire: () => {
+      const retiring = slots.map((slot) => slot.retire())
+      return {
+        closed: Promise.all(retiring.map(({ closed }) => closed)).then(() => {}),
+        gone: Promise.all(retiring.map(({ gone }) => gone)).then(() => {}),
+      }
+    },
     stop: async () => {
       isDraining = true
       const cut = setTimeout(() => {
@@ -290,6 +330,15 @@ function sum(slots: readonly Slot[]): ServerCounters {
 /** What the workers know of proofs together. */
 type Proofs = ReturnType<typeof usesKept> & Pick<WorkerData, 'nonceSecret'>
 
+interface SlotPlace {
+  readonly index: number
+  /** How many there are. */
+  readonly count: number
+  /** Told with each adoption what stood in its way, if anything did. */
+  readonly tellProblem: (problem: string | undefined) => void
+  readonly proofs: Proofs
+}
+
 /** A worker's place, which outlives the worker. */
 class Slot {
   readonly counters = new Float64Array(new SharedArrayBuffer(counterSize * Float64Array.BYTES_PER_ELEMENT))
@@ -299,30 +348,26 @@ class Slot {
   /** Those of workers that are yet to start. */
   logLevel: Level
   tls: TlsSetup | undefined
+  /** What the worker listens on; nothing while there is none. */
+  sockets: readonly ListeningSocket[] = []
   readonly #options: WorkersOptions
-  readonly #proofs: Proofs
-  readonly #isSpokesman: boolean
-  /** Told with each adoption what stood in its way, if anything did. */
-  readonly #tellProblem: (problem: string | undefined) => void
+  readonly #place: SlotPlace
+  #isFirst = true
   #worker: Worker | undefined
+  /** The kernel's number of the worker. */
+  #thread: number | undefined
   #stopping = false
   /** Whether the worker has been told to listen. Until then it serves nobody, and what is committed it reads before it does. */
   #isTold = false
   #questions = 0
   /** Who waits for the answer to each question; told undefined where there will be none. */
   #waiting = new Map<number, (answer: unknown) => void>()
-  #drained: (() => void) | undefined
+  readonly #retired = Promise.withResolvers<void>()
+  readonly #drained = Promise.withResolvers<void>()
 
-  constructor(
-    options: WorkersOptions,
-    isSpokesman: boolean,
-    tellProblem: (problem: string | undefined) => void,
-    proofs: Proofs,
-  ) {
+  constructor(options: WorkersOptions, place: SlotPlace) {
     this.#options = options
-    this.#tellProblem = tellProblem
-    this.#proofs = proofs
-    this.#isSpokesman = isSpokesman
+    this.#place = place
     this.logLevel = options.settings.log_level
     this.tls = options.tls
   }
@@ -331,21 +376,28 @@ class Slot {
     return this.#worker?.threadId
   }
 
+  /** A listener with the sockets of it that are for the first worker here: they end with it, and those that follow open their own. */
+  #share(listener: ProxyListener): ProxyListener {
+    const { index, count } = this.#place
+    return { ...listener, inherited: listener.inherited.filter((_, at) => this.#isFirst && at % count === index) }
+  }
+
   start(): Promise<void> {
     const { settings, storeFile, keyring, listeners, streamListeners, health } = this.#options
     const data: WorkerData = {
       settings: { ...settings, log_level: this.logLevel },
       storeFile,
       keyring,
-      listeners,
-      streamListeners,
+      listeners: listeners.map((listener) => this.#share(listener)),
+      streamListeners: streamListeners.map((listener) => this.#share(listener)),
       tls: this.tls,
-      isSpokesman: this.#isSpokesman,
-      nonceSecret: this.#proofs.nonceSecret,
+      isSpokesman: this.#place.index === 0,
+      nonceSecret: this.#place.proofs.nonceSecret,
       counters: this.counters,
       flushed: this.flushed,
       health: health(),
     }
+    this.#isFirst = false
     const startedAt = performance.now()
     const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data })
     this.#worker = worker
@@ -357,6 +409,7 @@ class Slot {
       worker.on('message', (message: FromWorker) => {
         if (message.say === 'ready') {
           this.isReady = true
+          this.sockets = message.sockets
           this.#watch(worker)
           resolve()
         } else if (message.say === 'cannot start') {
@@ -372,16 +425,22 @@ class Slot {
     })
   }
 
+  /** Whether the worker has got to run for long since it had run for `before` ms. */
+  readonly #hasRunSince = (before: number): boolean => ranMs(this.#thread) - before >= hungMs
+
   /** Ends a worker that hangs, as in an endless loop: its connections are lost either way. */
   #watch(worker: Worker): void {
     let beats = -1
     let looks = 0
+    let before = ranMs(this.#thread)
     const timer = setInterval(() => {
       const now = this.counters[counter.beats] ?? 0
       looks = now === beats ? looks + 1 : 0
+      if (now !== beats) before = ranMs(this.#thread)
       beats = now
       const isBuilding = this.counters[counter.adopting] === 1
-      if (looks < (isBuilding ? buildMs / lookMs : looksUntilHung)) return
+      const patience = looks >= looksUntilHung && this.#hasRunSince(before) ? looksUntilHung : patientLooks
+      if (looks < (isBuilding ? buildMs / lookMs : patience)) return
       this.#options.log.crit('a proxy worker hangs and is replaced')
       clearInterval(timer)
       void worker.terminate()
@@ -391,22 +450,25 @@ class Slot {
 
   #hear(message: FromWorker): void {
     if (message.say === 'built') {
+      this.#thread = message.thread
+      if (this.#stopping) return this.terminate()
       this.#isTold = true
       this.send({ do: 'listen' })
     }
-    if (message.say === 'drained') this.#drained?.()
+    if (message.say === 'retired') this.#retired.resolve()
+    if (message.say === 'drained') this.#drained.resolve()
     if (message.say === 'trouble') this.#options.trouble(message.message)
     if (message.say === 'report') this.#waiting.get(message.number)?.(message.report)
     if (message.say === 'traffic') this.#waiting.get(message.number)?.(message.traffic)
     if (message.say === 'follow keys') this.#follow(message.address)
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
     if (message.say === 'use proof') {
-      const use = this.#proofs.use(message.key, message.until)
+      const use = this.#place.proofs.use(message.key, message.until)
       this.send({ do: 'proof-used', number: message.number, use })
     }
     if (message.say === 'change') void this.#change(message.number, message.changes)
     if (message.say !== 'adopted') return
-    this.#tellProblem(message.problem)
+    this.#place.tellProblem(message.problem)
     this.#waiting.get(message.number)?.(undefined)
   }
 
@@ -433,9 +495,9 @@ class Slot {
     if (this.#worker !== worker) return
     this.#worker = undefined
     this.isReady = false
+    this.sockets = []
     for (const done of this.#waiting.values()) done(undefined)
-    this.#drained?.()
-    if (this.#stopping) return
+    if (this.#stopping) return this.#gone()
     this.#options.log.crit('a proxy worker died and is replaced')
     const again = () => {
       if (this.#stopping) return
@@ -483,11 +545,15 @@ class Slot {
     const number = ++this.#questions
     const { promise, resolve } = Promise.withResolvers<T | undefined | typeof silent>()
     this.#waiting.set(number, (answer) => resolve(answer as T | undefined))
-    const giveUp = () => resolve(silent)
-    let timer = setTimeout(() => {
-      if (this.counters[counter.adopting] === 0) giveUp()
-      else timer = setTimeout(giveUp, buildMs)
-    }, silenceMs)
+    const before = ranMs(this.#thread)
+    let silences = 0
+    const look = () => {
+      silences++
+      if (this.counters[counter.adopting] === 1) timer = setTimeout(() => resolve(silent), buildMs)
+      else if (this.#hasRunSince(before) || silences >= mostSilences) resolve(silent)
+      else timer = setTimeout(look, silenceMs)
+    }
+    let timer = setTimeout(look, silenceMs)
     this.send(question(number))
     const answer = await promise
     clearTimeout(timer)
@@ -495,13 +561,26 @@ class Slot {
     return answer
   }
 
+  #gone(): void {
+    this.#retired.resolve()
+    this.#drained.resolve()
+  }
+
+  retire(): Retiring {
+    this.#stopping = true
+    if (!this.#worker) this.#gone()
+    // One that does not serve yet has nobody to serve any more.
+    else if (!this.isReady) this.terminate()
+    this.send({ do: 'retire' })
+    const closed = Promise.race([this.#retired.promise, wait(silenceMs, undefined, { ref: false })])
+    return { closed, gone: this.#drained.promise }
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true
     if (!this.#worker) return
-    await new Promise<void>((resolve) => {
-      this.#drained = resolve
-      this.send({ do: 'drain' })
-    })
+    this.send({ do: 'drain' })
+    await this.#drained.promise
     await this.#worker?.terminate()
   }
 

@@ -16,6 +16,7 @@ import type { NodeFacts } from './node.ts'
 import { bodyOf, type Reading } from './reading.ts'
 import { adminTokenEndpoints } from './routes/admin-tokens.ts'
 import { keyringEndpoints } from './routes/keyring.ts'
+import { reloadEndpoints, type Replace } from './routes/reload.ts'
 import { allowedMethods, compileEndpoints, type Match } from './routing.ts'
 import { send, type AnswerToPath } from './sending.ts'
 import type { AdminRequest, Context, Endpoint, IssuerKeys, Method } from './types.ts'
@@ -35,6 +36,12 @@ export interface AdminOptions {
   }
   /** Where the node's own programs reach the Admin API, and what it has for them alone: a socket only its owner can open. */
   readonly socket?: string
+  /** When another gateway has left that place; where it is not given, nobody has it. */
+  readonly socketIsFree?: Promise<unknown>
+  /** For each listener, a socket that is listened on already, where there is one. */
+  readonly inherited?: readonly (number | undefined)[]
+  /** Has another process take this one's place, for `gibbon reload`. */
+  readonly replace?: Replace
   /** How the store is sealed, for `gibbon keyring`. */
   readonly sealing?: Pick<SealedStore, 'sealing' | 'rotate'>
   /** Follows what is changed, and by whom; its `store` is then the one given. */
@@ -71,7 +78,12 @@ export function requestHandler(options: AdminOptions): Handling {
   const match = compileEndpoints(endpoints)
   const outside: Door = { match, admit: doorkeeper({ settings, reader: options.store.reader, log }) }
   const inside: Door = {
-    match: compileEndpoints([...endpoints, ...adminTokenEndpoints(context), ...keyringEndpoints(options)]),
+    match: compileEndpoints([
+      ...endpoints,
+      ...adminTokenEndpoints(context),
+      ...keyringEndpoints(options),
+      ...reloadEndpoints(options),
+    ]),
     admit: () => owner,
   }
   const guarded = { hosts: settings.admin_hosts, origins: settings.admin_origins }

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import { Server as TlsServer, type TlsOptions } from 'node:tls'
 import { addressOf, keepAliveOf, type Listener } from '../config/settings.ts'
 import { type AdminOptions, type Handling, requestHandler } from './handling.ts'
@@ -11,10 +11,16 @@ import { type AnswerToPath, refuse, type Unreadable } from './sending.ts'
 export type { AdminOptions } from './handling.ts'
 
 export interface RunningAdmin {
-  /** The ports listened on, in the order of the listeners. */
+  /** The ports listened on, in the order of the listeners, and the servers. */
   readonly ports: readonly number[]
+  readonly servers: readonly Server[]
   /** Changes what new clients of listeners with `ssl` are shown. */
   setTls(tls: ServerTls): void
+  /**
+   * Stops listening, which another process does on the same sockets, and resolves when all connections have ended, each with the
+   * answer to its next request or by itself.
+   */
+  retire(): Promise<void>
   /** Stops listening, lets requests under way end, and resolves when all connections are gone. */
   close(): Promise<void>
 }
@@ -37,6 +43,8 @@ export interface ListenOptions extends Pick<Handling, 'respond' | 'unknownMethod
   /** What people call it, such as `the Admin API`. */
   readonly name: string
   readonly listeners: readonly Listener[]
+  /** For each listener, a socket that is listened on already, where there is one. */
+  readonly inherited?: readonly (number | undefined)[]
   readonly log: Log
   /** For listeners with `ssl`. */
   readonly tls?: ServerTls
@@ -44,41 +52,42 @@ export interface ListenOptions extends Pick<Handling, 'respond' | 'unknownMethod
 
 /** Starts the Admin API on every listener of the settings. Rejects where one cannot be listened on. */
 export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
-  const { settings, log, tls } = options
+  const { settings, log, tls, inherited, socketIsFree } = options
   const handling = requestHandler(options)
-  const socket = await ownersSocket(options, handling)
-  try {
-    const name = 'the Admin API'
-    const running = await startListening({
-      ...handling,
-      name,
-      listeners: settings.admin_listen,
-      log,
-      ...(tls && { tls }),
-    })
-    if (!socket) return running
-    return { ...running, close: async () => void (await Promise.all([running.close(), closed(socket)])) }
-  } catch (error) {
+  let socket = socketIsFree ? undefined : await ownersSocket(options, handling)
+  void socketIsFree?.then(async () => (socket = await ownersSocket(options, handling)))
+  const name = 'the Admin API'
+  const listeners = settings.admin_listen
+  const given = { ...handling, name, listeners, log, ...(tls && { tls }), ...(inherited && { inherited }) }
+  const running = await startListening(given).catch((error: unknown) => {
     socket?.close()
     throw error
+  })
+  const both = async (one: Promise<void>, other: Promise<void> | undefined) => void (await Promise.all([one, other]))
+  return {
+    ...running,
+    retire: () => both(running.retire(), socket && retired(socket)),
+    close: () => both(running.close(), socket && closed(socket)),
   }
 }
 
 /** Serves on every listener. Rejects where one cannot be listened on, with none of them left open. */
 export async function startListening(options: ListenOptions): Promise<RunningAdmin> {
-  const { listeners } = options
+  const { listeners, inherited } = options
   const servers = listeners.map((listener) => newServer(listener, options))
   try {
-    await Promise.all(servers.map((server, index) => listening(server, listeners[index])))
+    await Promise.all(servers.map((server, index) => listening(server, listeners[index], inherited?.[index])))
   } catch (error) {
     for (const server of servers) server.close()
     throw error
   }
   return {
     ports: servers.map((server) => (server.address() as AddressInfo).port),
+    servers,
     setTls: (tls) => {
       for (const server of servers) if (server instanceof TlsServer) server.setSecureContext(tlsOptions(tls))
     },
+    retire: async () => void (await Promise.all(servers.map(retired))),
     close: async () => void (await Promise.all(servers.map(closed))),
   }
 }
@@ -154,10 +163,11 @@ function serving(server: Server, { name, listener, log, unknownMethod }: Serving
   return server
 }
 
-function listening(server: Server, listener: Listener | undefined): Promise<void> {
+function listening(server: Server, listener: Listener | undefined, fd: number | undefined): Promise<void> {
+  const where = fd === undefined ? { ...(listener && addressOf(listener)), backlog: listener?.backlog } : { fd }
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ ...(listener && addressOf(listener)), backlog: listener?.backlog }, () => {
+    server.listen(where, () => {
       server.off('error', reject)
       resolve()
     })
@@ -167,10 +177,26 @@ function listening(server: Server, listener: Listener | undefined): Promise<void
 function closed(server: Server): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => server.closeAllConnections(), CLOSE_AFTER_MS)
-    server.close(() => {
+    stopListening(server, () => {
       clearTimeout(timer)
       resolve()
     })
     server.closeIdleConnections()
   })
+}
+
+function retired(server: Server): Promise<void> {
+  // The next answer on each connection is its last.
+  server.maxRequestsPerSocket = 1
+  return new Promise((resolve) => stopListening(server, resolve))
+}
+
+/** Of an HTTP server's own `close`, which ends idle connections, too, only the part that stops listening. */
+function stopListening(server: Server, gone: () => void): void {
+  if (server.listening) {
+    NetServer.prototype.close.call(server, gone)
+    return
+  }
+  server.once('close', gone)
+  server.getConnections((_error, count) => count === 0 && gone())
 }

@@ -21,6 +21,8 @@ export interface StatusOptions {
   readonly log: Log
   /** Told of each request answered. */
   readonly onAnswer?: (entry: AnsweredRequest) => void
+  /** For each listener, a socket that is listened on already, where there is one. */
+  readonly inherited: readonly (number | undefined)[]
   /** The certificate of listeners with `ssl`. */
   readonly tls?: ServerTls
   readonly readiness: () => Readiness
@@ -37,7 +39,7 @@ export interface Readiness {
 
 /** Starts the Status API on every listener of `status_listen`. Rejects where one cannot be listened on. */
 export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
-  const { settings, log, tls, node, onAnswer } = options
+  const { settings, log, tls, node, onAnswer, inherited } = options
   const paths = endpoints(options)
   const common = (latencyMs: number) => ({
     'Access-Control-Allow-Origin': '*',
@@ -61,6 +63,7 @@ export function startStatusApi(options: StatusOptions): Promise<RunningAdmin> {
   return startListening({
     name: 'the Status API',
     listeners: settings.status_listen,
+    inherited,
     log,
     ...(tls && { tls }),
     respond: (request, response) => void respond(request, response),

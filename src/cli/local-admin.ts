@@ -1,5 +1,6 @@
 /** The Admin API of the gateway that runs on a prefix, by the socket that only the prefix's owner reaches. */
 import { request as httpRequest } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
 import { adminSocket } from '../config/settings.ts'
 
 export interface LocalAnswer {
@@ -11,12 +12,40 @@ export interface LocalAnswer {
 // Sealing millions of entities anew takes minutes.
 const defaultTimeoutMs = 3_600_000
 
+/** While a gateway starts, or one takes another's place, there may be no socket for a moment. */
+const mostTries = 20
+const againMs = 100
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+interface AskOptions {
+  readonly body?: object
+  readonly timeoutMs?: number
+}
+
 /** Sends one request; rejects where nobody answers, within `timeoutMs`. */
-export function askLocally(
+export async function askLocally(
   prefix: string,
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: Method,
   path: string,
-  { body, timeoutMs = defaultTimeoutMs }: { readonly body?: object; readonly timeoutMs?: number } = {},
+  options: AskOptions = {},
+): Promise<LocalAnswer> {
+  for (let triesLeft = mostTries; ; triesLeft--) {
+    try {
+      return await askOnce(prefix, method, path, options)
+    } catch (error) {
+      const isAbsent = ['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')
+      if (!isAbsent || triesLeft === 0) throw error
+      await wait(againMs)
+    }
+  }
+}
+
+function askOnce(
+  prefix: string,
+  method: Method,
+  path: string,
+  { body, timeoutMs = defaultTimeoutMs }: AskOptions,
 ): Promise<LocalAnswer> {
   const text = body === undefined ? '' : JSON.stringify(body)
   const headers = {
@@ -32,12 +61,21 @@ export function askLocally(
       response.on('error', reject)
       response.on('end', () => {
         const answer = Buffer.concat(chunks).toString('utf8')
-        const parsed = answer === '' ? {} : (JSON.parse(answer) as Record<string, unknown>)
-        resolve({ status: response.statusCode ?? 0, body: parsed })
+        resolve({ status: response.statusCode ?? 0, body: bodyOf(answer) })
       })
     })
     request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)))
     request.on('error', reject)
     request.end(text)
   })
+}
+
+/** What the server behind the Admin API says by itself, such as that a request came too slowly, is no JSON. */
+function bodyOf(text: string): LocalAnswer['body'] {
+  if (text === '') return {}
+  try {
+    return JSON.parse(text) as Record<string, unknown>
+  } catch {
+    return { message: text }
+  }
 }

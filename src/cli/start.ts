@@ -1,5 +1,9 @@
+import { Writable } from 'node:stream'
 import type { Settings } from '../config/settings.ts'
+import type { Life, Replaced } from '../keeper.ts'
 import type { Gateway } from '../main.ts'
+import { takeInheritance } from '../sockets.ts'
+import type { Successor } from '../successor.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
 import { bold } from './terminal.ts'
 import { readSettings, settingsOptions } from './with-settings.ts'
@@ -10,7 +14,8 @@ export const command: Command = {
   usage: `start [-c FILE] [-p FOLDER]
 
   Stays in the foreground. SIGTERM and SIGINT let requests in flight end (a second one does not wait), SIGHUP and SIGUSR1
-  read the settings, the declarative file and the certificates again and open the log files anew.`,
+  read the settings, the declarative file and the certificates again and open the log files anew. gibbon reload replaces the
+  process by one that takes over all settings, and no connection is lost.`,
   options: {
     ...settingsOptions,
     'run-migrations': {
@@ -25,42 +30,74 @@ export const command: Command = {
     vv: { type: 'boolean' },
   },
   async run(context) {
-    const loaded = readSettings(context)
-    if (!loaded) return exitStatus.usage
-    for (const note of loaded.notes) context.stderr.write(`gibbon: ${note}\n`)
-    if (context.values['run-migrations'] === true && loaded.settings.database === 'postgres') {
-      const { migrate } = await import('./migrations-actions.ts')
-      const problem = await migrate(loaded.settings)
-      if (problem !== undefined) {
-        context.stderr.write(`gibbon: cannot start: ${problem}\n`)
-        return exitStatus.failed
-      }
-    }
-    return serve(context, loaded.settings)
+    const inheritance = takeInheritance(context.env)
+    if (!inheritance) return start(context)
+    const { joinKeeper } = await import('../successor.ts')
+    const successor = joinKeeper(inheritance)
+    const { said, stderr } = overheard(context.stderr)
+    const status = await start({ ...context, stderr }, successor)
+    if (status !== exitStatus.done) await successor.fail(said())
+    return status
   },
 }
 
-async function serve(context: CommandContext, settings: Settings): Promise<number> {
+async function start(context: CommandContext, successor?: Successor): Promise<number> {
+  const loaded = readSettings(context)
+  if (!loaded) return exitStatus.usage
+  for (const note of loaded.notes) context.stderr.write(`gibbon: ${note}\n`)
+  if (context.values['run-migrations'] === true && loaded.settings.database === 'postgres') {
+    const { migrate } = await import('./migrations-actions.ts')
+    const problem = await migrate(loaded.settings)
+    if (problem !== undefined) {
+      context.stderr.write(`gibbon: cannot start: ${problem}\n`)
+      return exitStatus.failed
+    }
+  }
+  return serve(context, loaded.settings, successor)
+}
+
+/** Keeps what is said on standard error, for the one who has asked for this process and does not read it. */
+function overheard(stderr: Writable): { readonly said: () => string; readonly stderr: Writable } {
+  let text = ''
+  const keeping = new Writable({
+    write(bytes: Buffer, _encoding, done) {
+      text = `${text}${bytes.toString()}`.slice(0, longestReason)
+      stderr.write(bytes)
+      done()
+    },
+  })
+  return { said: () => text.trim(), stderr: keeping }
+}
+
+const longestReason = 65_536
+
+async function serve(context: CommandContext, settings: Settings, successor: Successor | undefined): Promise<number> {
   // Heard from the beginning, lest a signal ends a half-started gateway the hard way.
   const asked = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
   })
   let gateway: Gateway | undefined
-  // Wrong settings are told on standard error, and the old ones go on to hold.
-  const reload = (): void => void gateway?.reload(readSettings(context)?.settings)
+  let life: Life | undefined = successor
+  const reload = (signal: NodeJS.Signals): void => {
+    // Wrong settings are told on standard error, and the old ones go on to hold.
+    if (!life?.passOn(signal)) void gateway?.reload(readSettings(context)?.settings)
+  }
   for (const signal of reloadSignals) process.on(signal, reload)
   try {
     const { startGateway } = await import('../main.ts')
-    gateway = await startGateway(settings)
+    const replace = (): Promise<Replaced> => life?.replace() ?? Promise.reject(new Error('this process still starts'))
+    gateway = await startGateway(settings, { predecessor: successor?.predecessor, replace })
   } catch (error) {
     context.stderr.write(`gibbon: cannot start: ${reasonOf(error)}\n`)
     return exitStatus.failed
   }
   tellReady(context, settings, gateway)
-  await asked
-  await gateway.stop()
+  life = successor ?? (await import('../keeper.ts')).createKeeper(gateway)
+  await successor?.serve(gateway)
+  const lived = life
+  const status = await Promise.race([asked.then(() => lived.stop()), lived.over])
   for (const signal of reloadSignals) process.off(signal, reload)
-  return exitStatus.done
+  return status
 }
 
 const reloadSignals = ['SIGHUP', 'SIGUSR1'] as const

@@ -641,6 +641,14 @@ export const declared = {
     $own: true,
     description: 'How long a stop waits for requests in flight.',
   },
+  reload_drain_timeout: {
+    ...time,
+    default: '10m',
+    between: [0, 86_400_000],
+    $own: true,
+    description:
+      'How long a process that gibbon reload has replaced lets its connections end by themselves before it stops.',
+  },
   admin_body_bytes: {
     ...bytes,
     default: '10m',

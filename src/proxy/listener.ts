@@ -22,6 +22,12 @@ export interface ListenOptions extends Place {
 
 export interface Listener {
   readonly port: number
+  readonly server: net.Server
+  /**
+   * Takes no more connections, which another process does on the same socket, and resolves when those that are there have ended.
+   * None is ended for this: an idle one may have a request under way to us.
+   */
+  retire(): Promise<void>
   /** Takes no more connections, ends idle ones, and resolves when the others have finished their requests. */
   drain(): Promise<void>
   /** Changes what new clients of a TLS listener are shown. */
@@ -38,7 +44,16 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   const connections = new Set<ClientConnection | ClientSession>()
   /** Those of which no request can be read yet: their header or their handshake is under way. */
   const beginning = new Set<net.Socket>()
-  let drained: (() => void) | undefined
+  const { promise: emptied, resolve: tellEmpty } = Promise.withResolvers<void>()
+  let isLeaving = false
+  const look = () => {
+    if (isLeaving && connections.size + beginning.size === 0) tellEmpty()
+  }
+  const leave = (): Promise<void> => {
+    isLeaving = true
+    look()
+    return emptied
+  }
 
   const isFull = () => runtime.stats.active + beginning.size >= runtime.maxConnections
   const refuse = (socket: net.Socket) => {
@@ -48,7 +63,10 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   }
   const begin = (socket: net.Socket) => {
     beginning.add(socket)
-    socket.once('close', () => beginning.delete(socket))
+    socket.once('close', () => {
+      beginning.delete(socket)
+      look()
+    })
   }
   const accept = (
     socket: net.Socket,
@@ -61,7 +79,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     connections.add(connection)
     socket.once('close', () => {
       connections.delete(connection)
-      if (connections.size === 0) drained?.()
+      look()
     })
     return connection
   }
@@ -112,16 +130,29 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
 
   return {
     port,
-    drain: async () => {
+    server,
+    retire: () => {
       server.close()
+      return leave()
+    },
+    drain: async () => {
+      if (server.listening) {
+        // Who waits in the socket's queue would be reset: those that are in it now are taken first.
+        await aTurnOfTheLoop()
+        await aTurnOfTheLoop()
+        server.close()
+      }
       for (const connection of connections) connection.drain()
-      if (connections.size > 0) await new Promise<void>((resolve) => (drained = resolve))
+      await leave()
     },
     setTls: (setup) => secure?.set(setup),
     exchanges: () => [...connections].flatMap(({ exchanges }) => exchanges),
     close: () => {
       server.close()
       for (const connection of connections) connection.destroy()
+      for (const socket of beginning) socket.destroy()
     },
   }
 }
+
+const aTurnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -6,6 +6,8 @@ import type { Log } from '../observe/log.ts'
 import type { SocketEvents } from './http1/socket.ts'
 
 export interface Place {
+  /** A socket that is listened on already, in place of an address of one's own. */
+  readonly fd?: number | undefined
   readonly ip: string
   readonly port: number
   /** Whether an IPv6 address such as :: takes no IPv4 connections. */
@@ -26,9 +28,10 @@ export interface Listening {
 
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function openServer(place: Place, log: Pick<Log, 'error'>): Promise<Listening> {
-  const { ip, port, ipv6Only = false, backlog, reusePort, keepAlive } = place
+  const { fd, ip, port, ipv6Only = false, backlog, reusePort, keepAlive } = place
   const server = net.createServer({ allowHalfOpen: true, noDelay: true })
-  server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
+  if (fd === undefined) server.listen({ host: ip, port, ipv6Only, backlog, reusePort })
+  else server.listen({ fd }, backlog)
   await once(server, 'listening')
   const tell = atMostOncePerSecond((error) => log.error(`listener ${ip}:${port}: ${error.message}`))
   server.on('error', tell)

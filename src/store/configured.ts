@@ -3,13 +3,13 @@ import { type Settings, storeFile } from '../config/settings.ts'
 import type { Log } from '../observe/log.ts'
 import { indexesOf } from './kinds.ts'
 import { openStore } from './sqlite/open.ts'
-import type { Store } from './store.ts'
+import type { OwnedStore } from './store.ts'
 
 /**
  * Opens the store that the settings name, for all kinds of entities; the caller holds the prefix's lock. The log is told of what
  * nobody waits for.
  */
-export async function openConfiguredStore(settings: Settings, log?: Log): Promise<Store> {
+export async function openConfiguredStore(settings: Settings, log?: Log): Promise<OwnedStore> {
   const common = {
     file: storeFile(settings),
     kinds: indexesOf(storeKinds),

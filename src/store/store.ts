@@ -128,3 +128,12 @@ export interface Store {
   backup(file: string): Promise<void>
   close(): Promise<void>
 }
+
+/** A store that its owner can leave to another process for a while, or for good. */
+export interface OwnedStore extends Store {
+  /** Waits for the writes under way and lets go of all that writes; what is read stays. Nothing may be written until `resume`. */
+  release(): Promise<void>
+  resume(): Promise<void>
+  /** Tells `onCommit`'s listeners of what another process has committed meanwhile; resolves when they are done. */
+  look(): Promise<void>
+}

@@ -6,6 +6,8 @@ type Write = (operations: readonly Operation[]) => Promise<Written>
 
 export interface Writing {
   readonly write: Write
+  /** Resolves when the writes under way have come to their end. */
+  readonly settled: () => Promise<unknown>
   /** Takes no further write, lets those under way come to their end, then runs `end`; however often it is called, once. */
   readonly close: (end: () => Promise<void>) => Promise<void>
 }
@@ -19,8 +21,9 @@ export function writing(kinds: readonly KindIndex[], write: Write): Writing {
     refuseUnknown(operations)
     return closing ? unavailable('the store is closed') : write(operations)
   }
+  const settled = () => Promise.allSettled(underWay)
   const closed = async (end: () => Promise<void>) => {
-    await Promise.allSettled(underWay)
+    await settled()
     await end()
   }
   return {
@@ -31,6 +34,7 @@ export function writing(kinds: readonly KindIndex[], write: Write): Writing {
       written.then(done, done)
       return written
     },
+    settled,
     close: (end) => (closing ??= closed(end)),
   }
 }

@@ -26,6 +26,8 @@ const maxKeptBytes = 64 * 1024
 const maxDiscardedBytes = 64 * 1024
 /** How long a closed connection is read on, so that the client gets to read its response (RFC 9112 9.6). */
 const lingerMs = 2000
+/** How long a connection without a request yet is waited for when the gateway stops. */
+const firstRequestMs = 1000
 
 const CR = 13
 const LF = 10
@@ -560,8 +562,10 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   /** Ends the connection as soon as nothing is going on: at once when it is idle. */
   drain(): void {
     if (this.#successor) this.#successor.drain()
-    else if (this.#state === 'idle') this.#close()
-    else this.#keepAlive = false
+    else if (this.#state !== 'idle') this.#keepAlive = false
+    else if (this.#requests > 0) this.#close()
+    // Whoever has just connected is about to ask.
+    else this.deadline = Math.min(this.deadline, Date.now() + firstRequestMs)
   }
 
   /** What is under way: nothing between requests. */

@@ -19,7 +19,10 @@ export interface StreamListenOptions extends Place {
 
 export interface StreamListener {
   readonly port: number
-  /** Takes no more connections, and resolves when those that there are have ended. */
+  readonly server: net.Server
+  /** Takes no more connections, which another process does on the same socket, and resolves when those that there are have ended. */
+  retire(): Promise<void>
+  /** The same, where nobody else takes them: those that no route is known for yet are closed. */
   drain(): Promise<void>
   /** Changes what new clients of a TLS listener are shown. */
   setTls(setup: TlsSetup): void
@@ -37,7 +40,17 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
   /** Those that no route is known for yet. */
   const beginning = new Set<net.Socket>()
   let isDraining = false
-  let drained: (() => void) | undefined
+  let isLeaving = false
+  const { promise: emptied, resolve: tellEmpty } = Promise.withResolvers<void>()
+  const look = () => {
+    if (isLeaving && sessions.size + beginning.size === 0) tellEmpty()
+  }
+  const leave = (): Promise<void> => {
+    isLeaving = true
+    server.close()
+    look()
+    return emptied
+  }
 
   const count = (socket: net.Socket): boolean => {
     if (isDraining || runtime.stats.active >= runtime.maxConnections) {
@@ -51,6 +64,7 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
     socket.once('close', () => {
       runtime.stats.active--
       beginning.delete(socket)
+      look()
     })
     return true
   }
@@ -68,7 +82,7 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
     beginning.delete(first)
     const session: Session = new Session(tools, socket, arrival, match, () => {
       sessions.delete(session)
-      if (sessions.size === 0) drained?.()
+      look()
     })
     sessions.add(session)
     return session
@@ -138,11 +152,13 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
 
   return {
     port,
+    server,
+    retire: leave,
     drain: async () => {
       isDraining = true
-      server.close()
+      const left = leave()
       for (const socket of beginning) socket.destroy()
-      if (sessions.size > 0) await new Promise<void>((resolve) => (drained = resolve))
+      await left
     },
     setTls: (setup) => secure?.set(setup),
     sessions: () => [...sessions],

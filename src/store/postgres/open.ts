@@ -4,7 +4,7 @@ import { backupFile } from '../sqlite/backup.ts'
 import { prepareFile } from '../sqlite/file.ts'
 import { publisher } from '../sqlite/publisher.ts'
 import { openReader } from '../sqlite/reader.ts'
-import type { Change, Store } from '../store.ts'
+import type { Change, OwnedStore } from '../store.ts'
 import { writing } from '../writing.ts'
 import type { Database } from './connection.ts'
 import { startCopy, type CopyThread } from './copy-thread.ts'
@@ -39,7 +39,7 @@ const patienceAtStartMs = 2000
  * Where the database cannot be reached, the copy of last time serves, and the store goes on trying. Rejects where there is none,
  * and with a `SchemaProblem` where the shared tables are not there or of another version.
  */
-export async function openPostgresStore(options: OpenOptions): Promise<Store> {
+export async function openPostgresStore(options: OpenOptions): Promise<OwnedStore> {
   const {
     database,
     file,
@@ -68,36 +68,41 @@ export async function openPostgresStore(options: OpenOptions): Promise<Store> {
   const answer = (answers: Parameters<typeof published.committed>[0]['answers']) =>
     published.committed({ say: 'committed', revision: 0, changes: [], answers })
 
-  const following = follow({
-    database,
-    keep,
-    pollMs,
-    patienceMs,
-    mortal: kinds.some(({ ttl }) => ttl),
-    followed,
-    arrived,
-    answer,
-    onState,
-    copy: () => {
-      const died = () => (thread = undefined)
-      return (thread ??= startCopy({ file, kinds, keep }, died).catch((error: unknown) => {
-        died()
-        throw error
-      }))
-    },
-  })
-  const { write, close } = writing(kinds, async (operations) => {
+  const begin = () =>
+    follow({
+      database,
+      keep,
+      pollMs,
+      patienceMs,
+      mortal: kinds.some(({ ttl }) => ttl),
+      followed,
+      arrived,
+      answer,
+      onState,
+      copy: () => {
+        const died = () => (thread = undefined)
+        return (thread ??= startCopy({ file, kinds, keep }, died).catch((error: unknown) => {
+          died()
+          throw error
+        }))
+      },
+    })
+  let following = begin()
+  const { write, settled, close } = writing(kinds, async (operations) => {
     const batch = ++batches
     const answered = published.answerTo(batch)
     // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
     following.write(batch, structuredClone(operations))
     return answered
   })
+  const endCopy = async () => {
+    await (await thread?.catch(() => undefined))?.close()
+  }
   const end = async () => {
     await following.close()
     await published.stop()
     reader.close()
-    await (await thread?.catch(() => undefined))?.close()
+    await endCopy()
   }
   const failure = await startOf(following, followed() !== undefined)
   if (failure) {
@@ -114,6 +119,13 @@ export async function openPostgresStore(options: OpenOptions): Promise<Store> {
       reader.renew()
     },
     backup: (to) => backupFile(file, to),
+    release: async () => {
+      await settled()
+      await following.close()
+      await endCopy()
+    },
+    resume: async () => void (following = begin()),
+    look: () => published.look(),
     close: () => close(end),
   }
 }

@@ -1,5 +1,5 @@
 import type { KindIndex } from '../kinds.ts'
-import type { Store } from '../store.ts'
+import type { OwnedStore } from '../store.ts'
 import { unavailable, writing } from '../writing.ts'
 import { backupFile } from './backup.ts'
 import { prepareFile } from './file.ts'
@@ -22,7 +22,7 @@ export interface OpenOptions {
  * Rejects with an error that names the file where it cannot be used: damaged, newer, another program's, not writable.
  * The caller holds the prefix's lock (`lockPrefix`): two processes writing would not tell each other.
  */
-export async function openStore({ file, kinds, keep = 100_000, report = warn }: OpenOptions): Promise<Store> {
+export async function openStore({ file, kinds, keep = 100_000, report = warn }: OpenOptions): Promise<OwnedStore> {
   prepareFile(file)
   const reader = openReader(file, kinds)
   const published = publisher(reader, report)
@@ -42,7 +42,7 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
   const running = () =>
     (writer ??= startWriter({ file, kinds, keep }, { committed: published.committed, died }).catch(forget))
 
-  const { write, close } = writing(kinds, async (operations) => {
+  const { write, settled, close } = writing(kinds, async (operations) => {
     const thread = await running().catch(asError)
     if (thread instanceof Error) return unavailable(thread.message)
     const batch = ++batches
@@ -55,11 +55,16 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
       if (published.waiting() === 0) thread.hold(false)
     }
   })
+  const endWriter = async () => {
+    const thread = await writer?.catch(() => undefined)
+    writer = undefined
+    await thread?.close()
+  }
   const end = async () => {
     await published.stop()
     // The reader goes first: the last connection to go brings the write-ahead log over and removes it.
     reader.close()
-    await (await writer?.catch(() => undefined))?.close()
+    await endWriter()
   }
   await running().catch((error: unknown) => {
     reader.close()
@@ -73,6 +78,12 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     // Whatever was committed has been read by the time that it is answered.
     refresh: async () => {},
     backup: (to) => backupFile(file, to),
+    release: async () => {
+      await settled()
+      await endWriter()
+    },
+    resume: async () => void (await running()),
+    look: () => published.look(),
     close: () => close(end),
   }
 }

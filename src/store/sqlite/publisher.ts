@@ -67,6 +67,14 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
   }
   return {
     committed,
+    /** Looks at the log for what somebody else has committed; resolves when that is told. */
+    async look() {
+      const revision = reader.renew()
+      // Which changes these were the log says; where it does not reach back, it has to do that there were some.
+      const changes = [{ revision, kind: '', id: '', operation: 'update' } as const]
+      if (revision > told) committed({ say: 'committed', revision, changes, answers: [] })
+      await busy
+    },
     listen: (listener: Listener) => void listeners.push(listener),
     answerTo: (batch: number) => new Promise<Written>((resolve, reject) => waiting.set(batch, { resolve, reject })),
     waiting: () => waiting.size,

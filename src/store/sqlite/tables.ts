@@ -1,6 +1,7 @@
 /**
  * The tables, as steps from each version of them to the next; `PRAGMA user_version` says how many a file has been through.
- * A released step is never edited: a change of the tables is a new step at the end.
+ * A released step is never edited: a change of the tables is a new step at the end. A step leaves what the version before reads
+ * and writes as it is: a process that is replaced by a newer one reads on, and writes again where that one cannot start.
  *
  * `entities` has rowids, so that bodies are appended wherever their id sorts and long ones stay on their page; the small
  * tables have none, so that one search finds all they hold.

@@ -1,0 +1,181 @@
+/**
+ * Changes of the configuration, one after the other, under steady traffic. Every answer tells by which route, service, plugin and
+ * target it came about; together they must be those of one configuration that was in force between its request and its answer.
+ */
+import { once } from 'node:events'
+import tls from 'node:tls'
+import { makeCertificate } from '../../src/config/self-signed.ts'
+import { type Started, startProcess } from '../../test/e2e/started.ts'
+import { chat } from './chat.ts'
+import { type Origin, seenOf, startOrigin } from './origin.ts'
+import { steady } from './steady.ts'
+
+export interface ChangesOptions {
+  readonly changes: number
+  readonly perSecond: number
+}
+
+export interface ChangesResult {
+  readonly changes: number
+  readonly seconds: number
+  readonly requests: number
+  readonly answered: number
+  /** What became of the others. */
+  readonly lost: readonly string[]
+  readonly handshakes: number
+  readonly wrongHandshakes: readonly string[]
+  readonly framesSaid: number
+  readonly framesHeard: number
+  readonly chatEnded: string | undefined
+  /** Of the changes, in ms. */
+  readonly changeMs: readonly number[]
+}
+
+/** What an answer shows of a configuration, by what changes: each change moves one of them by one. */
+const parts = ['service', 'plugin', 'target', 'route', 'certificate'] as const
+type Part = (typeof parts)[number]
+type Seen = Readonly<Partial<Record<Part, number>>>
+
+/** How many different consumers, targets and certificates there are; the others are told by the number itself. */
+const variants = { plugin: 10, target: 4, route: 2, certificate: 8 } as const
+const name = 'changes.test'
+
+/** How often a part has changed when so many changes were made, as far as it shows. */
+function countOf(part: Part, changes: number): number {
+  const count = Math.floor((changes + parts.length - 1 - parts.indexOf(part)) / parts.length)
+  return part === 'service' ? count : count % variants[part]
+}
+
+/** What is seen after so many changes. */
+export const seenAfter = (changes: number): Seen =>
+  Object.fromEntries(parts.map((part) => [part, countOf(part, changes)]))
+
+/** Whether what was seen is of one configuration, after `from` to `to` changes. */
+export function isOfOne(seen: Seen, from: number, to: number): boolean {
+  const entries = Object.entries(seen) as [Part, number][]
+  for (let changes = from; changes <= to; changes++) {
+    if (entries.every(([part, count]) => countOf(part, changes) === count)) return true
+  }
+  return false
+}
+
+export async function tryChanges({ changes, perSecond }: ChangesOptions): Promise<ChangesResult> {
+  const origins = await Promise.all(Array.from({ length: variants.target }, (_, at) => startOrigin(String(at))))
+  const gateway = await startProcess({ proxy_listen: '127.0.0.1:0, 127.0.0.1:0 ssl', proxy_error_log: 'error.log' })
+  try {
+    return await run(gateway, origins, { changes, perSecond })
+  } finally {
+    await gateway.stop()
+    for (const origin of origins) origin.close()
+  }
+}
+
+async function run(gateway: Started, origins: readonly Origin[], options: ChangesOptions): Promise<ChangesResult> {
+  const change = await changesOf(gateway, origins)
+  const [port = 0, tlsPort = 0] = gateway.proxy.map((url) => Number(new URL(url).port))
+  /** Changes that have been answered, and those that have been asked for. */
+  let made = 0
+  let asked = 0
+  const talk = await chat(port, '/chat')
+  const traffic = steady({
+    port,
+    perSecond: options.perSecond,
+    path: '/changes',
+    note: () => made,
+    check: (body, from) => {
+      const { name: target, path, consumer } = seenOf(body)
+      const [, service = '', rest = ''] = /^\/s(\d+)(\/changes)?$/.exec(path) ?? []
+      const seen = {
+        target: Number(target),
+        service: Number(service),
+        route: rest === '' ? 0 : 1,
+        plugin: Number(consumer.slice(1)),
+      }
+      return isOfOne(seen, from, asked) ? undefined : `${body} between change ${from} and ${asked}`
+    },
+  })
+  const wrongHandshakes: string[] = []
+  let handshakes = 0
+  const shakes = { goOn: true }
+  const shaking = (async () => {
+    while (shakes.goOn) {
+      const from = made
+      handshakes++
+      const certificate = await shownTo(tlsPort).catch(() => Number.NaN)
+      if (!isOfOne({ certificate }, from, asked)) wrongHandshakes.push(`${certificate} between ${from} and ${asked}`)
+    }
+  })()
+  const begun = performance.now()
+  const changeMs: number[] = []
+  while (made < options.changes) {
+    const from = performance.now()
+    await change(++asked)
+    made = asked
+    changeMs.push(performance.now() - from)
+  }
+  const seconds = (performance.now() - begun) / 1000
+  await traffic.stop()
+  shakes.goOn = false
+  await shaking
+  await talk.close()
+  const { said, heard, ended: chatEnded } = talk
+  return {
+    changes: made,
+    seconds,
+    requests: traffic.sent,
+    answered: traffic.answered,
+    lost: traffic.lost,
+    handshakes,
+    wrongHandshakes,
+    framesSaid: said,
+    framesHeard: heard,
+    chatEnded,
+    changeMs,
+  }
+}
+
+/** Sets the gateway up, and returns what makes the n-th change. */
+async function changesOf({ admin }: Started, origins: readonly Origin[]): Promise<(count: number) => Promise<void>> {
+  const send = async (method: string, path: string, body: object): Promise<void> => {
+    const headers = { 'Content-Type': 'application/json' }
+    const answer = await fetch(`${admin[0]}${path}`, { method, headers, body: JSON.stringify(body) })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+  }
+  const certificates = Array.from({ length: variants.certificate }, (_, at) =>
+    makeCertificate([`c${at}.test`], Date.now()),
+  )
+  const ids = { target: '00000000-0000-4000-8000-00000000000a', certificate: '00000000-0000-4000-8000-00000000000b' }
+  const targetAt = (at: number) => ({ target: `127.0.0.1:${origins[at]?.port}`, weight: 100 })
+  for (let at = 0; at < variants.plugin; at++) await send('PUT', `/consumers/c${at}`, {})
+  await send('PUT', '/upstreams/up', {})
+  await send('POST', '/upstreams/up/targets', { id: ids.target, ...targetAt(0) })
+  await send('PUT', '/services/changing', { host: 'up', path: '/s0' })
+  await send('PUT', '/services/changing/routes/changing', { paths: ['/changes'], strip_path: true })
+  const pluginId = '00000000-0000-4000-8000-00000000000c'
+  const plugin = (at: number) => ({ name: 'key-auth', config: { anonymous: `c${at}` }, service: { name: 'changing' } })
+  await send('PUT', `/plugins/${pluginId}`, plugin(0))
+  await send('PUT', '/services/chat', { host: '127.0.0.1', port: origins[0]?.port })
+  await send('PUT', '/services/chat/routes/chat', { paths: ['/chat'] })
+  await send('PUT', `/certificates/${ids.certificate}`, { ...certificates[0], snis: [name] })
+  const changed: Readonly<Record<Part, (count: number) => Promise<void>>> = {
+    service: (count) => send('PATCH', '/services/changing', { path: `/s${count}` }),
+    plugin: (count) => send('PUT', `/plugins/${pluginId}`, plugin(count)),
+    target: (count) => send('PATCH', `/upstreams/up/targets/${ids.target}`, targetAt(count)),
+    route: (count) => send('PATCH', '/routes/changing', { strip_path: count === 0 }),
+    certificate: (count) => send('PATCH', `/certificates/${ids.certificate}`, { ...certificates[count] }),
+  }
+  return (changes) => {
+    const part = parts[(changes - 1) % parts.length]!
+    return changed[part](countOf(part, changes))
+  }
+}
+
+/** The number of the certificate that a new client is shown. */
+async function shownTo(port: number): Promise<number> {
+  const socket = tls.connect({ port, host: '127.0.0.1', servername: name, rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const { subject } = socket.getPeerCertificate()
+  socket.destroy()
+  return Number(/^c(\d+)\./.exec(String(subject.CN))?.[1])
+}
