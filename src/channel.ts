@@ -2,7 +2,7 @@
 
 /** One end: `process` in a child, a `ChildProcess` in its parent. */
 export interface End {
-  send?(message: object, handle?: unknown): boolean
+  send?(message: object, handle: unknown, options: undefined, sent: (error: Error | null) => void): boolean
   on(event: 'message', listener: (message: unknown, handle: unknown) => void): unknown
   on(event: 'disconnect', listener: () => void): unknown
   readonly connected?: boolean
@@ -36,7 +36,8 @@ export function openChannel(
   const waiting = new Map<number, Waiting>()
   let calls = 0
   const send = (message: Message, handle?: unknown): void => {
-    if (end.connected) end.send?.(message, handle)
+    // What cannot be sent because the other side is just ending is told by 'disconnect'.
+    if (end.connected) end.send?.(message, handle, undefined, () => {})
   }
   const answer = async ({ call, name, argument }: Extract<Message, { call: number }>): Promise<void> => {
     try {

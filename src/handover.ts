@@ -4,6 +4,7 @@ import type { RunningAdmin } from './admin/server.ts'
 import type { Settings } from './config/settings.ts'
 import { fdOf, keysOf, type ListeningSocket } from './sockets.ts'
 import type { GivableStore } from './store/given.ts'
+import { lockPrefix } from './store/lock.ts'
 import type { Operation, Store, Written } from './store/store.ts'
 import type { TlsKeeper } from './tls-keeper.ts'
 import type { Retiring, Workers } from './workers.ts'
@@ -36,8 +37,7 @@ export interface Handover {
 export interface HandoverParts {
   readonly settings: Settings
   readonly store: GivableStore
-  /** Locks the prefix again; throws where somebody else has it. */
-  readonly lock: { release(): void; take(): void }
+  readonly lock: PrefixLock
   readonly tls: TlsKeeper | undefined
   readonly workers: Workers
   readonly admin: RunningAdmin
@@ -46,21 +46,37 @@ export interface HandoverParts {
   readonly watch: { begin(): void; end(): void }
 }
 
-const lockAgainMs = 100
+/** The prefix's lock, which passes from process to process. */
+export interface PrefixLock {
+  release(): void
+  /** Locks it again. Rejects where somebody else keeps it. */
+  take(): Promise<void>
+}
+
+const againMs = 100
 const mostTries = 50
 
-export function createHandover(parts: HandoverParts): Handover {
-  const { settings, store, lock, tls, workers, admin, status, watch } = parts
-  const lockAgain = async (): Promise<void> => {
+/** Locks the prefix; where it is `handedOver`, patiently, as whoever only looks who has it locks it for a moment. */
+export async function lockOf(prefix: string, handedOver: boolean): Promise<PrefixLock> {
+  const patiently = async (): Promise<{ release(): void }> => {
     for (let triesLeft = mostTries; ; triesLeft--) {
       try {
-        return lock.take()
+        return lockPrefix(prefix)
       } catch (error) {
         if (triesLeft === 0) throw error
-        await wait(lockAgainMs)
+        await wait(againMs)
       }
     }
   }
+  let held = handedOver ? await patiently() : lockPrefix(prefix)
+  return {
+    release: () => held.release(),
+    take: async () => void (held = await patiently()),
+  }
+}
+
+export function createHandover(parts: HandoverParts): Handover {
+  const { settings, store, lock, tls, workers, admin, status, watch } = parts
   return {
     sockets: () => [
       ...workers.sockets(),
@@ -74,7 +90,7 @@ export function createHandover(parts: HandoverParts): Handover {
       return { ticketKeys: tls && Buffer.from(tls.setup.ticketKeys).toString('base64') }
     },
     takeBack: async () => {
-      await lockAgain()
+      await lock.take()
       await store.takeBack()
       watch.begin()
     },

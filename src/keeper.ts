@@ -218,15 +218,19 @@ function childPeer(child: ChildProcess, asked: Asked): ChildPeer {
   )
   const end = (status: number, how: string) => {
     clearTimeout(late)
-    serving.reject(new Error(`the new process ${how} while it started; the error log may say why`))
+    serving.reject(new Error(`the new process ${how}`))
     ended.resolve(status)
   }
   serving.promise.then(
     () => clearTimeout(late),
     () => {},
   )
-  child.on('error', (error) => end(1, `cannot be started (${error.message}) or ended`))
-  child.on('exit', (code, signal) => end(code ?? 1, `ended with ${signal ?? `status ${code}`}`))
+  child.on('error', (error) => {
+    if (child.pid === undefined) end(1, `cannot be started: ${error.message}`)
+  })
+  child.on('exit', (code, signal) =>
+    end(code ?? 1, `ended with ${signal ?? `status ${code}`} while it started; the error log may say why`),
+  )
   const ask = (name: string, argument?: unknown) => channel.call(name, argument)
   return {
     pid: child.pid ?? 0,

@@ -23,7 +23,7 @@ import {
 } from './config/settings.ts'
 import { keepDebugToken } from './debug-token.ts'
 import { loadDeclared, watchDeclared } from './declared.ts'
-import { createHandover, type Handover, type Legacy } from './handover.ts'
+import { createHandover, type Handover, type Legacy, lockOf } from './handover.ts'
 import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
 import { nodeId } from './node-id.ts'
@@ -43,7 +43,6 @@ import { audited } from './store/audit.ts'
 import { openConfiguredStore } from './store/configured.ts'
 import { givable } from './store/given.ts'
 import { readKeyring } from './store/keyring.ts'
-import { lockPrefix } from './store/lock.ts'
 import { type SealedStore, sealStore } from './store/sealed.ts'
 import type { Store } from './store/store.ts'
 import { type TargetHealthWatch, watchTargets } from './target-health.ts'
@@ -109,7 +108,7 @@ async function start(
   const keyring = asStartError(() => readKeyring(settings))
   const inheritance = predecessor?.inheritance ?? nothingInherited
   const legacy = await predecessor?.give()
-  const lock = asStartError(() => prefixLock(settings.prefix))
+  const lock = await lockOf(settings.prefix, predecessor !== undefined).catch(failStart)
   started.push(() => lock.release())
   const opened = givable(await openConfiguredStore(settings, logs.log).catch(failStart))
   started.push(() => opened.close())
@@ -180,12 +179,6 @@ async function start(
     reload,
     handover: createHandover({ settings, store: opened, lock, tls, workers, admin, status, watch }),
   }
-}
-
-/** The prefix's lock, which passes to another process and may come back. */
-function prefixLock(prefix: string): { release(): void; take(): void } {
-  let held = lockPrefix(prefix)
-  return { release: () => held.release(), take: () => (held = lockPrefix(prefix)) }
 }
 
 const ticketKeysOf = ({ ticketKeys }: Legacy = {}): Uint8Array | undefined =>

@@ -54,20 +54,29 @@ export interface ListenOptions extends Pick<Handling, 'respond' | 'unknownMethod
 export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const { settings, log, tls, inherited, socketIsFree } = options
   const handling = requestHandler(options)
-  let socket = socketIsFree ? undefined : await ownersSocket(options, handling)
-  void socketIsFree?.then(async () => (socket = await ownersSocket(options, handling)))
+  let isLeaving = false
+  /** The owner's socket, once it is open or about to be. */
+  let socket: ReturnType<typeof ownersSocket> | undefined
+  const open = () => (socket = isLeaving ? undefined : ownersSocket(options, handling))
+  if (socketIsFree) void socketIsFree.then(open)
+  else await open()
   const name = 'the Admin API'
   const listeners = settings.admin_listen
   const given = { ...handling, name, listeners, log, ...(tls && { tls }), ...(inherited && { inherited }) }
-  const running = await startListening(given).catch((error: unknown) => {
-    socket?.close()
+  const running = await startListening(given).catch(async (error: unknown) => {
+    isLeaving = true
+    ;(await socket)?.close()
     throw error
   })
-  const both = async (one: Promise<void>, other: Promise<void> | undefined) => void (await Promise.all([one, other]))
+  const leave = async (others: Promise<void>, end: (server: Server) => Promise<void>): Promise<void> => {
+    isLeaving = true
+    const server = await socket
+    await Promise.all([others, server && end(server)])
+  }
   return {
     ...running,
-    retire: () => both(running.retire(), socket && retired(socket)),
-    close: () => both(running.close(), socket && closed(socket)),
+    retire: () => leave(running.retire(), retired),
+    close: () => leave(running.close(), closed),
   }
 }
 

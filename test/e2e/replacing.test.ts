@@ -133,8 +133,10 @@ test('what stands in the way of the new process is told, and the old one serves 
   await one.until(/other$/)
   one.socket.destroy()
   writeFileSync(file, '')
-  assert.equal((await reload(gateway)).status, 0, 'what is mended is taken')
-  assert.equal(await gateway.stop(), 0)
+  const mended = await reload(gateway)
+  assert.equal(mended.status, 0, mended.said)
+  const ended = await gateway.stop()
+  assert.equal(ended, 0, gateway.stderr())
   upstream.close()
 })
 
@@ -155,7 +157,8 @@ test('what one process writes is in force in the other, as long as both serve', 
     send(request('/services/up'))
     await comes(/\}$/)
   }
-  assert.equal((await reload(gateway)).status, 0)
+  const { status, said } = await reload(gateway)
+  assert.equal(status, 0, said)
 
   const [first, second] = admin.map(({ send, until: comes }) => async (name: string) => {
     const body = JSON.stringify({ name, host: '127.0.0.1', port: upstream.port })
@@ -189,7 +192,8 @@ test('a TLS session is resumed with the new process, and its hello may be under 
   const [session] = (await once(before, 'session')) as [Buffer]
   const pending = net.connect(options)
   await once(pending, 'connect')
-  assert.equal((await reload(gateway)).status, 0)
+  const { status, said } = await reload(gateway)
+  assert.equal(status, 0, said)
   const late = tls.connect({ ...options, socket: pending })
   await once(late, 'secureConnect')
   late.write(request('/late'))
@@ -214,7 +218,8 @@ test('signals to the process that was started first reach the one that serves', 
   declare('/one')
   const gateway = await startProcess({ database: 'off', declarative_config: file, proxy_error_log: 'error.log' })
   const port = portOf(gateway.proxy[0])
-  assert.equal((await reload(gateway)).status, 0)
+  const { status, said } = await reload(gateway)
+  assert.equal(status, 0, said)
   const statusOf = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status
   assert.equal(await statusOf('/one'), 200)
   declare('/two')
