@@ -1,0 +1,80 @@
+/** Attackers, in a process of their own: connections that are held by sending or reading next to nothing. */
+import net from 'node:net'
+
+export interface Attack {
+  readonly kind: AttackKind
+  readonly port: number
+  readonly count: number
+}
+
+/** What an attacker sends at once, and what it adds now and then. */
+const kinds = {
+  /** No attack: a connection that is kept after a request. */
+  idle: { first: 'GET /small HTTP/1.1\r\nHost: a\r\n\r\n', more: '' },
+  'slow head': { first: 'GET /small HTTP/1.1\r\nHost: a\r\nX-Slow: ', more: 'x' },
+  'slow body': { first: 'POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n', more: 'x' },
+  'slow read': { first: 'GET /large HTTP/1.1\r\nHost: a\r\n\r\n', more: '' },
+  /** Of a head of 32 KiB and a body of 64 KiB all but the end. */
+  'full head': {
+    first: `GET /small HTTP/1.1\r\nHost: a\r\n${`X-Full: ${'x'.repeat(4000)}\r\n`.repeat(7)}X-Last: `,
+    more: 'x',
+  },
+  'full body': {
+    first: `POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 65000\r\n\r\n${'x'.repeat(64_000)}`,
+    more: 'x',
+  },
+} as const
+export type AttackKind = keyof typeof kinds
+
+/** Each attacker adds something once in so long. */
+const roundMs = 10_000
+const tickMs = 100
+/** So many connections are made at once. */
+const step = 50
+
+process.on(
+  'message',
+  (attacks: readonly Attack[]) => void Promise.all(attacks.map(begin)).then(() => process.send?.(held)),
+)
+process.on('disconnect', () => process.exit())
+
+const held = { open: 0, closed: 0 }
+
+async function begin({ kind, port, count }: Attack): Promise<void> {
+  const { first, more } = kinds[kind]
+  const sockets: net.Socket[] = []
+  while (sockets.length < count) {
+    const next = Array.from({ length: Math.min(step, count - sockets.length) }, (_, at) =>
+      // One address has not enough ports for many thousands.
+      net.connect({ port, host: '127.0.0.1', localAddress: `127.0.0.${2 + ((sockets.length + at) % 8)}` }),
+    )
+    await Promise.all(next.map((socket) => opened(socket, first, kind)))
+    sockets.push(...next)
+  }
+  let at = 0
+  if (more !== '')
+    setInterval(() => {
+      for (let due = Math.ceil((sockets.length * tickMs) / roundMs); due > 0; due--) {
+        const socket = sockets[at++ % sockets.length]
+        if (socket && !socket.destroyed) socket.write(more)
+      }
+    }, tickMs)
+}
+
+function opened(socket: net.Socket, first: string, kind: AttackKind): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      held.closed++
+      resolve()
+    })
+    socket.on('connect', () => {
+      held.open++
+      if (kind === 'slow read') socket.pause()
+      socket.write(first)
+      if (kind !== 'idle') resolve()
+    })
+    // An answer to what is kept open; of the others none is expected.
+    if (kind !== 'slow read') socket.on('data', () => resolve())
+  })
+}
