@@ -35,7 +35,7 @@ export interface Following {
 }
 
 /** How long a refreshment waits for the database before what the copy holds must do, in ms. */
-const refreshMs = 250
+const refreshMs = 200
 
 /** What the database is given at the least, of the whole patience, by who has waited for other things before. */
 const leastPatience = 0.5

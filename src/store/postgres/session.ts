@@ -90,7 +90,7 @@ export async function openSession(
   }
   const begin = async (batches: readonly Batch[]) => {
     const tell = (why: string) => refuse(batches, notWritten(why))
-    const since = batches.reduce((oldest, batch) => Math.min(oldest, batch.since), performance.now())
+    const since = oldestOf(batches)
     // Of what others wrote meanwhile there may be too much for one step, or more than a log that was cut back tells.
     for (;;) {
       const begun = await patient(beginWrite(sides, followed, mortal), { of: 'the database', since, tell })
@@ -121,7 +121,9 @@ export async function openSession(
       const tell = (why: string) => refuse(batches, unsure(why))
       const appended = append(sides, proposal, keep)
       // One of many entities takes its time.
-      followed = await (proposal.puts.length > step ? appended : patient(appended, { of: 'the database', tell }))
+      followed = await (proposal.puts.length > step
+        ? appended
+        : patient(appended, { of: 'the database', since: oldestOf(batches), tell }))
     } catch (error) {
       await copy.ask({ do: 'rollback' }).catch(() => undefined)
       failed(batches, error, 'to write')
@@ -166,6 +168,10 @@ function refuseOtherVersion({ version }: Head, place: string): void {
   const problem = problemOf(stateOf(version), place)
   if (problem) throw problem
 }
+
+/** Since when somebody waits. */
+const oldestOf = (batches: readonly Batch[]): number =>
+  batches.reduce((oldest, { since }) => Math.min(oldest, since), performance.now())
 
 const isSqlState = (error: unknown): boolean => /^[0-9A-Z]{5}$/.test(codeOf(error))
 
