@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startPostgres, withoutPostgres } from '../postgres/server.ts'
+import { startIdentityProvider } from './identity-provider.ts'
 import { parseDeclarative } from '../../src/config/declarative.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -17,6 +18,7 @@ const pages = [
   'docs/secrets-at-rest.md',
   'docs/revoke-tokens.md',
   'docs/stream.md',
+  'docs/identity-providers.md',
   'docs/explain-a-token.md',
   'docs/ask-for-rights.md',
   'docs/one-time-tokens.md',
@@ -30,6 +32,9 @@ const pages = [
 
 /** What pages need beside a shell: programs, and whether a PostgreSQL that listens on the port 5432. */
 const needs: Readonly<Record<string, readonly string[]>> = { 'docs/stream.md': ['psql', 'openssl'] }
+
+/** Pages that ask this one for a token have an identity provider in its place. */
+const idp = 'https://idp.example.com'
 
 /** Why a page cannot be tried here. */
 function missingFor(page: string): string | undefined {
@@ -99,7 +104,10 @@ for (const page of pages) {
     const postgres = needs[page]?.includes('psql') ? await startPostgres() : undefined
     t.after(() => postgres?.stop())
     const [adminPort, proxyPort] = [await freePort(), await freePort()]
-    const text = readFileSync(join(root, page), 'utf8').replaceAll(':8001', `:${adminPort}`)
+    const written = readFileSync(join(root, page), 'utf8')
+    const provider = written.includes(`${idp}/token`) ? await startIdentityProvider() : undefined
+    t.after(() => provider?.stop())
+    const text = written.replaceAll(':8001', `:${adminPort}`).replaceAll(idp, provider?.issuer ?? idp)
     const ports = { 9000: await freePort(), 9443: await freePort(), 5432: postgres?.port ?? 0 }
     const steps = stepsOf(
       text

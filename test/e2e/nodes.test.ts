@@ -1,5 +1,6 @@
 /** Several whole gateways on one PostgreSQL. */
 import assert from 'node:assert/strict'
+import { createSecretKey } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -8,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { signToken } from '../../src/plugins/jwt/sign.ts'
 import { type GatewayProcess, startGatewayProcess } from '../postgres/gateway.ts'
 import { partitionOf } from '../postgres/partition.ts'
 import { type PostgresServer, startPostgres, withoutPostgres } from '../postgres/server.ts'
@@ -85,6 +87,36 @@ describe('gateways that share a PostgreSQL', { skip: withoutPostgres ?? false },
       await until(async () => (await wordOn(to)) === word)
     }
     await until(async () => (await two.admin('DELETE', '/upstreams/u')).status === 204)
+  })
+
+  test('a token that is good once is let in once by all nodes together', async (t) => {
+    const database = await server.database()
+    const nodes = await Promise.all(['u1', 'u2'].map((name) => startGatewayProcess(join(folder, name), database)))
+    t.after(() => Promise.all(nodes.map((node) => node.stop())))
+    const [one, two] = nodes as [GatewayProcess, GatewayProcess]
+    await put(one, '/services/s', { url: url() })
+    await put(one, '/services/s/routes/r', { paths: ['/r'] })
+    await put(one, '/consumers/alice', {})
+    await put(one, '/consumers/alice/jwt/00000000-0000-4000-8000-00000000a11c', { key: 'alice-key', secret: 'secret' })
+    await put(one, '/plugins/00000000-0000-4000-8000-0000000000ce', { name: 'jwt', config: { single_use: true } })
+    await until(async () => (await statusOf(two, '/r')) === 401)
+    const sendAll = async (jti: string) => {
+      const payload = { iss: 'alice-key', jti, exp: Math.floor(Date.now() / 1000) + 600 }
+      const token = signToken({ header: { alg: 'HS256' }, payload }, 'HS256', createSecretKey(Buffer.from('secret')))
+      const headers = { Authorization: `Bearer ${token}` }
+      const sent = Array.from({ length: 20 }, (_, index) =>
+        fetch(`http://127.0.0.1:${nodes[index % 2]!.proxyPort}/r`, { headers }),
+      )
+      return (await Promise.all(sent)).map(({ status }) => status)
+    }
+    let statuses: number[] = []
+    // Where the database takes longer than a write waits for it nobody is let in, whoever was first.
+    for (let turn = 0; statuses.length === 0 || statuses.includes(503); turn++)
+      statuses = await sendAll(`token ${turn}`)
+    assert.deepEqual(
+      statuses.filter((status) => status !== 401),
+      [200],
+    )
   })
 
   test('a configuration that one node cannot put in force is told there once, though each worker finds it', async (t) => {
