@@ -65,8 +65,14 @@ export interface WorkerData {
 export const counter = { accepted: 0, active: 1, requests: 2, refused: 3, adopting: 4, beats: 5, answered: 6 } as const
 export const beatMs = 100
 const statusClasses = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
+const firstOfStreams = counter.answered + statusClasses.length
 /** Where counts of streams stand; from `ended` on, those that are over, by their status. */
-export const streamCounter = { active: 12, received: 13, sent: 14, ended: 15 } as const
+export const streamCounter = {
+  active: firstOfStreams,
+  received: firstOfStreams + 1,
+  sent: firstOfStreams + 2,
+  ended: firstOfStreams + 3,
+} as const
 const streamStatuses = [200, 400, 499, 500, 502, 503] as const
 const counterSize = streamCounter.ended + streamStatuses.length
 

@@ -13,7 +13,7 @@ export class Flow {
     this.#writer = new Writer(to)
   }
 
-  /** Adds bytes, which are copied; `flush` writes them. */
+  /** Adds bytes, which are copied or kept; `flush` writes them. */
   add(bytes: Buffer, length: number): void {
     this.#writer.bytes(bytes, 0, length)
   }
