@@ -5,10 +5,13 @@ import { envoy, envoyHs256 } from './subjects/envoy.ts'
 import { fastifyHs256 } from './subjects/fastify.ts'
 import {
   gibbonBasicAuth,
+  gibbonClaims,
   gibbonEdDsa,
   gibbonEs256,
   gibbonHs256,
+  gibbonJwks,
   gibbonKeyAuth,
+  gibbonObserve,
   gibbonPlain,
   gibbonRoutes100,
   gibbonRoutes10k,
@@ -66,6 +69,9 @@ const alone: readonly Subject[] = [
   gibbonRoutes10k,
   gibbonKeyAuth,
   gibbonBasicAuth,
+  gibbonJwks,
+  gibbonObserve,
+  gibbonClaims,
 ]
 
 const kibi = 1024

@@ -33,6 +33,25 @@ export const es256 = tokenSet(
 
 export const eddsa = tokenSet('EdDSA', (text) => sign(null, Buffer.from(text), ed.privateKey), ed.publicKey)
 
+/** An identity provider with a hundred keys, and tokens for eight subjects that one of them has signed. */
+export const published = {
+  issuer: 'https://identity.bench.test/',
+  tokens: Array.from({ length: consumers }, (_, index) => {
+    const claims = { iss: 'https://identity.bench.test/', sub: `user-${index}`, exp: 4_000_000_000 }
+    const text = `${json({ alg: 'RS256', typ: 'JWT', kid: 'key-0' })}.${json(claims)}`
+    return `${text}.${sign('sha256', Buffer.from(text), rsa.privateKey).toString('base64url')}`
+  }),
+  jwks: (): string => {
+    const others = Array.from({ length: 99 }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }))
+    const keys = [rsa, ...others].map(({ publicKey }, index) => ({
+      ...publicKey.export({ format: 'jwk' }),
+      kid: `key-${index}`,
+      use: 'sig',
+    }))
+    return JSON.stringify({ keys })
+  },
+}
+
 /** HS256 tokens, `count` different ones, of as many credentials as `owners`. */
 export function manyTokens(count: number, owners: number): TokenSet {
   const keys = Array.from({ length: owners }, (_, index) => manyKey(index))

@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { openSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { start } from '../processes.ts'
-import { type TokenSet, eddsa, es256, hs256, manyTokens, rs256 } from '../tokens.ts'
+import { type TokenSet, eddsa, es256, hs256, manyTokens, published, rs256 } from '../tokens.ts'
 import { type How, type Subject, freePort } from './subject.ts'
 
 const command = new URL('../../src/cli/gibbon.ts', import.meta.url).pathname
@@ -11,6 +14,8 @@ interface Authentication extends Pick<Subject, 'header' | 'distinct'> {
   readonly plugin: string
   readonly tokens: readonly string[]
   readonly consumers: readonly object[]
+  /** The plugin's config; undefined where its defaults will do. */
+  readonly config?: () => Promise<object>
 }
 
 const byJwt = (set: TokenSet): Authentication => ({
@@ -19,6 +24,26 @@ const byJwt = (set: TokenSet): Authentication => ({
   consumers: set.keys.map(consumerWith(set)),
   ...(set.distinct && { distinct: { count: set.distinct, owners: set.keys.length, secret: set.secret } }),
 })
+
+const byJwtWith = (config: object): Authentication => ({ ...byJwt(hs256), config: () => Promise.resolve(config) })
+
+const byIssuer: Authentication = {
+  plugin: 'jwt',
+  tokens: published.tokens,
+  consumers: [],
+  config: async () => ({
+    issuers: [{ issuer: published.issuer, jwks_uri: await publish(published.jwks()) }],
+    consumer_optional: true,
+  }),
+}
+
+/** Serves a document for as long as the run takes, and gives its address. */
+async function publish(document: string): Promise<string> {
+  const server = createServer((_, response) => response.end(document)).listen(0, '127.0.0.1')
+  server.unref()
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}
 
 const names = hs256.keys
 
@@ -51,6 +76,13 @@ export const gibbonTokens10k = subject('gibbon 10,000 tokens', byJwt(manyTokens(
 export const gibbonTokens1m = subject('gibbon 1,000,000 tokens', byJwt(manyTokens(1_000_000, 1000)))
 export const gibbonRoutes100 = subject('gibbon 100 routes', byJwt(hs256), 100)
 export const gibbonRoutes10k = subject('gibbon 10,000 routes', byJwt(hs256), 10_000)
+/** Gibbon with what its jwt plugin has beyond Kong's. */
+export const gibbonJwks = subject('gibbon JWKS of 100 keys', byIssuer)
+export const gibbonObserve = subject('gibbon observing', byJwtWith({ mode: 'observe', claims_required: ['sub'] }))
+export const gibbonClaims = subject(
+  'gibbon claims to headers',
+  byJwtWith({ upstream_headers: ['sub', 'iat'].map((name) => ({ name: `X-Claim-${name}`, claim: [name] })) }),
+)
 /** Gibbon with API keys, and with passwords. */
 export const gibbonKeyAuth = subject('gibbon key-auth', byKey)
 export const gibbonBasicAuth = subject('gibbon basic-auth', byPassword)
@@ -69,7 +101,7 @@ function subject(name: string, authentication: Authentication | undefined, route
     async start(directory, upstreamPort, how) {
       const [port, adminPort] = [await freePort(), await freePort()]
       const file = join(directory, 'kong.json')
-      writeFileSync(file, JSON.stringify(config(upstreamPort, authentication, routes)))
+      writeFileSync(file, JSON.stringify(await config(upstreamPort, authentication, routes)))
       const log = openSync(join(directory, 'gibbon.log'), 'a')
       const child = start(
         how.cores,
@@ -96,7 +128,11 @@ const environment = (directory: string, file: string, port: number, adminPort: n
   KONG_PROXY_ACCESS_LOG: join(directory, 'access.log'),
 })
 
-function config(upstreamPort: number, authentication: Authentication | undefined, routes: number): object {
+async function config(
+  upstreamPort: number,
+  authentication: Authentication | undefined,
+  routes: number,
+): Promise<object> {
   const others = Array.from({ length: routes - 1 }, (_, index) => ({
     name: `route-${index}`,
     paths: [`/route-${index}/v1`],
@@ -105,7 +141,7 @@ function config(upstreamPort: number, authentication: Authentication | undefined
     name: 'bench',
     url: `http://127.0.0.1:${upstreamPort}`,
     routes: [...others, { name: 'bench', paths: ['/anything'], strip_path: false }],
-    plugins: authentication ? [{ name: authentication.plugin }] : [],
+    plugins: authentication ? [{ name: authentication.plugin, config: (await authentication.config?.()) ?? {} }] : [],
   }
   return { _format_version: '3.0', services: [service], consumers: authentication?.consumers ?? [] }
 }
