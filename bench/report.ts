@@ -11,18 +11,6 @@ const page = new URL('../docs/performance.md', import.meta.url)
 const picture = new URL('../docs/performance.svg', import.meta.url)
 const marks = ['<!-- bench: begin -->', '<!-- bench: end -->'] as const
 
-const [file] = process.argv.slice(2)
-if (file === undefined) {
-  process.stderr.write('report: name the file with the result: node bench/report.ts FILE\n')
-  process.exit(2)
-}
-const result = JSON.parse(readFileSync(file, 'utf8')) as Result
-const text = readFileSync(page, 'utf8')
-const [begin, end] = [text.indexOf(marks[0]), text.indexOf(marks[1])]
-if (begin < 0 || end < begin) throw new Error(`docs/performance.md has no ${marks.join(' and ')}`)
-writeFileSync(page, `${text.slice(0, begin)}${marks[0]}\n\n${report(result)}\n${text.slice(end)}`)
-writeFileSync(picture, chart(result))
-
 function report({ machine, options, subjects, steady }: Result): string {
   const { rounds, seconds, connections } = options
   const { cpu, cores, node, pinned } = machine
@@ -76,3 +64,15 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
   return `${[line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n')}\n`
 }
+
+const [file] = process.argv.slice(2)
+if (file === undefined) {
+  process.stderr.write('report: name the file with the result: node bench/report.ts FILE\n')
+  process.exit(2)
+}
+const result = JSON.parse(readFileSync(file, 'utf8')) as Result
+const text = readFileSync(page, 'utf8')
+const [begin, end] = [text.indexOf(marks[0]), text.indexOf(marks[1])]
+if (begin < 0 || end < begin) throw new Error(`docs/performance.md has no ${marks.join(' and ')}`)
+writeFileSync(page, `${text.slice(0, begin)}${marks[0]}\n\n${report(result)}\n${text.slice(end)}`)
+writeFileSync(picture, chart(result))
