@@ -32,16 +32,16 @@ async function run(job: Job): Promise<Outcome> {
     return open(job, { ask, body, wanted: 200, counted: good, counts, schedule })
   })
   if (job.flood) clients.push(...openFlood(job, job.flood, counts))
-  const counting = await countingFor(idsOfTree(job.pid))
+  const counting = job.instructions ? await countingFor(idsOfTree(job.pid)) : undefined
   await seconds(job.warmUpSeconds)
   const warmUp = job.warmUpRequests ?? 0
   for (let passed = 0; counts.good < warmUp && passed < mostWarmUpSeconds; passed += 0.1) await seconds(0.1)
-  await counting.begin()
+  await counting?.begin()
   latencies.clear()
   const before = observe(job.pid, counts)
   await seconds(job.seconds)
   const after = observe(job.pid, counts)
-  await counting.end()
+  await counting?.end()
   schedule?.stop()
   for (const client of clients) client.destroy()
   return {
@@ -53,7 +53,7 @@ async function run(job: Job): Promise<Outcome> {
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     residentBytesBefore: before.residentBytes,
     residentBytesAfter: after.residentBytes,
-    instructions: (await counting.result()) ?? null,
+    instructions: (await counting?.result()) ?? null,
     latencyMs: schedule ? latencies.quantiles() : null,
   }
 }

@@ -41,6 +41,8 @@ export interface Job {
   readonly pid: number
   readonly port: number
   readonly seconds: number
+  /** Whether instructions are counted. */
+  readonly instructions: boolean
   /** Time before counting begins, and how many requests must have been answered meanwhile, in at most `mostWarmUpSeconds`. */
   readonly warmUpSeconds: number
   readonly warmUpRequests?: number

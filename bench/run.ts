@@ -122,7 +122,7 @@ async function measureFloods(load: ChildProcess, fleet: Fleet, options: Options)
 }
 
 function jobOf({ subject, tls, up, down }: Row, { process: child, port }: Running, options: Options): Job {
-  const { seconds, connections } = options
+  const { seconds, connections, instructions } = options
   const path = down > 0 ? pathOfSize(subject.path, down) : subject.path
   const requests = subject.tokens.map((token) => requestWith(path, headerOf(subject, token), up))
   const distinct = subject.distinct && { path: subject.path, ...subject.distinct }
@@ -130,6 +130,7 @@ function jobOf({ subject, tls, up, down }: Row, { process: child, port }: Runnin
     pid: child.pid ?? 0,
     port,
     seconds,
+    instructions,
     warmUpSeconds: 0.3,
     connections: Math.max(up, down) >= longBytes ? Math.min(connections, longConnections) : connections,
     requests,
