@@ -1,48 +1,26 @@
 /** Tokens of an identity provider that nobody here wrote, bound to keys and certificates, and opaque ones. */
 import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { Provider } from 'oidc-provider'
 import { anyPort, sendTo } from '../admin/fixture.ts'
-import { settingsOf } from '../../src/config/settings.ts'
-import { startGateway } from '../../src/main.ts'
 import { signToken } from '../../src/plugins/jwt/sign.ts'
+import { keyNamed, providerOf } from '../identity-provider.ts'
 import { issue, type Issued } from './certificates.ts'
+import { startForTest } from './gateway.ts'
 
-const signing = {
-  ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }),
-  kid: 'k',
-  use: 'sig',
-  alg: 'RS256',
-}
+const signing = keyNamed('k')
 const inHeader = 'x-client-certificate'
 
 /** Certificates come in a header there, as from a proxy in front. */
 const providerFor = (issuer: string, format: 'jwt' | 'opaque', bound: boolean): RequestListener =>
-  new Provider(issuer, {
-    jwks: { keys: [signing] },
-    clients: [
-      {
-        client_id: 'app',
-        client_secret: 'app-secret',
-        grant_types: ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-        scope: 'orders:read',
-        tls_client_certificate_bound_access_tokens: bound,
-      },
-    ],
-    scopes: ['orders:read'],
-    ttl: { ClientCredentials: () => 600 },
+  providerOf(issuer, {
+    keys: [signing],
+    format,
+    client: { tls_client_certificate_bound_access_tokens: bound },
     features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
       dPoP: { enabled: true },
@@ -54,17 +32,8 @@ const providerFor = (issuer: string, format: 'jwt' | 'opaque', bound: boolean): 
           return base64 === '' ? undefined : new X509Certificate(Buffer.from(base64, 'base64'))
         },
       },
-      resourceIndicators: {
-        enabled: true,
-        getResourceServerInfo: () => ({
-          scope: 'orders:read',
-          audience: 'orders',
-          accessTokenFormat: format,
-          ...(format === 'jwt' && { jwt: { sign: { alg: 'RS256' } } }),
-        }),
-      },
     },
-  }).callback()
+  })
 
 async function world(
   t: TestContext,
@@ -72,27 +41,15 @@ async function world(
   format: 'jwt' | 'opaque' = 'jwt',
   bound = false,
 ) {
-  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-bound-'))
   let serve: RequestListener | undefined
   const idp = createServer((request, response) => serve?.(request, response))
   await new Promise<void>((resolve) => idp.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(idp.address() as AddressInfo).port}`
   serve = providerFor(issuer, format, bound)
-  const gateway = await startGateway(
-    settingsOf({
-      prefix,
-      proxy_listen: [anyPort, { ...anyPort, ssl: true }],
-      admin_listen: [anyPort],
-      nginx_worker_processes: 2,
-      proxy_access_log: 'off',
-      proxy_error_log: 'off',
-    }),
-  )
-  t.after(async () => {
-    await gateway.stop()
+  const { gateway } = await startForTest(t, () => ({ proxy_listen: [anyPort, { ...anyPort, ssl: true }] }))
+  t.after(() => {
     idp.closeAllConnections()
     idp.close()
-    rmSync(prefix, { recursive: true, force: true })
   })
   const admin = async (method: string, path: string, body: object) => {
     const answer = await sendTo(gateway.adminPorts[0]!, method, path, body)

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadSettings } from '../../src/config/settings.ts'
+import type { TestContext } from 'node:test'
+import { loadSettings, settingsOf, type Settings } from '../../src/config/settings.ts'
 import { startGateway } from '../../src/main.ts'
-import { sendTo, type TestAnswer } from '../admin/fixture.ts'
+import { anyPort, sendTo, type TestAnswer } from '../admin/fixture.ts'
 
 export interface TestGateway {
   /** Where its Admin API is, such as `http://127.0.0.1:43210`. */
@@ -44,4 +45,24 @@ export async function startTestGateway(overrides: Readonly<Record<string, string
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Starts a gateway with two workers for one test, with whose end it ends, and its folder. `own` are settings that follow from the folder. */
+export async function startForTest(t: TestContext, own: (folder: string) => Partial<Settings> = () => ({})) {
+  const folder = mkdtempSync(join(tmpdir(), 'gibbon-e2e-'))
+  const settings = settingsOf({
+    prefix: folder,
+    proxy_listen: [anyPort],
+    admin_listen: [anyPort],
+    nginx_worker_processes: 2,
+    proxy_access_log: 'off',
+    proxy_error_log: 'off',
+    ...own(folder),
+  })
+  const gateway = await startGateway(settings)
+  t.after(async () => {
+    await gateway.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return { gateway, settings, folder }
 }

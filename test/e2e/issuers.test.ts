@@ -1,59 +1,16 @@
 /** A whole gateway and an identity provider that nobody here wrote: discovery, rotation under load, outage. */
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { Provider } from 'oidc-provider'
-import { anyPort, sendTo } from '../admin/fixture.ts'
-import { settingsOf } from '../../src/config/settings.ts'
 import { startGateway } from '../../src/main.ts'
-
-const keyNamed = (kid: string) => ({
-  ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }),
-  kid,
-  use: 'sig',
-  alg: 'RS256',
-})
-
-/** A provider that gives the client `app` access tokens for `orders`, signed with the first of the keys. */
-const providerWith = (issuer: string, keys: readonly object[]): RequestListener =>
-  new Provider(issuer, {
-    jwks: { keys },
-    clients: [
-      {
-        client_id: 'app',
-        client_secret: 'app-secret',
-        grant_types: ['client_credentials'],
-        redirect_uris: [],
-        response_types: [],
-        scope: 'orders:read',
-      },
-    ],
-    scopes: ['orders:read'],
-    ttl: { ClientCredentials: () => 600 },
-    features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
-      resourceIndicators: {
-        enabled: true,
-        getResourceServerInfo: () => ({
-          scope: 'orders:read',
-          audience: 'orders',
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: 'RS256' } },
-        }),
-      },
-    },
-  }).callback()
+import { sendTo } from '../admin/fixture.ts'
+import { keyNamed, providerOf } from '../identity-provider.ts'
+import { startForTest } from './gateway.ts'
 
 const unavailable: RequestListener = (_, response) => response.writeHead(503).end()
 
 test('tokens of a real identity provider are let in, while its keys rotate under load and while it is out', async (t) => {
-  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-issuers-'))
   let serve: RequestListener = unavailable
   let fetches = 0
   const idp = createServer((request, response) => {
@@ -64,22 +21,12 @@ test('tokens of a real identity provider are let in, while its keys rotate under
   const issuer = `http://127.0.0.1:${(idp.address() as AddressInfo).port}`
   const upstream = createServer((request, response) => response.end(JSON.stringify(request.headers)))
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
-  const settings = settingsOf({
-    prefix,
-    proxy_listen: [anyPort],
-    admin_listen: [anyPort],
-    nginx_worker_processes: 2,
-    proxy_access_log: 'off',
-    proxy_error_log: 'off',
-  })
-  const gateway = await startGateway(settings)
-  t.after(async () => {
-    await gateway.stop()
+  const { gateway, settings } = await startForTest(t)
+  t.after(() => {
     for (const server of [idp, upstream]) {
       server.closeAllConnections()
       server.close()
     }
-    rmSync(prefix, { recursive: true, force: true })
   })
   const admin = async (method: string, path: string, body: object) => {
     const answer = await sendTo(gateway.adminPorts[0]!, method, path, body)
@@ -104,7 +51,7 @@ test('tokens of a real identity provider are let in, while its keys rotate under
   }
 
   const [first, second] = [keyNamed('first'), keyNamed('second')]
-  serve = providerWith(issuer, [first])
+  serve = providerOf(issuer, { keys: [first] })
   await admin('PUT', '/services/up', { url: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` })
   await admin('PUT', '/services/up/routes/all', { paths: ['/'] })
   await admin('PUT', '/consumers/app', {})
@@ -129,7 +76,7 @@ test('tokens of a real identity provider are let in, while its keys rotate under
   const loading = Array.from({ length: 4 }, async () => {
     while (load.goesOn) load.statuses.push((await ask(old)).status)
   })
-  serve = providerWith(issuer, [second, first])
+  serve = providerOf(issuer, { keys: [second, first] })
   const fresh = await newToken()
   assert.deepEqual([(await ask(fresh)).status, (await ask(old)).status], [200, 200])
 

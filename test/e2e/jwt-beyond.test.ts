@@ -5,40 +5,26 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { anyPort, sendTo } from '../admin/fixture.ts'
-import { settingsOf, type Settings } from '../../src/config/settings.ts'
+import { sendTo } from '../admin/fixture.ts'
+import type { Settings } from '../../src/config/settings.ts'
 import { startGateway } from '../../src/main.ts'
 import { signToken } from '../../src/plugins/jwt/sign.ts'
+import { startForTest } from './gateway.ts'
 
 /** What a request gets where it is let in: there is no service behind the route. */
 const letIn = 503
 
-async function world(t: TestContext, config: object, settings: Partial<Settings> = {}) {
-  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-beyond-'))
-  const file = join(prefix, 'kong.json')
+async function world(t: TestContext, config: object, own: Partial<Settings> = {}) {
   const declaration = {
     _format_version: '3.0',
     routes: [{ name: 'all', paths: ['/'], hosts: ['api.test'] }],
     plugins: [{ name: 'jwt', config }],
     consumers: [{ username: 'alice', jwt_secrets: [{ key: 'alice-key', secret: 'alice-secret' }] }],
   }
-  writeFileSync(file, JSON.stringify(declaration))
-  const gateway = await startGateway(
-    settingsOf({
-      prefix,
-      proxy_listen: [anyPort],
-      admin_listen: [anyPort],
-      nginx_worker_processes: 2,
-      proxy_access_log: 'off',
-      proxy_error_log: 'off',
-      database: 'off',
-      declarative_config: file,
-      ...settings,
-    }),
-  )
-  t.after(async () => {
-    await gateway.stop()
-    rmSync(prefix, { recursive: true, force: true })
+  const { gateway, settings } = await startForTest(t, (folder) => {
+    const declarative_config = join(folder, 'kong.json')
+    writeFileSync(declarative_config, JSON.stringify(declaration))
+    return { database: 'off', declarative_config, ...own }
   })
   const token = (claims: object) =>
     signToken(
@@ -49,13 +35,13 @@ async function world(t: TestContext, config: object, settings: Partial<Settings>
   const send = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
     sendTo(gateway.proxyPorts[0]!, method, path, undefined, { Host: 'api.test', ...headers })
   const admin = (method: string, path: string, body?: object) => sendTo(gateway.adminPorts[0]!, method, path, body)
-  return { gateway, token, send, admin, prefix }
+  return { gateway, settings, token, send, admin }
 }
 
 const inAnHour = () => Math.floor(Date.now() / 1000) + 3600
 
 test('a token that is good once is let in once, whichever workers it reaches at the same time, and after a restart', async (t) => {
-  const { token, send, gateway, prefix } = await world(t, { single_use: true })
+  const { token, send, gateway, settings } = await world(t, { single_use: true })
   const text = token({ jti: 'once', exp: inAnHour() })
   const statuses = async (port?: number) => {
     const sent = Array.from({ length: 40 }, () => {
@@ -67,18 +53,7 @@ test('a token that is good once is let in once, whichever workers it reaches at 
   assert.equal(await statuses(), 1)
   assert.equal(await statuses(), 0)
   await gateway.stop()
-  const again = await startGateway(
-    settingsOf({
-      prefix,
-      proxy_listen: [anyPort],
-      admin_listen: [anyPort],
-      nginx_worker_processes: 1,
-      proxy_access_log: 'off',
-      proxy_error_log: 'off',
-      database: 'off',
-      declarative_config: join(prefix, 'kong.json'),
-    }),
-  )
+  const again = await startGateway({ ...settings, nginx_worker_processes: 1 })
   t.after(() => again.stop())
   assert.equal(await statuses(again.proxyPorts[0]), 0)
 })

@@ -1,32 +1,13 @@
 /** A jwt plugin in mode observe on a whole gateway: everyone is let in, and the Status API tells who would not be. */
 import assert from 'node:assert/strict'
 import { createSecretKey } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { anyPort, sendTo } from '../admin/fixture.ts'
-import { settingsOf } from '../../src/config/settings.ts'
-import { startGateway } from '../../src/main.ts'
+import { startForTest } from './gateway.ts'
 import { signToken } from '../../src/plugins/jwt/sign.ts'
 
 test('what all workers would have refused stands in the metrics, by plugin, reason and consumer', async (t) => {
-  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-observe-'))
-  const gateway = await startGateway(
-    settingsOf({
-      prefix,
-      proxy_listen: [anyPort],
-      admin_listen: [anyPort],
-      status_listen: [anyPort],
-      nginx_worker_processes: 2,
-      proxy_access_log: 'off',
-      proxy_error_log: 'off',
-    }),
-  )
-  t.after(async () => {
-    await gateway.stop()
-    rmSync(prefix, { recursive: true, force: true })
-  })
+  const { gateway } = await startForTest(t, () => ({ status_listen: [anyPort] }))
   const admin = async (method: string, path: string, body: object) => {
     const answer = await sendTo(gateway.adminPorts[0]!, method, path, body)
     assert.ok(answer.status < 300, answer.text)

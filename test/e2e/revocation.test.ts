@@ -1,15 +1,14 @@
 /** Tokens taken back on a whole gateway: in force in every worker when the answer is there. */
 import assert from 'node:assert/strict'
 import { createSecretKey } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { test, type TestContext } from 'node:test'
-import { anyPort, sendTo } from '../admin/fixture.ts'
+import { sendTo } from '../admin/fixture.ts'
 import { main } from '../../src/cli/commands.ts'
-import { settingsOf, type Settings } from '../../src/config/settings.ts'
-import { startGateway } from '../../src/main.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import { startForTest } from './gateway.ts'
 import { signToken } from '../../src/plugins/jwt/sign.ts'
 
 const yaml = `
@@ -28,24 +27,10 @@ consumers:
 const letIn = 503
 
 async function world(t: TestContext, settings: Partial<Settings>) {
-  const prefix = mkdtempSync(join(tmpdir(), 'gibbon-revocation-'))
-  const file = join(prefix, 'kong.yaml')
-  writeFileSync(file, yaml)
-  const gateway = await startGateway(
-    settingsOf({
-      prefix,
-      proxy_listen: [anyPort],
-      admin_listen: [anyPort],
-      nginx_worker_processes: 2,
-      proxy_access_log: 'off',
-      proxy_error_log: 'off',
-      ...settings,
-      ...(settings.database === 'off' && { declarative_config: file }),
-    }),
-  )
-  t.after(async () => {
-    await gateway.stop()
-    rmSync(prefix, { recursive: true, force: true })
+  const { gateway, folder } = await startForTest(t, (folder) => {
+    const declarative_config = join(folder, 'kong.yaml')
+    writeFileSync(declarative_config, yaml)
+    return { ...settings, ...(settings.database === 'off' && { declarative_config }) }
   })
   const gibbon = async (...argv: string[]) => {
     let printed = ''
@@ -55,7 +40,7 @@ async function world(t: TestContext, settings: Partial<Settings>) {
         done()
       },
     })
-    const status = await main(argv, { stdout: stream, stderr: stream, env: { KONG_PREFIX: prefix } })
+    const status = await main(argv, { stdout: stream, stderr: stream, env: { KONG_PREFIX: folder } })
     return { status, printed }
   }
   const token = (claims: object) =>
@@ -72,7 +57,7 @@ async function world(t: TestContext, settings: Partial<Settings>) {
     return [...new Set(answers.map(({ status }) => status))]
   }
   const admin = (method: string, path: string, body?: object) => sendTo(gateway.adminPorts[0]!, method, path, body)
-  return { gateway, file, gibbon, token, ask, admin }
+  return { gateway, file: join(folder, 'kong.yaml'), gibbon, token, ask, admin }
 }
 
 test('a token is taken back by the command line, listed, and given back by the Admin API', async (t) => {

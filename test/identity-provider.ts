@@ -1,0 +1,57 @@
+/** An identity provider that nobody here wrote. */
+import { generateKeyPairSync } from 'node:crypto'
+import type { RequestListener } from 'node:http'
+import { Provider } from 'oidc-provider'
+
+/** A new key to sign tokens with, as a provider takes it. */
+export const keyNamed = (kid: string): object => ({
+  ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }),
+  kid,
+  use: 'sig',
+  alg: 'RS256',
+})
+
+export interface ProviderOptions {
+  /** Tokens are signed with the first of them. */
+  readonly keys: readonly object[]
+  readonly format?: 'jwt' | 'opaque'
+  /** What the client `app` has beside its name and its secret. */
+  readonly client?: object
+  readonly features?: object
+}
+
+/** A provider that gives the client `app`, with the secret `app-secret`, access tokens for `orders` with the scope `orders:read`. */
+export const providerOf = (
+  issuer: string,
+  { keys, format = 'jwt', client = {}, features = {} }: ProviderOptions,
+): RequestListener =>
+  new Provider(issuer, {
+    jwks: { keys },
+    clients: [
+      {
+        client_id: 'app',
+        client_secret: 'app-secret',
+        grant_types: ['client_credentials'],
+        redirect_uris: [],
+        response_types: [],
+        scope: 'orders:read',
+        ...client,
+      },
+    ],
+    scopes: ['orders:read'],
+    ttl: { ClientCredentials: () => 600 },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: () => ({
+          scope: 'orders:read',
+          audience: 'orders',
+          accessTokenFormat: format,
+          ...(format === 'jwt' && { jwt: { sign: { alg: 'RS256' } } }),
+        }),
+      },
+      ...features,
+    },
+  }).callback()
