@@ -299,26 +299,23 @@ function callOf(
   }
 }
 
-/** A chain of calls in this order. */
-export /** One pass over the calls: a change of a global plugin makes a chain for each service. */
-function chainOf(calls: readonly Call[]): Chain {
-  const chain = {
-    rewrite: [] as number[],
-    access: [] as number[],
-    headerFilter: [] as number[],
-    bodyFilter: [] as number[],
-  }
+/** A chain of calls in this order, made in one pass: a change of a global plugin makes one for each service. */
+export function chainOf(calls: readonly Call[]): Chain {
+  const rewrite: number[] = []
+  const access: number[] = []
+  const headerFilter: number[] = []
+  const bodyFilter: number[] = []
   const log: number[] = []
   let byConsumer = false
   for (const [at, { plugin, consumers }] of calls.entries()) {
-    if (plugin.rewrite) chain.rewrite.push(at)
-    if (plugin.access) chain.access.push(at)
-    if (plugin.header_filter) chain.headerFilter.push(at)
-    if (plugin.body_filter) chain.bodyFilter.push(at)
+    if (plugin.rewrite) rewrite.push(at)
+    if (plugin.access) access.push(at)
+    if (plugin.header_filter) headerFilter.push(at)
+    if (plugin.body_filter) bodyFilter.push(at)
     if (plugin.log) log.push(at)
     byConsumer ||= consumers !== undefined
   }
-  return { calls, ...chain, log, byConsumer }
+  return { calls, rewrite, access, headerFilter, bodyFilter, log, byConsumer }
 }
 
 /** The id of the plugin that a config is of. Looks through all of them: for eyes, not for every request. */

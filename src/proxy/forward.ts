@@ -187,34 +187,21 @@ class Forwarding implements Carried {
     if (connection.framed) {
       this.#kept = new ByteQueue()
       for (const piece of body.waiting) this.#keep(piece, 0, piece.length)
-      body.pipe(
-        (bytes, from, to) => this.#handOn(bytes, from, to),
-        (trailers) => {
-          this.#ended = trailers
-          this.#connection?.finish(trailers)
-        },
-      )
-      return
     }
+    // To whichever carrier the request is at: a call whose beginning is kept may be at another one by then.
     body.pipe(
       (bytes, from, to) => {
-        if (this.#connection !== connection) return true
-        send(connection, bytes, from, to)
-        return connection.flush()
+        this.#keep(bytes, from, to)
+        if (this.#connection === undefined) return true
+        send(this.#connection, bytes, from, to)
+        return this.#connection.flush()
       },
       (trailers) => {
-        if (this.#connection !== connection) return
-        if (chunked) connection.sendText(`0\r\n${trailers}\r\n`)
-        connection.finish(trailers)
+        this.#ended = trailers
+        if (chunked) this.#connection?.sendText(`0\r\n${trailers}\r\n`)
+        this.#connection?.finish(trailers)
       },
     )
-  }
-
-  /** The body of a call goes to whichever peer it is at, also when that changes. */
-  #handOn(bytes: Buffer, from: number, to: number): boolean {
-    this.#keep(bytes, from, to)
-    this.#connection?.send(bytes, from, to)
-    return this.#connection?.flush() ?? true
   }
 
   #keep(bytes: Buffer, from: number, to: number): void {

@@ -8,7 +8,7 @@ import { ClientSession } from './http2/client-session.ts'
 import { afterPreface } from './http2/preface.ts'
 import { readProxyHeader, type ProxiedPeer } from './proxy-protocol.ts'
 import type { Runtime } from './runtime.ts'
-import { keeping, nothing, openServer, type Place } from './server.ts'
+import { keeping, leavingOf, nothing, openServer, type Place } from './server.ts'
 import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from './tls/server.ts'
 
 export interface ListenOptions extends Place {
@@ -44,16 +44,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   const connections = new Set<ClientConnection | ClientSession>()
   /** Those of which no request can be read yet: their header or their handshake is under way. */
   const beginning = new Set<net.Socket>()
-  const { promise: emptied, resolve: tellEmpty } = Promise.withResolvers<void>()
-  let isLeaving = false
-  const look = () => {
-    if (isLeaving && connections.size + beginning.size === 0) tellEmpty()
-  }
-  const leave = (): Promise<void> => {
-    isLeaving = true
-    look()
-    return emptied
-  }
+  const leaving = leavingOf(() => connections.size + beginning.size === 0)
 
   const isFull = () => runtime.stats.active + beginning.size >= runtime.maxConnections
   const refuse = (socket: net.Socket) => {
@@ -65,7 +56,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     beginning.add(socket)
     socket.once('close', () => {
       beginning.delete(socket)
-      look()
+      leaving.check()
     })
   }
   const accept = (
@@ -79,7 +70,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     connections.add(connection)
     socket.once('close', () => {
       connections.delete(connection)
-      look()
+      leaving.check()
     })
     return connection
   }
@@ -133,7 +124,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
     server,
     retire: () => {
       server.close()
-      return leave()
+      return leaving.leave()
     },
     drain: async () => {
       if (server.listening) {
@@ -143,7 +134,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
         server.close()
       }
       for (const connection of connections) connection.drain()
-      await leave()
+      await leaving.leave()
     },
     setTls: (setup) => secure?.set(setup),
     exchanges: () => [...connections].flatMap(({ exchanges }) => exchanges),

@@ -6,7 +6,7 @@ import type { Peer } from './balancer/peer.ts'
 import type { Exchange } from './exchange.ts'
 import { hostName } from './host.ts'
 import { drop, idOf, known, requestDrop } from './http1/fields.ts'
-import { firstById, hasAny } from './http1/head.ts'
+import { firstById, hasAny, type RequestHead } from './http1/head.ts'
 import { allValues, isFraming, keptLines, nominatedNames } from './http1/lines.ts'
 import type { RoutePlan } from './plan.ts'
 import type { ServicePlan } from './service-plan.ts'
@@ -54,10 +54,13 @@ export function requestText(exchange: Exchange, plan: RoutePlan, service: Servic
   for (const { lower, name, value } of changes?.added ?? []) {
     if (!isFraming(lower, value)) added += `${name}: ${value}\r\n`
   }
+  const told = exchange.runtime.isTrusted(exchange.downstream.remoteAddress) ? tellings(head) : nothingTold
   return (
     `${redirection?.method ?? head.method} ${targetOf(exchange, plan, service)} HTTP/1.1\r\n` +
-    (isUsual(exchange) ? usualLines(exchange, plan, service, peer) : unusualLines(exchange, plan, service, peer)) +
-    pathLines(exchange, plan) +
+    (told === nothingTold && isUsual(exchange)
+      ? usualLines(exchange, plan, service, peer)
+      : wayLines(exchange, plan, service, peer, told)) +
+    pathLines(exchange, plan, told) +
     (exchange.runtime.headers.upstreamRequestId ? `X-Kong-Request-Id: ${exchange.id}\r\n` : '') +
     (firstById(head, te)?.toLowerCase().includes('trailers') ? 'TE: trailers\r\n' : '') +
     mine +
@@ -76,14 +79,8 @@ export interface UsualLines {
   readonly text: string
 }
 
-function isUsual({ head, requestChanges, upgrades, runtime, downstream }: Exchange): boolean {
-  return (
-    !upgrades &&
-    requestChanges === undefined &&
-    !hasAny(head, fromProxies) &&
-    !runtime.isTrusted(downstream.remoteAddress)
-  )
-}
+const isUsual = ({ head, requestChanges, upgrades }: Exchange): boolean =>
+  !upgrades && requestChanges === undefined && !hasAny(head, fromProxies)
 
 function usualLines(exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer): string {
   const { downstream, head } = exchange
@@ -91,17 +88,18 @@ function usualLines(exchange: Exchange, plan: RoutePlan, service: ServicePlan, p
   if (kept?.plan === plan && kept.peer === peer && kept.host === head.host && kept.minor === head.minor)
     return kept.text
   // One flat text, lest every request join its parts anew.
-  const text = Buffer.from(unusualLines(exchange, plan, service, peer), 'latin1').toString('latin1')
+  const text = Buffer.from(wayLines(exchange, plan, service, peer, nothingTold), 'latin1').toString('latin1')
   downstream.usualLines = { plan, peer, host: head.host, minor: head.minor, text }
   return text
 }
 
-function unusualLines(exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer): string {
+/** Where the request goes, and by which way it came. */
+function wayLines(exchange: Exchange, plan: RoutePlan, service: ServicePlan, peer: Peer, told: Told): string {
   const ownHost = exchange.requestChanges?.added.some((line) => line.lower === 'host')
   return (
     (ownHost ? '' : `Host: ${hostOf(exchange, plan, service, peer)}\r\n`) +
     (exchange.upgrades ? 'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n' : 'Connection: keep-alive\r\n') +
-    forwardedLines(exchange) +
+    forwardedLines(exchange, told) +
     viaLine(exchange)
   )
 }
@@ -124,28 +122,37 @@ const identityLines = (
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
 
-/** What a trusted proxy in front says: it knows better and is believed. */
-const told = ({ downstream, head, runtime }: Exchange, id: number): string | undefined =>
-  runtime.isTrusted(downstream.remoteAddress) ? firstById(head, id) : undefined
+/** What a proxy in front says. One that is trusted knows better and is believed. */
+type Told = { readonly [part in keyof typeof forwarded]?: string | undefined }
+
+const nothingTold: Told = {}
+
+const tellings = (head: RequestHead): Told => ({
+  proto: firstById(head, forwarded.proto),
+  host: firstById(head, forwarded.host),
+  port: firstById(head, forwarded.port),
+  path: firstById(head, forwarded.path),
+  prefix: firstById(head, forwarded.prefix),
+})
 
 /** Who asks, and by which way. */
-function forwardedLines(exchange: Exchange): string {
+function forwardedLines(exchange: Exchange, told: Told): string {
   const { downstream, head, runtime } = exchange
   const chain = allValues(head, 'x-forwarded-for')
   const port = runtime.portMap.get(downstream.localPort) ?? downstream.localPort
   return (
     `X-Forwarded-For: ${chain.length === 0 ? exchange.clientIp : `${chain.join(', ')}, ${downstream.remoteAddress}`}\r\n` +
-    `X-Forwarded-Proto: ${told(exchange, forwarded.proto) ?? exchange.scheme}\r\n` +
-    `X-Forwarded-Host: ${told(exchange, forwarded.host) ?? hostName(exchange.host)}\r\n` +
-    `X-Forwarded-Port: ${told(exchange, forwarded.port) ?? port}\r\n` +
+    `X-Forwarded-Proto: ${told.proto ?? exchange.scheme}\r\n` +
+    `X-Forwarded-Host: ${told.host ?? hostName(exchange.host)}\r\n` +
+    `X-Forwarded-Port: ${told.port ?? port}\r\n` +
     `X-Real-IP: ${exchange.clientIp}\r\n`
   )
 }
 
 /** What is asked for. */
-function pathLines(exchange: Exchange, plan: RoutePlan): string {
-  const path = `X-Forwarded-Path: ${told(exchange, forwarded.path) ?? exchange.rawPath}\r\n`
-  const prefix = told(exchange, forwarded.prefix) ?? forwardedPrefix(plan.route, exchange.match?.matchedPath ?? '')
+function pathLines(exchange: Exchange, plan: RoutePlan, told: Told): string {
+  const path = `X-Forwarded-Path: ${told.path ?? exchange.rawPath}\r\n`
+  const prefix = told.prefix ?? forwardedPrefix(plan.route, exchange.match?.matchedPath ?? '')
   return prefix === undefined ? path : `${path}X-Forwarded-Prefix: ${prefix}\r\n`
 }
 

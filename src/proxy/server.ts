@@ -66,5 +66,29 @@ export const keeping = (
         return accept(socket)
       }
 
+/** The end of a listener, which comes when it has been left and nothing of it is there any more. */
+export interface Leaving {
+  /** Resolves when all is gone. */
+  leave(): Promise<void>
+  /** Something is gone. */
+  check(): void
+}
+
+export function leavingOf(isEmpty: () => boolean): Leaving {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let hasLeft = false
+  const check = (): void => {
+    if (hasLeft && isEmpty()) resolve()
+  }
+  return {
+    check,
+    leave: () => {
+      hasLeft = true
+      check()
+      return promise
+    },
+  }
+}
+
 /** For a connection that nobody listens to. */
 export const nothing: SocketEvents = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { Schema } from '../../schema/field.ts'
-import { url } from './extension-schema.ts'
+import { asymmetric, url } from './extension-schema.ts'
 import { auto_timestamp_s, tags, uuid } from '../../schema/typedefs.ts'
 
 /** A consumer's key for signed tokens. */
@@ -50,21 +50,7 @@ export const jwt_secrets = {
       algorithm: {
         type: 'string',
         default: 'HS256',
-        one_of: [
-          'HS256',
-          'HS384',
-          'HS512',
-          'RS256',
-          'RS384',
-          'RS512',
-          'ES256',
-          'ES384',
-          'ES512',
-          'PS256',
-          'PS384',
-          'PS512',
-          'EdDSA',
-        ],
+        one_of: ['HS256', 'HS384', 'HS512', ...asymmetric],
         description: 'How tokens are signed.',
       },
     },

@@ -28,7 +28,7 @@ export function createNewcomers(): Newcomers {
     },
     mayStay(token) {
       if (seen === undefined) return true
-      const place = placeOf(token)
+      const place = chanceOf(token) % bits
       const bit = 1 << (place & 7)
       const byte = seen[place >> 3] as number
       if ((byte & bit) !== 0) {
@@ -42,9 +42,9 @@ export function createNewcomers(): Newcomers {
   }
 }
 
-/** Signatures are as good as drawn by chance; of the last character not all bits are. */
-function placeOf(token: string): number {
-  let place = 0
-  for (let at = token.length - 5; at < token.length - 1; at++) place = (place * 37 + token.charCodeAt(at)) % bits
-  return place
+/** A number that is drawn by chance as well as a signature is, from its last characters; of the very last one not all bits are. */
+export function chanceOf(token: string): number {
+  let number = 0
+  for (let at = Math.max(0, token.length - 5); at < token.length - 1; at++) number = number * 37 + token.charCodeAt(at)
+  return number
 }

@@ -7,7 +7,7 @@
  * costs no search, and a flood of tokens cannot push out those in use. Where tokens hardly ever come twice, only those that do
  * are remembered.
  */
-import { createNewcomers } from './newcomers.ts'
+import { chanceOf, createNewcomers } from './newcomers.ts'
 import type { Signer } from './signers.ts'
 import type { TimePolicy, Times } from './times.ts'
 
@@ -56,12 +56,7 @@ type Tokens = Map<string, Kept>
 /** Young tokens that were asked for last are found without hashing them: in one of so many places. */
 const LATEST_PLACES = 1024
 
-/** Where a token stands among the latest: its signature's characters are as good as drawn by chance. */
-function placeOf(token: string): number {
-  const end = token.length
-  const mixed = token.charCodeAt(end - 2) ^ (token.charCodeAt(end - 3) << 3) ^ (token.charCodeAt(end - 4) << 5)
-  return mixed & (LATEST_PLACES - 1)
-}
+const placeOf = (token: string): number => chanceOf(token) % LATEST_PLACES
 
 interface Space extends TokenSpace {
   young: Tokens

@@ -3,7 +3,7 @@ import type net from 'node:net'
 import { afterProxyHeader, readBeginning } from '../beginning.ts'
 import { acceptPlain, type SocketEvents, watch } from '../http1/socket.ts'
 import { type ProxiedPeer, readProxyHeader } from '../proxy-protocol.ts'
-import { keeping, nothing, openServer, type Place } from '../server.ts'
+import { keeping, leavingOf, nothing, openServer, type Place } from '../server.ts'
 import { readClientHello } from '../tls/client-hello.ts'
 import { createTlsServer, type TlsServer, type TlsSetup, type TlsTools } from '../tls/server.ts'
 import { type Arrival, arrivalOf, comparable } from './arrival.ts'
@@ -40,16 +40,10 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
   /** Those that no route is known for yet. */
   const beginning = new Set<net.Socket>()
   let isDraining = false
-  let isLeaving = false
-  const { promise: emptied, resolve: tellEmpty } = Promise.withResolvers<void>()
-  const look = () => {
-    if (isLeaving && sessions.size + beginning.size === 0) tellEmpty()
-  }
+  const leaving = leavingOf(() => sessions.size + beginning.size === 0)
   const leave = (): Promise<void> => {
-    isLeaving = true
     server.close()
-    look()
-    return emptied
+    return leaving.leave()
   }
 
   const count = (socket: net.Socket): boolean => {
@@ -64,7 +58,7 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
     socket.once('close', () => {
       runtime.stats.active--
       beginning.delete(socket)
-      look()
+      leaving.check()
     })
     return true
   }
@@ -82,7 +76,7 @@ export async function listenForStreams(tools: StreamTools, options: StreamListen
     beginning.delete(first)
     const session: Session = new Session(tools, socket, arrival, match, () => {
       sessions.delete(session)
-      look()
+      leaving.check()
     })
     sessions.add(session)
     return session
