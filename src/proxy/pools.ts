@@ -11,6 +11,7 @@ import { createStreamPool } from './http2/upstream-pool.ts'
 import type { UpstreamStream } from './http2/upstream-stream.ts'
 import type { UpstreamTls } from './service-plan.ts'
 import { secureConnector } from './upstream-tls.ts'
+import { getOrMake, waysTo } from './ways.ts'
 
 export interface PoolSettings {
   /** Idle connections kept for one peer. */
@@ -42,40 +43,30 @@ interface Pool {
   readonly idle: UpstreamConnection[]
   /** The TLS session of the last handshake, with which the next one is shorter. */
   session: Buffer | undefined
+  readonly waiting: Waiting
 }
 
-/** What waits for one peer: by how TLS is spoken to it, since a connection verified in one way must not serve a service that asks for another. */
 interface Waiting {
-  readonly byTls: WeakMap<object, Map<string, Pool>>
-  /** Idle connections in all of its pools. */
   idle: number
 }
 
-/** Names asked for in handshakes with one peer; more than that come from clients whose Host is preserved. */
-const maxNames = 128
-/** Stands for "without TLS". */
-const plain = {}
-
 export function createPools(settings: PoolSettings): Pools {
-  const peers = new WeakMap<Peer, Waiting>()
+  /** Idle connections in all pools of a peer. */
+  const waitingAt = new WeakMap<Peer, Waiting>()
   const all = new Set<UpstreamConnection>()
   const connectSecure = secureConnector(settings)
   const streams = createStreamPool(settings, connectSecure)
-
-  const waitingFor = (peer: Peer): Waiting =>
-    getOrMake(peers, peer, () => ({ byTls: new WeakMap<object, Map<string, Pool>>(), idle: 0 }))
-
-  function poolOf({ byTls }: Waiting, how: UpstreamTls | undefined, name: string): Pool {
-    const byName = getOrMake(byTls, how ?? plain, () => new Map<string, Pool>())
-    return getOrMake(byName, how === undefined ? '' : name, () => {
-      if (byName.size >= maxNames) forgetOldest(byName)
-      return { idle: [], session: undefined }
-    })
-  }
+  const poolOf = waysTo<Pool>(
+    (peer) => ({ idle: [], session: undefined, waiting: getOrMake(waitingAt, peer, () => ({ idle: 0 })) }),
+    ({ idle }) => {
+      // Each takes itself out of the pool.
+      while (idle[0]) idle[0].destroy()
+    },
+  )
 
   function open(peer: Peer, how: UpstreamTls | undefined, name: string): UpstreamConnection {
-    const waiting = waitingFor(peer)
-    const pool = poolOf(waiting, how, name)
+    const pool = poolOf(peer, how, name)
+    const { waiting } = pool
     const connection = new UpstreamConnection(settings.headLimits, settings.deadlines, {
       release: (idleMs) => {
         if (idleMs === 0 || waiting.idle >= settings.size || connection.isSpent(settings.maxRequests)) return false
@@ -113,8 +104,8 @@ export function createPools(settings: PoolSettings): Pools {
   return {
     open,
     take(peer, how, name) {
-      const waiting = waitingFor(peer)
-      const connection = poolOf(waiting, how, name).idle.pop()
+      const { idle, waiting } = poolOf(peer, how, name)
+      const connection = idle.pop()
       if (connection === undefined) return open(peer, how, name)
       waiting.idle--
       return connection
@@ -129,27 +120,4 @@ export function createPools(settings: PoolSettings): Pools {
       for (const connection of all) connection.destroy()
     },
   }
-}
-
-/** Drops the pool that was made first, with what waits in it. */
-function forgetOldest(byName: Map<string, Pool>): void {
-  for (const [name, pool] of byName) {
-    byName.delete(name)
-    // Each takes itself out of the pool.
-    while (pool.idle[0]) pool.idle[0].destroy()
-    return
-  }
-}
-
-interface Lookup<K, V> {
-  get(key: K): V | undefined
-  set(key: K, value: V): unknown
-}
-
-function getOrMake<K, V>(map: Lookup<K, V>, key: K, make: () => V): V {
-  const known = map.get(key)
-  if (known !== undefined) return known
-  const made = make()
-  map.set(key, made)
-  return made
 }

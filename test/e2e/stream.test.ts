@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { freePort } from '../free-port.ts'
 import { client, pause, startUpstream, until, type Serve, type Upstream } from './sockets.ts'
 import { oneStream, startStreamPlane, type StreamPlane } from './stream-plane.ts'
 
@@ -32,16 +33,6 @@ const ended = (plane: StreamPlane, count = 1): Promise<void> =>
     () => plane.access.length >= count,
     () => `${count} lines of the access log`,
   )
-
-/** A port that refuses connections. */
-async function refusingPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 test('what a client sends reaches the upstream, what that answers reaches the client, and one line tells of it', async (t) => {
   const plane = await planeTo(t, echo)
@@ -200,7 +191,7 @@ test('a peer that refuses is passed over for another one, as often as retries al
     ],
     ...oneStream(80, { host: 'group', retries }),
   })
-  const dead = [await refusingPort(), await refusingPort()]
+  const dead = [await freePort(), await freePort()]
   const plane = await startStreamPlane({ config: config(5, ...dead) })
   t.after(() => {
     plane.close()

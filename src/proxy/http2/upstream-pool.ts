@@ -3,6 +3,7 @@ import type { Peer } from '../balancer/peer.ts'
 import { connectPlain } from '../http1/socket.ts'
 import type { UpstreamTls } from '../service-plan.ts'
 import type { ConnectSecure } from '../upstream-tls.ts'
+import { waysTo } from '../ways.ts'
 import { UpstreamSession, type UpstreamSessionSettings } from './upstream-session.ts'
 import type { UpstreamStream } from './upstream-stream.ts'
 
@@ -13,31 +14,17 @@ export interface StreamPool {
   close(): void
 }
 
-/** Names asked for in handshakes with one peer; more than that come from clients whose Host is preserved. */
-const maxNames = 128
-/** Stands for "without TLS". */
-const plain = {}
-
-/** Connections that are spoken to in one way, of which any serves; by the name that was asked for. */
-type ByName = Map<string, Set<UpstreamSession>>
-
 export function createStreamPool(settings: UpstreamSessionSettings, connectSecure: ConnectSecure): StreamPool {
-  const peers = new WeakMap<Peer, WeakMap<object, ByName>>()
   const all = new Set<UpstreamSession>()
 
-  function sessionsOf(peer: Peer, how: UpstreamTls | undefined, name: string): Set<UpstreamSession> {
-    const byTls = peers.get(peer) ?? new WeakMap<object, ByName>()
-    peers.set(peer, byTls)
-    const byName: ByName = byTls.get(how ?? plain) ?? new Map()
-    byTls.set(how ?? plain, byName)
-    const key = how === undefined ? '' : name
-    const known = byName.get(key)
-    if (known) return known
-    if (byName.size >= maxNames) forgetOldest(byName)
-    const made = new Set<UpstreamSession>()
-    byName.set(key, made)
-    return made
-  }
+  /** Connections that are spoken to in one way, of which any serves. */
+  const sessionsOf = waysTo<Set<UpstreamSession>>(
+    () => new Set(),
+    (sessions) => {
+      // They end once they are idle.
+      for (const session of Array.from(sessions)) session.retire()
+    },
+  )
 
   function open(peer: Peer, how: UpstreamTls | undefined, name: string, mates: Set<UpstreamSession>): UpstreamSession {
     const session = new UpstreamSession(settings, how === undefined ? 'http' : 'https', () => {
@@ -66,14 +53,5 @@ export function createStreamPool(settings: UpstreamSessionSettings, connectSecur
     close: () => {
       for (const session of Array.from(all)) session.destroy()
     },
-  }
-}
-
-/** Drops the connections under the name that came first, once they are idle. */
-function forgetOldest(byName: ByName): void {
-  for (const [name, sessions] of byName) {
-    byName.delete(name)
-    for (const session of Array.from(sessions)) session.retire()
-    return
   }
 }
