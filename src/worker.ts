@@ -10,6 +10,7 @@ import { configureTrust } from './pdk/trust.ts'
 import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
 import { streamLineMaker } from './observe/stream-log.ts'
+import { configureFailures } from './plugins/basic-auth/failures.ts'
 import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { observedCounts } from './plugins/jwt/observed.ts'
 import { configureProofs, type Use } from './plugins/jwt/proof-memory.ts'
@@ -57,6 +58,7 @@ const entities = localEntities(reader, {
   bytes: settings.mem_cache_size / settings.nginx_worker_processes,
 })
 configureTrust(trustedCertificates(settings))
+configureFailures(given.failures)
 configureTokenMemory({ bytes: settings.token_cache_bytes })
 /** Who waits for an issuer's keys, by the number of the question. */
 const asking = new Map<number, () => void>()

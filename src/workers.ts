@@ -9,6 +9,7 @@ import { siblingModule } from './config/module-url.ts'
 import type { KeepAlive, Settings } from './config/settings.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { Traffic } from './observe/traffic.ts'
+import { failureBytes } from './plugins/basic-auth/failures.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
 import { type Use, usesKept } from './plugins/jwt/proof-memory.ts'
@@ -56,6 +57,8 @@ export interface WorkerData {
   readonly flushed: Int32Array<SharedArrayBuffer>
   /** The health of targets: see `proxy/balancer/health/table.ts`. */
   readonly health: SharedArrayBuffer
+  /** Where wrong passwords are counted: see `plugins/basic-auth/failures.ts`. */
+  readonly failures: SharedArrayBuffer
 }
 
 /**
@@ -247,8 +250,9 @@ export function createWorkers(options: WorkersOptions): Workers {
     told = problem
   }
   const proofs: Proofs = { ...usesKept(), nonceSecret: randomBytes(32) }
+  const failures = new SharedArrayBuffer(failureBytes)
   const slots: Slot[] = Array.from({ length: count }, (_, index) => {
-    return new Slot(options, { index, count, tellProblem, proofs })
+    return new Slot(options, { index, count, tellProblem, proofs, failures })
   })
   let isDraining = false
   const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
@@ -343,6 +347,7 @@ interface SlotPlace {
   /** Told with each adoption what stood in its way, if anything did. */
   readonly tellProblem: (problem: string | undefined) => void
   readonly proofs: Proofs
+  readonly failures: SharedArrayBuffer
 }
 
 /** A worker's place, which outlives the worker. */
@@ -402,6 +407,7 @@ class Slot {
       counters: this.counters,
       flushed: this.flushed,
       health: health(),
+      failures: this.#place.failures,
     }
     this.#isFirst = false
     const startedAt = performance.now()

@@ -130,3 +130,28 @@ test('what was remembered is hidden from the upstream all the same', () => {
     ['proxy-authorization', 'authorization'],
   )
 })
+
+test('after three wrong passwords nobody is let in by that name for a while, by the right one neither', () => {
+  const guarded = (text: string) =>
+    send([['Authorization', basic(text)]], { brute_force_protection: { strategy: 'memory' } })
+  const verdicts = ['clé:pässwörd', 'clé:a', 'clé:b', 'clé:c', 'clé:pässwörd', 'clé:d'].map(
+    (text) => guarded(text).verdict,
+  )
+  assert.deepEqual(verdicts, ['clé', 401, 401, 401, 429, 429])
+  const { answer, kong } = guarded('clé:pässwörd')
+  assert.match(String(new Map(answer?.headers).get('Retry-After')), /^([1-9]|10)$/)
+  assert.equal(kong.identity, undefined)
+  assert.deepEqual(
+    ['nobody:a', 'nobody:b', 'nobody:c', 'nobody:d'].map((text) => guarded(text).verdict),
+    [401, 401, 401, 429],
+  )
+  assert.equal(send([['Authorization', basic('clé:pässwörd')]]).verdict, 'clé')
+})
+
+test('a name that has to wait goes on as the anonymous consumer where there is one', () => {
+  const config: Partial<Config> = { anonymous: alice.id, brute_force_protection: { strategy: 'memory' } }
+  for (const password of ['a', 'b', 'c']) send([['Authorization', basic(`colon:${password}`)]], config)
+  const { verdict, kong } = send([['Authorization', basic('colon:with:colon')]], config)
+  assert.equal(verdict, 'undefined')
+  assert.equal(kong.identity?.consumer?.id, alice.id)
+})

@@ -7,12 +7,15 @@ import { decodeBase64 } from '../../pdk/base64.ts'
 import type { Entity, Loaded } from '../../pdk/entities.ts'
 import type { Identity } from '../../pdk/identity.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
-import { definePlugin } from '../../pdk/plugin.ts'
+import { definePlugin, type Outcome } from '../../pdk/plugin.ts'
 import { createRecall } from '../../pdk/recall.ts'
+import { redisAt } from '../../pdk/redis.ts'
 import { sameSecret } from '../../pdk/secrets.ts'
 import { quoted } from '../../pdk/wire-text.ts'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
+import { redisServer } from '../../schema/redis.ts'
 import { passwordHash } from './credentials.ts'
+import { type Failures, failuresAt, nodeFailures } from './failures.ts'
 import type { schema } from './schema.ts'
 
 export type Config = ConfigOf<typeof schema>
@@ -21,6 +24,8 @@ interface Ready {
   readonly hides: boolean
   readonly anonymous: string | null
   readonly challenge: Readonly<Record<string, string>>
+  /** Counts wrong passwords; undefined where nobody asks for that. */
+  readonly failures: Failures | undefined
 }
 
 export default definePlugin<Config, Ready>({
@@ -30,9 +35,17 @@ export default definePlugin<Config, Ready>({
     hides: config.hide_credentials,
     anonymous: config.anonymous,
     challenge: { 'WWW-Authenticate': `Basic realm=${quoted(config.realm)}` },
+    failures: failuresOf(config.brute_force_protection),
   }),
   access: (kong, ready) => authenticate(kong, ready, attempt),
 })
+
+function failuresOf(protection: Config['brute_force_protection']): Failures | undefined {
+  const ofNode = protection && protection.strategy !== 'off' ? nodeFailures() : undefined
+  return ofNode && protection?.strategy === 'redis'
+    ? failuresAt(redisAt(redisServer(protection.redis)), ofNode)
+    : ofNode
+}
 
 /** The headers that may hold credentials; the first whose user exists decides. */
 const headers = ['proxy-authorization', 'authorization'] as const
@@ -40,30 +53,58 @@ const headers = ['proxy-authorization', 'authorization'] as const
 /** Who was let in by which header: hashing a password costs more than the rest of a request. */
 const verified = createRecall<Identity>(20_000)
 
-function attempt(kong: AccessKong, ready: Ready): Answer | undefined {
+/** What a header with a user name comes to. */
+interface Claim {
+  readonly username: string
+  readonly header: string
+  /** Who it was before. */
+  readonly known?: Identity
+  /** Undefined where nobody has the name. */
+  readonly credential?: Loaded | undefined
+  readonly isRight: boolean
+}
+
+function attempt(kong: AccessKong, ready: Ready): Outcome {
+  let claim: Claim | undefined
   for (const header of headers) {
     const text = kong.request.get_header(header)
     if (ready.hides) kong.service.request.clear_header(header)
-    const outcome = text === undefined ? undefined : attemptWith(kong, text)
-    if (outcome !== undefined) return outcome ? undefined : refuse(kong, ready)
+    if (text === undefined) continue
+    const found = claimIn(kong, text)
+    claim = found ?? claim
+    if (found?.known || found?.credential) break
   }
-  return refuse(kong, ready)
+  if (!claim) return refuse(kong, ready)
+  const left = ready.failures?.attempt(
+    { username: claim.username, isKnown: claim.known !== undefined || claim.credential !== undefined },
+    claim.isRight,
+    kong.log,
+  )
+  return left instanceof Promise
+    ? left.then((late) => decide(kong, ready, claim, late))
+    : decide(kong, ready, claim, left)
 }
 
-/** Whether a header lets the request in; undefined where its user does not exist. */
-function attemptWith(kong: AccessKong, header: string): boolean | undefined {
+function claimIn({ entities }: AccessKong, header: string): Claim | undefined {
   const known = verified.recall(header)
-  if (known) {
-    kong.client.authenticate(known)
-    return true
-  }
+  if (known) return { username: String(known.credential?.['username']), header, known, isRight: true }
   const given = credentialsIn(header)
-  const credential = given && kong.entities.by('basicauth_credentials', 'username', given.username)
-  if (!credential) return undefined
-  if (!isRight(credential.entity, given.password)) return false
-  if (!admit(kong, credential.entity, credential.entity['username'])) return false
-  remember(kong, header, credential)
-  return true
+  if (!given) return undefined
+  const { username, password } = given
+  const credential = entities.by('basicauth_credentials', 'username', username)
+  const isRight = credential !== undefined && isRightFor(credential.entity, password)
+  return { username, header, credential, isRight }
+}
+
+/** Lets a request in by what its header comes to, unless there are seconds to wait. */
+function decide(kong: AccessKong, ready: Ready, claim: Claim, left = 0): Answer | undefined {
+  if (left > 0) return kong.response.error(429, 'Too Many Requests', { 'Retry-After': String(left) })
+  const { header, known, credential, isRight } = claim
+  if (known) kong.client.authenticate(known)
+  else if (!credential || !isRight || !admit(kong, credential.entity, credential.entity['username']))
+    return refuse(kong, ready)
+  else remember(kong, header, credential)
+  return undefined
 }
 
 function remember({ client, entities }: AccessKong, header: string, credential: Loaded): void {
@@ -92,7 +133,7 @@ function credentialsIn(header: string): Credentials | undefined {
   return { username: bytes.toString('utf8', start, colon), password: bytes.subarray(colon + 1) }
 }
 
-function isRight(credential: Entity, password: Buffer): boolean {
+function isRightFor(credential: Entity, password: Buffer): boolean {
   const { id } = credential['consumer'] as { readonly id: string }
   return sameSecret(passwordHash(password, id), String(credential['password']))
 }
