@@ -10,6 +10,7 @@ import type { Endpoint } from '../types.ts'
  */
 export const trafficEndpoint = (node: Pick<NodeFacts, 'traffic' | 'counters'>): Endpoint => ({
   path: '/traffic',
+  own: true,
   methods: { GET: async () => ok(await document(node)) },
 })
 

@@ -11,7 +11,7 @@ import { refusals, type Refusal, type Step, steps } from './refusals.ts'
 import type { Rule } from './rules.ts'
 import { claimAt, textOf } from './claims.ts'
 import { isOpaque } from './introspection.ts'
-import { type Issuer, issuerIn } from './issuers.ts'
+import { addressOfCredential, type Issuer, issuerIn } from './issuers.ts'
 import { createKeySet } from './key-sets.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { issuersTimes, timeFault, timesOf } from './times.ts'
@@ -183,13 +183,10 @@ function gather(text: string, config: Config, entities: EntityReader, now: numbe
     consumer: (who ? named : owner && entities.get('consumers', owner.id))?.entity,
     byClaim: who !== undefined,
     rules: extension?.rules ?? [],
-    byIssuer: issuer !== undefined || isIssuers(credential),
+    byIssuer: issuer !== undefined || (credential !== undefined && addressOfCredential(credential) !== undefined),
     issuer,
   }
 }
-
-const isIssuers = (credential: Entity | undefined): boolean =>
-  typeof (credential?.['jwks_uri'] ?? credential?.['discovery_uri']) === 'string'
 
 function explainSteps(facts: Facts, failed: Step | undefined, refusal: Refusal | undefined): ExplainedStep[] {
   const last = failed === undefined ? steps.length : steps.indexOf(failed)

@@ -38,12 +38,15 @@ const ofCredentials = new WeakMap<Entity, { readonly issuer: Issuer | undefined;
 export function issuerOfCredential({ entity }: Loaded, keySets: KeySets): Issuer | undefined {
   const known = ofCredentials.get(entity)
   if (known?.keySets === keySets) return known.issuer
-  const { jwks_uri, discovery_uri } = entity
-  const address = typeof jwks_uri === 'string' ? keysAt(jwks_uri) : discoveredAt(discovery_uri, entity['key'])
+  const address = addressOfCredential(entity)
   const issuer = address && issuerAt(address, keySets)
   ofCredentials.set(entity, { issuer, keySets })
   return issuer
 }
+
+/** Where the keys of the issuer are that a credential stands for; undefined for a credential with a key of its own. */
+export const addressOfCredential = ({ jwks_uri, discovery_uri, key }: Entity): IssuerAddress | undefined =>
+  typeof jwks_uri === 'string' ? keysAt(jwks_uri) : discoveredAt(discovery_uri, key)
 
 /** Many credentials may name one set of keys, which is then fetched once. */
 const keysAt = (jwks_uri: string): IssuerAddress => ({ issuer: jwks_uri, jwks_uri, discovery_uri: null })
