@@ -2,6 +2,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { RunningAdmin } from './admin/server.ts'
 import type { Settings } from './config/settings.ts'
+import type { ProofUses } from './plugins/jwt/proof-memory.ts'
+import type { Proofs } from './proof-uses.ts'
 import { fdOf, keysOf, type ListeningSocket } from './sockets.ts'
 import type { GivableStore } from './store/given.ts'
 import { lockPrefix } from './store/lock.ts'
@@ -13,6 +15,8 @@ import type { Retiring, Workers } from './workers.ts'
 export interface Legacy {
   /** By which TLS clients resume their sessions, in Base64; undefined where no listener speaks TLS. */
   readonly ticketKeys?: string | undefined
+  /** What the nonces for proofs follow from, in Base64. */
+  readonly nonceSecret?: string
 }
 
 export interface Handover {
@@ -30,6 +34,7 @@ export interface Handover {
   /** Puts in force what the new owner of the store has committed. */
   look(): Promise<void>
   write(operations: readonly Operation[]): Promise<Written>
+  readonly useProof: ProofUses['use']
   /** Has somebody told of each commit before it is answered. */
   onCommit(tell: () => Promise<void>): void
 }
@@ -39,6 +44,7 @@ export interface HandoverParts {
   readonly store: GivableStore
   readonly lock: PrefixLock
   readonly tls: TlsKeeper | undefined
+  readonly proofs: Proofs
   readonly workers: Workers
   readonly admin: RunningAdmin
   readonly status: RunningAdmin
@@ -76,7 +82,7 @@ export async function lockOf(prefix: string, handedOver: boolean): Promise<Prefi
 }
 
 export function createHandover(parts: HandoverParts): Handover {
-  const { settings, store, lock, tls, workers, admin, status, watch } = parts
+  const { settings, store, lock, tls, proofs, workers, admin, status, watch } = parts
   return {
     sockets: () => [
       ...workers.sockets(),
@@ -87,7 +93,10 @@ export function createHandover(parts: HandoverParts): Handover {
       watch.end()
       await store.give()
       lock.release()
-      return { ticketKeys: tls && Buffer.from(tls.setup.ticketKeys).toString('base64') }
+      return {
+        ticketKeys: tls && Buffer.from(tls.setup.ticketKeys).toString('base64'),
+        nonceSecret: Buffer.from(proofs.nonceSecret).toString('base64'),
+      }
     },
     takeBack: async () => {
       await lock.take()
@@ -104,6 +113,7 @@ export function createHandover(parts: HandoverParts): Handover {
     },
     look: () => store.look(),
     write: (operations) => store.write(operations),
+    useProof: (key, until) => proofs.use(key, until),
     onCommit: (tell) => store.onCommit(tell),
   }
 }

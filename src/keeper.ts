@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { openChannel } from './channel.ts'
 import type { Handover, Legacy } from './handover.ts'
 import type { Gateway } from './main.ts'
+import type { Use } from './plugins/jwt/proof-memory.ts'
 import { bequeath, type ListeningSocket, received } from './sockets.ts'
 import type { Operation, Written } from './store/store.ts'
 
@@ -128,6 +129,7 @@ export function createKeeper({ handover, stop: stopOwn }: Pick<Gateway, 'handove
           await Promise.race([Promise.all(told), wait(lookMs, undefined, { ref: false })])
         },
         write: (operations) => serving.write(operations),
+        useProof: ({ key, until }) => handover.useProof(key, until),
       })
     } finally {
       sockets.close()
@@ -194,6 +196,7 @@ interface Asked {
   readonly replace: () => Promise<Replaced>
   readonly committed: () => Promise<void>
   readonly write: Peer['write']
+  readonly useProof: (proof: { readonly key: string; readonly until: number }) => Promise<Use>
 }
 
 function childPeer(child: ChildProcess, asked: Asked): ChildPeer {

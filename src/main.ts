@@ -34,6 +34,8 @@ import type { BundledPlugin } from './plugins/index.ts'
 import { getDocument } from './plugins/jwt/document.ts'
 import { keptKeys } from './plugins/jwt/kept-keys.ts'
 import { createKeyFetching, type KeyFetching } from './plugins/jwt/key-fetching.ts'
+import type { ProofUses } from './plugins/jwt/proof-memory.ts'
+import { shareProofs } from './proof-uses.ts'
 import { errorShapeOf, trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
 import { type Inheritance, keysOf, nothingInherited } from './sockets.ts'
@@ -76,6 +78,8 @@ export interface Predecessor {
   readonly inheritance: Inheritance
   /** Has it leave the store and the prefix. */
   give(): Promise<Legacy>
+  /** Has the process that was started first use a proof up. */
+  readonly useProof: ProofUses['use']
   /** Resolves when it listens no more. */
   readonly retired: Promise<unknown>
 }
@@ -135,6 +139,7 @@ async function start(
   const health = watchTargets({ store, settings, log: logs.log, onMove: (memory) => workers?.moveHealth(memory) })
   started.push(() => health.close())
   const debugToken = asStartError(() => keepDebugToken(settings))
+  const proofs = shareProofs(legacy, predecessor?.useProof)
   workers = createWorkers({
     settings: { ...settings, request_debug_token: debugToken },
     storeFile: storeFile(settings),
@@ -144,6 +149,7 @@ async function start(
     tls: tls?.setup,
     keys,
     health: health.memory,
+    proofs,
     change: pluginChanges(settings, store, plugins),
     ...logs,
   })
@@ -177,7 +183,7 @@ async function start(
     statusPorts: status.ports,
     stop: undo,
     reload,
-    handover: createHandover({ settings, store: opened, lock, tls, workers, admin, status, watch }),
+    handover: createHandover({ settings, store: opened, lock, tls, proofs, workers, admin, status, watch }),
   }
 }
 

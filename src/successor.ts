@@ -3,6 +3,7 @@ import { openChannel } from './channel.ts'
 import type { Legacy } from './handover.ts'
 import { createKeeper, type Life, type Replaced } from './keeper.ts'
 import type { Gateway, Predecessor } from './main.ts'
+import type { Use } from './plugins/jwt/proof-memory.ts'
 import { handleToSend, type Inheritance } from './sockets.ts'
 import type { Operation } from './store/store.ts'
 
@@ -81,6 +82,7 @@ export function joinKeeper(inheritance: Inheritance): Successor {
     predecessor: {
       inheritance,
       give: () => channel.call('give') as Promise<Legacy>,
+      useProof: (key, until) => channel.call('useProof', { key, until }) as Promise<Use>,
       retired: enthroned.promise,
     },
     async serve(gateway) {

@@ -2,7 +2,6 @@
  * The proxy workers, seen from the main thread: one thread each, all listening on the same ports, each with its own view of the
  * store. One that dies, or says nothing for a second when it should, is replaced.
  */
-import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
@@ -12,7 +11,8 @@ import type { Traffic } from './observe/traffic.ts'
 import { failureBytes } from './plugins/basic-auth/failures.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
-import { type Use, usesKept } from './plugins/jwt/proof-memory.ts'
+import type { Use } from './plugins/jwt/proof-memory.ts'
+import type { Proofs } from './proof-uses.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { Change, Changed } from './pdk/entities.ts'
 import type { ServerCounters } from './admin/node.ts'
@@ -173,6 +173,7 @@ export interface WorkersOptions {
   readonly trouble: (message: string) => void
   /** The keys of issuers, for all workers. */
   readonly keys: KeyFetching
+  readonly proofs: Proofs
   /** The memory in which the health of targets is now. */
   readonly health: () => SharedArrayBuffer
   /** Makes the changes that plugins ask for. */
@@ -249,10 +250,9 @@ export function createWorkers(options: WorkersOptions): Workers {
     if (problem !== undefined && problem !== told) log.error(`the configuration could not be put in force: ${problem}`)
     told = problem
   }
-  const proofs: Proofs = { ...usesKept(), nonceSecret: randomBytes(32) }
   const failures = new SharedArrayBuffer(failureBytes)
   const slots: Slot[] = Array.from({ length: count }, (_, index) => {
-    return new Slot(options, { index, count, tellProblem, proofs, failures })
+    return new Slot(options, { index, count, tellProblem, failures })
   })
   let isDraining = false
   const sendAll = (message: ToWorker): void => slots.forEach((slot) => slot.send(message))
@@ -337,16 +337,12 @@ function sum(slots: readonly Slot[]): ServerCounters {
   }
 }
 
-/** What the workers know of proofs together. */
-type Proofs = ReturnType<typeof usesKept> & Pick<WorkerData, 'nonceSecret'>
-
 interface SlotPlace {
   readonly index: number
   /** How many there are. */
   readonly count: number
   /** Told with each adoption what stood in its way, if anything did. */
   readonly tellProblem: (problem: string | undefined) => void
-  readonly proofs: Proofs
   readonly failures: SharedArrayBuffer
 }
 
@@ -394,7 +390,7 @@ class Slot {
   }
 
   start(): Promise<void> {
-    const { settings, storeFile, keyring, listeners, streamListeners, health } = this.#options
+    const { settings, storeFile, keyring, listeners, streamListeners, health, proofs } = this.#options
     const data: WorkerData = {
       settings: { ...settings, log_level: this.logLevel },
       storeFile,
@@ -403,7 +399,7 @@ class Slot {
       streamListeners: streamListeners.map((listener) => this.#share(listener)),
       tls: this.tls,
       isSpokesman: this.#place.index === 0,
-      nonceSecret: this.#place.proofs.nonceSecret,
+      nonceSecret: proofs.nonceSecret,
       counters: this.counters,
       flushed: this.flushed,
       health: health(),
@@ -474,14 +470,16 @@ class Slot {
     if (message.say === 'traffic') this.#waiting.get(message.number)?.(message.traffic)
     if (message.say === 'follow keys') this.#follow(message.address)
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
-    if (message.say === 'use proof') {
-      const use = this.#place.proofs.use(message.key, message.until)
-      this.send({ do: 'proof-used', number: message.number, use })
-    }
+    if (message.say === 'use proof') void this.#useProof(message)
     if (message.say === 'change') void this.#change(message.number, message.changes)
     if (message.say !== 'adopted') return
     this.#place.tellProblem(message.problem)
     this.#waiting.get(message.number)?.(undefined)
+  }
+
+  async #useProof({ key, until, number }: Extract<FromWorker, { say: 'use proof' }>): Promise<void> {
+    const use = await this.#options.proofs.use(key, until)
+    this.send({ do: 'proof-used', number, use })
   }
 
   #follow(address: string): void {
