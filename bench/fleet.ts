@@ -1,6 +1,7 @@
 /** The gateways of a run: starting them, and looking whether they do their work. */
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:http2'
 import { request } from 'node:https'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +20,9 @@ export interface FleetOptions {
   readonly install: boolean
   readonly say: (line: string) => void
 }
+
+/** What a gateway is started by. */
+type Started = Pick<Row, 'subject' | 'tls' | 'http2' | 'allCores'>
 
 export interface Ready {
   readonly row: Row
@@ -47,9 +51,9 @@ export class Fleet {
   }
 
   /** Starts the gateway of a row, unless it runs already or is not there. */
-  async start(row: Pick<Row, 'subject' | 'tls' | 'allCores'>): Promise<Running | undefined> {
-    const { subject, tls, allCores } = row
-    const key = `${subject.name}${tls ? ', TLS' : ''}${allCores ? ', all cores' : ''}`
+  async start(row: Started): Promise<Running | undefined> {
+    const { subject, tls, http2, allCores } = row
+    const key = `${subject.name}${tls ? ', TLS' : ''}${http2 ? ', HTTP/2' : ''}${allCores ? ', all cores' : ''}`
     if (this.#running.has(key)) return this.#running.get(key)
     const why = subject.absent ?? this.#absenceOf(subject.peer)
     if (why !== undefined) this.#options.say(`skipped: ${key}: ${why}`)
@@ -58,17 +62,14 @@ export class Fleet {
     return running
   }
 
-  async #startOne(
-    key: string,
-    { subject, tls, allCores }: Pick<Row, 'subject' | 'tls' | 'allCores'>,
-  ): Promise<Running> {
+  async #startOne(key: string, { subject, tls, http2, allCores }: Started): Promise<Running> {
     const own = mkdtempSync(join(this.#options.directory, 'subject-'))
     const workers = allCores ? availableParallelism() : 1
-    const how = { workers, cores: coresOf({ allCores }), tls: tls ? this.#tls() : undefined }
+    const how = { workers, cores: coresOf({ allCores }), tls: tls ? this.#tls() : undefined, http2 }
     const running = await subject.start(own, this.#options.upstreamPort, how)
     try {
-      await waitUntilListening(key, running, tls)
-      await verify(key, subject, running, tls)
+      await waitUntilListening(key, running, how)
+      await verify(key, subject, running, how)
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${lastLines(own)}`, { cause: error })
     }
@@ -104,10 +105,10 @@ function lastLines(directory: string): string {
   return logs.map((name) => readFileSync(join(directory, name), 'utf8').split('\n').slice(-10).join('\n')).join('\n')
 }
 
-async function waitUntilListening(name: string, { process: child, port }: Running, tls: boolean): Promise<void> {
+async function waitUntilListening(name: string, { process: child, port }: Running, how: How): Promise<void> {
   for (let tries = 0; tries < 1200; tries++) {
     if (child.exitCode !== null) throw new Error(`${name} ended with status ${child.exitCode} while starting`)
-    if (await ask(port, '/', tls).catch(() => undefined)) return
+    if (await ask(port, '/', how).catch(() => undefined)) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`${name} does not listen after a minute`)
@@ -118,7 +119,13 @@ interface Asked {
   readonly body: string
 }
 
-async function ask(port: number, path: string, tls: boolean, headers: Record<string, string> = {}): Promise<Asked> {
+async function ask(
+  port: number,
+  path: string,
+  { tls, http2 }: How,
+  headers: Record<string, string> = {},
+): Promise<Asked> {
+  if (http2) return askHttp2(port, path, headers)
   if (!tls) {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers })
     return { status: answer.status, body: await answer.text() }
@@ -130,13 +137,26 @@ async function ask(port: number, path: string, tls: boolean, headers: Record<str
   return { status: answer.statusCode, body }
 }
 
+async function askHttp2(port: number, path: string, headers: Record<string, string>): Promise<Asked> {
+  const session = connect(`http://127.0.0.1:${port}`)
+  try {
+    const stream = session.on('error', () => {}).request({ ':path': path, ...headers })
+    const [answer] = (await once(stream, 'response')) as [{ ':status': number }]
+    let body = ''
+    for await (const piece of stream) body += String(piece)
+    return { status: answer[':status'], body }
+  } finally {
+    session.destroy()
+  }
+}
+
 /** A figure is worth something only where the gateway did its work: the right body with a token, a refusal without one. */
-async function verify(name: string, subject: Subject, { port }: Running, tls: boolean): Promise<void> {
+async function verify(name: string, subject: Subject, { port }: Running, how: How): Promise<void> {
   for (const token of subject.tokens) {
-    const { status, body } = await ask(port, subject.path, tls, Object.fromEntries([headerOf(subject, token)]))
+    const { status, body } = await ask(port, subject.path, how, Object.fromEntries([headerOf(subject, token)]))
     if (status !== 200 || body !== answerBody) throw new Error(`${name} answers ${status} ${body}`)
   }
-  const { status } = await ask(port, subject.path, tls)
+  const { status } = await ask(port, subject.path, how)
   const wanted = subject.checksTokens ? 401 : 200
   if (status !== wanted) throw new Error(`${name} answers ${status} without a token, not ${wanted}`)
 }

@@ -2,6 +2,7 @@
 import { type Socket, connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Latencies } from './latencies.ts'
+import { speakHttp2 } from './load-http2.ts'
 import { type Distinct, type Flood, type Job, type Outcome, answerTail, requestWith } from './messages.ts'
 import { countingFor } from './instructions.ts'
 import { idsOfTree, type Usage, usageOf } from './processes.ts'
@@ -29,6 +30,7 @@ async function run(job: Job): Promise<Outcome> {
     const request = job.requests[index % job.requests.length] ?? ''
     const ask = next ?? (() => request)
     const good = () => void counts.good++
+    if (job.streams !== undefined) return openHttp2(job, { text: request, streams: job.streams }, counts)
     return open(job, { ask, body, wanted: 200, counted: good, counts, schedule })
   })
   if (job.flood) clients.push(...openFlood(job, job.flood, counts))
@@ -143,6 +145,24 @@ function open({ port, tls }: Pick<Job, 'port' | 'tls'>, client: Client): Socket 
   if (tls) socket.on('data', (bytes: Buffer) => read(bytes, bytes.length))
   socket.on('error', (error) => fail(`connection failed: ${error.message}`))
   socket.on('end', () => fail('connection closed by the gateway'))
+  return socket
+}
+
+/** Opens a connection of HTTP/2 that asks for ever. */
+function openHttp2({ port }: Job, what: { readonly text: string; readonly streams: number }, counts: Counts): Socket {
+  const onTrouble = (trouble: string) => {
+    counts.wrong++
+    counts.firstWrong ??= trouble
+  }
+  const onAnswer = (status: number) => {
+    if (status === 200) counts.good++
+    else onTrouble('answered with something else')
+  }
+  const onread = { buffer: shared, callback: (size: number, bytes: Uint8Array) => http2.read(bytes as Buffer, size) }
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true, onread }, () => http2.begin())
+  const http2 = speakHttp2(socket, what, { onAnswer, onTrouble })
+  socket.on('error', (error) => onTrouble(`connection failed: ${error.message}`))
+  socket.on('end', () => onTrouble('connection closed by the gateway'))
   return socket
 }
 

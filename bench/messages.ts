@@ -47,6 +47,8 @@ export interface Job {
   readonly warmUpSeconds: number
   readonly warmUpRequests?: number
   readonly connections: number
+  /** Requests under way at a time on each connection, which then speaks HTTP/2; else one, in HTTP/1.1. */
+  readonly streams?: number
   /** Request texts; the connections take them in turn, and keep them. */
   readonly requests: readonly string[]
   /** Bytes of body that follow each request's head. */

@@ -29,6 +29,7 @@ const sections = [
   ['requests', 'Short requests and answers, one worker on one core'],
   ['bodies', 'Bodies'],
   ['tls', 'TLS 1.3 from the client, connections kept'],
+  ['http2', 'HTTP/2 from the client, without TLS'],
   ['cores', 'As many workers as cores'],
 ] as const
 

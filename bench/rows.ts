@@ -29,6 +29,7 @@ export interface Row {
   readonly variant: string
   readonly subject: Subject
   readonly tls: boolean
+  readonly http2: boolean
   readonly allCores: boolean
   /** Bytes of the request's and the answer's body; 0 for none, and for the usual short answer. */
   readonly up: number
@@ -44,6 +45,7 @@ const row = (section: Section, subject: Subject, how: Partial<Row> = {}): Row =>
   variant: '',
   subject,
   tls: false,
+  http2: false,
   allCores: false,
   up: 0,
   down: 0,
@@ -83,6 +85,7 @@ const bodies = [
   { variant: '1 MB up', up: kibi * kibi },
 ]
 const withBodies = [nginx, haproxy, haproxyHs256, envoyHs256, fastifyHs256, gibbonPlain, gibbonHs256]
+const withHttp2 = [nginx, haproxy, haproxyHs256, envoy, envoyHs256, gibbonPlain, gibbonHs256]
 const few = [nginx, haproxy, haproxyHs256, gibbonPlain, gibbonHs256]
 
 /** All rows, the base of each section's ratios first. */
@@ -90,6 +93,7 @@ export const rows: readonly Row[] = [
   ...alone.map((subject) => row('requests', subject)),
   ...bodies.flatMap((body) => withBodies.map((subject) => row('bodies', subject, body))),
   ...few.map((subject) => row('tls', subject, { tls: true, variant: 'TLS' })),
+  ...withHttp2.map((subject) => row('http2', subject, { http2: true, variant: 'HTTP/2' })),
   ...few.map((subject) => row('cores', subject, { allCores: true, variant: 'all cores' })),
 ]
 

@@ -24,6 +24,8 @@ const floods: readonly { readonly subject: Subject; readonly tokens: TokenSet; r
 /** Of bodies as long as these, few connections keep every core busy. */
 const longBytes = 512 * 1024
 const longConnections = 8
+/** Over HTTP/2 as many requests are under way at a time as over HTTP/1.1, on so many connections. */
+const http2Connections = 4
 
 /** On a machine that is very busy a second may pass without an answer: then more time is given. */
 const mostSeconds = 30
@@ -109,7 +111,16 @@ async function measureFloods(load: ChildProcess, fleet: Fleet, options: Options)
   const outcomes = []
   for (const { subject, tokens, kind } of floods) {
     if (!(options.only?.test(subject.name) ?? true)) continue
-    const row: Row = { section: 'floods', variant: '', subject, tls: false, allCores: false, up: 0, down: 0 }
+    const row: Row = {
+      section: 'floods',
+      variant: '',
+      subject,
+      tls: false,
+      http2: false,
+      allCores: false,
+      up: 0,
+      down: 0,
+    }
     const running = await fleet.start(row)
     if (!running) continue
     const job = jobOf(row, running, options)
@@ -121,7 +132,7 @@ async function measureFloods(load: ChildProcess, fleet: Fleet, options: Options)
   return outcomes
 }
 
-function jobOf({ subject, tls, up, down }: Row, { process: child, port }: Running, options: Options): Job {
+function jobOf({ subject, tls, http2, up, down }: Row, { process: child, port }: Running, options: Options): Job {
   const { seconds, connections, instructions } = options
   const path = down > 0 ? pathOfSize(subject.path, down) : subject.path
   const requests = subject.tokens.map((token) => requestWith(path, headerOf(subject, token), up))
@@ -132,7 +143,9 @@ function jobOf({ subject, tls, up, down }: Row, { process: child, port }: Runnin
     seconds,
     instructions,
     warmUpSeconds: 0.3,
-    connections: Math.max(up, down) >= longBytes ? Math.min(connections, longConnections) : connections,
+    ...(http2
+      ? { connections: http2Connections, streams: Math.ceil(connections / http2Connections) }
+      : { connections: Math.max(up, down) >= longBytes ? Math.min(connections, longConnections) : connections }),
     requests,
     tls,
     bodyBytes: up,

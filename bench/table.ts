@@ -4,6 +4,7 @@ const titles: Readonly<Record<string, string>> = {
   requests: 'short requests and answers, one worker on one core',
   bodies: 'bodies',
   tls: 'TLS 1.3 from the client, connections kept',
+  http2: 'HTTP/2 from the client, without TLS',
   cores: 'as many workers as cores',
 }
 

@@ -19,7 +19,6 @@ function subject(name: string, checksTokens: boolean): Subject {
     checksTokens,
     path: '/anything',
     tokens: hs256.tokens,
-    can: ['cores'],
     async start(directory, upstreamPort, how) {
       const port = await freePort()
       const file = join(directory, 'envoy.json')

@@ -14,7 +14,6 @@ export const fastifyHs256: Subject = {
   checksTokens: true,
   path: '/anything',
   tokens: hs256.tokens,
-  can: [],
   async start(directory, upstreamPort, how) {
     const port = await freePort()
     const log = openSync(join(directory, 'fastify.log'), 'a')

@@ -97,7 +97,6 @@ function subject(name: string, authentication: Authentication | undefined, route
     tokens: (authentication ?? hs256).tokens,
     ...(authentication?.header && { header: authentication.header }),
     ...(authentication?.distinct && { distinct: authentication.distinct }),
-    can: ['tls', 'cores'],
     async start(directory, upstreamPort, how) {
       const [port, adminPort] = [await freePort(), await freePort()]
       const file = join(directory, 'kong.json')
@@ -117,13 +116,20 @@ function subject(name: string, authentication: Authentication | undefined, route
   }
 }
 
-const environment = (directory: string, file: string, port: number, adminPort: number, { workers, tls }: How) => ({
+const environment = (
+  directory: string,
+  file: string,
+  port: number,
+  adminPort: number,
+  { workers, tls, http2 }: How,
+) => ({
   KONG_DATABASE: 'off',
   KONG_DECLARATIVE_CONFIG: file,
   KONG_PREFIX: join(directory, 'prefix'),
-  KONG_PROXY_LISTEN: `127.0.0.1:${port}${tls ? ' ssl' : ''}`,
+  KONG_PROXY_LISTEN: `127.0.0.1:${port}${tls ? ' ssl' : ''}${http2 ? ' http2' : ''}`,
   ...(tls && { KONG_SSL_CERT: tls.cert, KONG_SSL_CERT_KEY: tls.key }),
   KONG_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+  KONG_NGINX_HTTP_KEEPALIVE_REQUESTS: '1000000000',
   KONG_NGINX_WORKER_PROCESSES: String(workers),
   KONG_PROXY_ACCESS_LOG: join(directory, 'access.log'),
 })

@@ -21,7 +21,6 @@ function subject(name: string, checked: TokenSet | undefined): Subject {
     checksTokens: checked !== undefined,
     path: '/anything',
     tokens: (checked ?? hs256).tokens,
-    can: ['tls', 'cores'],
     async start(directory, upstreamPort, how) {
       const port = await freePort()
       const file = join(directory, 'haproxy.cfg')
@@ -47,7 +46,7 @@ function rulesOf({ algorithm, secret, publicKey }: TokenSet, directory: string):
   http-request set-header X-Consumer-Username %[var(txn.bearer),jwt_payload_query('$.iss')]`
 }
 
-/** What follows the address of `bind`. HAProxy reads certificate and key from one file. */
+/** What follows the address of `bind`. HAProxy reads certificate and key from one file, and tells HTTP/2 by a client's first bytes. */
 function bound({ tls }: How, directory: string): string {
   if (!tls) return ''
   const file = join(directory, 'both.pem')

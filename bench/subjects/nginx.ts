@@ -15,7 +15,6 @@ export const nginx: Subject = {
   checksTokens: false,
   path: '/anything',
   tokens: hs256.tokens,
-  can: ['tls', 'cores'],
   async start(directory, upstreamPort, how) {
     const port = await freePort()
     const file = join(directory, 'nginx.conf')
@@ -26,7 +25,7 @@ export const nginx: Subject = {
 }
 
 // The access log is buffered because Gibbon's is, too. Bodies pass by memory alone, for the same reason.
-const config = (directory: string, port: number, upstreamPort: number, { workers, tls }: How) => `
+const config = (directory: string, port: number, upstreamPort: number, { workers, tls, http2 }: How) => `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
 worker_processes ${workers};
@@ -40,7 +39,7 @@ http {
   keepalive_requests 1000000000;
   upstream service { server 127.0.0.1:${upstreamPort}; keepalive 512; keepalive_requests 1000000000; }
   server {
-    listen 127.0.0.1:${port}${tls ? ' ssl' : ''}${workers > 1 ? ' reuseport' : ''};
+    listen 127.0.0.1:${port}${tls ? ' ssl' : ''}${http2 ? ' http2' : ''}${workers > 1 ? ' reuseport' : ''};
     ${tls ? `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key}; ssl_protocols TLSv1.3;` : ''}
     client_max_body_size 0;
     location / {

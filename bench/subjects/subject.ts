@@ -29,8 +29,6 @@ export interface Subject {
   readonly header?: (token: string) => Header
   /** Where it is sent many different tokens, each in its turn. */
   readonly distinct?: Omit<Distinct, 'path'>
-  /** What it can be started with beside one worker on plain HTTP. */
-  readonly can: readonly ('tls' | 'cores')[]
   /** Starts it in front of the upstream. All its files are in `directory`, which is its own. */
   start(directory: string, upstreamPort: number, how: How): Promise<Running>
 }
@@ -42,6 +40,8 @@ export interface How {
   readonly cores: string
   /** The files of certificate and key, for a listener that speaks TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Whether clients speak HTTP/2. */
+  readonly http2: boolean
 }
 
 export interface Running {
