@@ -85,7 +85,7 @@ async function measure(
   perSecond: number,
 ): Promise<{ latencies: Latencies; lost: readonly string[] }> {
   const traffic = steady({
-    port,
+    ports: { 'HTTP/1.1': port },
     perSecond,
     path: '/small',
     note: () => undefined,
@@ -93,7 +93,7 @@ async function measure(
   })
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
   await traffic.stop()
-  const { latencies, lost } = traffic
+  const { latencies, lost } = traffic.counts
   return { latencies: { median: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }, lost }
 }
 

@@ -11,15 +11,15 @@ test('an answer of one configuration is told from one of two, and from one that 
 })
 
 test('changes under traffic lose nothing, and every answer is of one configuration', async () => {
-  const { changes, lost, requests, answered, handshakes, wrongHandshakes, ...talk } = await tryChanges({
+  const { changes, lost, requests, answered, answeredOver, handshakes, ...talk } = await tryChanges({
     changes: 60,
     perSecond: 100,
   })
   assert.equal(changes, 60)
   assert.deepEqual(lost, [])
   assert.equal(answered, requests)
-  assert.ok(answered > 0 && handshakes > 0)
-  assert.deepEqual(wrongHandshakes, [])
-  assert.equal(talk.chatEnded, undefined)
-  assert.equal(talk.framesHeard, talk.framesSaid)
+  assert.ok(handshakes > 0)
+  assert.ok(Object.values(answeredOver).every((count) => count > 0))
+  assert.equal(talk.ended, undefined)
+  assert.equal(talk.heard, talk.said)
 })

@@ -2,13 +2,12 @@
  * Changes of the configuration, one after the other, under steady traffic. Every answer tells by which route, service, plugin and
  * target it came about; together they must be those of one configuration that was in force between its request and its answer.
  */
-import { once } from 'node:events'
-import tls from 'node:tls'
 import { makeCertificate } from '../../src/config/self-signed.ts'
 import { type Started, startProcess } from '../../test/e2e/started.ts'
 import { chat } from './chat.ts'
+import { host } from './connections.ts'
 import { type Origin, seenOf, startOrigin } from './origin.ts'
-import { steady } from './steady.ts'
+import { type SteadyCounts, steady } from './steady.ts'
 
 export interface ChangesOptions {
   readonly changes: number
@@ -20,13 +19,17 @@ export interface ChangesResult {
   readonly seconds: number
   readonly requests: number
   readonly answered: number
-  /** What became of the others. */
-  readonly lost: readonly string[]
+  readonly answeredOver: SteadyCounts['answeredOver']
+  readonly askedAgain: number
+  /** New connections, and those of them on which a certificate was shown. */
+  readonly connections: number
   readonly handshakes: number
-  readonly wrongHandshakes: readonly string[]
-  readonly framesSaid: number
-  readonly framesHeard: number
-  readonly chatEnded: string | undefined
+  /** What became of the other requests, and of handshakes. */
+  readonly lost: readonly string[]
+  /** Frames on the WebSocket, and why it ended by itself. */
+  readonly said: number
+  readonly heard: number
+  readonly ended: string | undefined
   /** Of the changes, in ms. */
   readonly changeMs: readonly number[]
 }
@@ -38,7 +41,6 @@ type Seen = Readonly<Partial<Record<Part, number>>>
 
 /** How many different consumers, targets and certificates there are; the others are told by the number itself. */
 const variants = { plugin: 10, target: 4, route: 2, certificate: 8 } as const
-const name = 'changes.test'
 
 /** How often a part has changed when so many changes were made, as far as it shows. */
 function countOf(part: Part, changes: number): number {
@@ -61,7 +63,10 @@ export function isOfOne(seen: Seen, from: number, to: number): boolean {
 
 export async function tryChanges({ changes, perSecond }: ChangesOptions): Promise<ChangesResult> {
   const origins = await Promise.all(Array.from({ length: variants.target }, (_, at) => startOrigin(String(at))))
-  const gateway = await startProcess({ proxy_listen: '127.0.0.1:0, 127.0.0.1:0 ssl', proxy_error_log: 'error.log' })
+  const gateway = await startProcess({
+    proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2',
+    proxy_error_log: 'error.log',
+  })
   try {
     return await run(gateway, origins, { changes, perSecond })
   } finally {
@@ -78,7 +83,7 @@ async function run(gateway: Started, origins: readonly Origin[], options: Change
   let asked = 0
   const talk = await chat(port, '/chat')
   const traffic = steady({
-    port,
+    ports: { 'HTTP/1.1': port, 'HTTP/2': port, 'HTTP/2 over TLS': tlsPort },
     perSecond: options.perSecond,
     path: '/changes',
     note: () => made,
@@ -93,18 +98,11 @@ async function run(gateway: Started, origins: readonly Origin[], options: Change
       }
       return isOfOne(seen, from, asked) ? undefined : `${body} between change ${from} and ${asked}`
     },
+    checkCertificate: (commonName, from) => {
+      const seen = { certificate: Number(/^c(\d+)\./.exec(commonName)?.[1]) }
+      return isOfOne(seen, from, asked) ? undefined : `certificate ${commonName} between change ${from} and ${asked}`
+    },
   })
-  const wrongHandshakes: string[] = []
-  let handshakes = 0
-  const shakes = { goOn: true }
-  const shaking = (async () => {
-    while (shakes.goOn) {
-      const from = made
-      handshakes++
-      const certificate = await shownTo(tlsPort).catch(() => Number.NaN)
-      if (!isOfOne({ certificate }, from, asked)) wrongHandshakes.push(`${certificate} between ${from} and ${asked}`)
-    }
-  })()
   const begun = performance.now()
   const changeMs: number[] = []
   while (made < options.changes) {
@@ -115,21 +113,22 @@ async function run(gateway: Started, origins: readonly Origin[], options: Change
   }
   const seconds = (performance.now() - begun) / 1000
   await traffic.stop()
-  shakes.goOn = false
-  await shaking
   await talk.close()
-  const { said, heard, ended: chatEnded } = talk
+  const { sent, answered, answeredOver, askedAgain, connections, handshakes, lost } = traffic.counts
+  const { said, heard, ended } = talk
   return {
     changes: made,
     seconds,
-    requests: traffic.sent,
-    answered: traffic.answered,
-    lost: traffic.lost,
+    requests: sent,
+    answered,
+    answeredOver,
+    askedAgain,
+    connections,
     handshakes,
-    wrongHandshakes,
-    framesSaid: said,
-    framesHeard: heard,
-    chatEnded,
+    lost,
+    said,
+    heard,
+    ended,
     changeMs,
   }
 }
@@ -157,7 +156,7 @@ async function changesOf({ admin }: Started, origins: readonly Origin[]): Promis
   await send('PUT', `/plugins/${pluginId}`, plugin(0))
   await send('PUT', '/services/chat', { host: '127.0.0.1', port: origins[0]?.port })
   await send('PUT', '/services/chat/routes/chat', { paths: ['/chat'] })
-  await send('PUT', `/certificates/${ids.certificate}`, { ...certificates[0], snis: [name] })
+  await send('PUT', `/certificates/${ids.certificate}`, { ...certificates[0], snis: [host] })
   const changed: Readonly<Record<Part, (count: number) => Promise<void>>> = {
     service: (count) => send('PATCH', '/services/changing', { path: `/s${count}` }),
     plugin: (count) => send('PUT', `/plugins/${pluginId}`, plugin(count)),
@@ -169,13 +168,4 @@ async function changesOf({ admin }: Started, origins: readonly Origin[]): Promis
     const part = parts[(changes - 1) % parts.length]!
     return changed[part](countOf(part, changes))
   }
-}
-
-/** The number of the certificate that a new client is shown. */
-async function shownTo(port: number): Promise<number> {
-  const socket = tls.connect({ port, host: '127.0.0.1', servername: name, rejectUnauthorized: false })
-  await once(socket, 'secureConnect')
-  const { subject } = socket.getPeerCertificate()
-  socket.destroy()
-  return Number(/^c(\d+)\./.exec(String(subject.CN))?.[1])
 }

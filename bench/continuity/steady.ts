@@ -1,27 +1,41 @@
 /** Clients that ask at a steady pace whatever becomes of the answers, and count what is lost. */
-import net from 'node:net'
+import { connect, type Connection, type Protocol, protocols } from './connections.ts'
 
 export interface SteadyOptions<Context> {
-  readonly port: number
+  /** Where each protocol is spoken; those that are given are asked in turn. */
+  readonly ports: Readonly<Partial<Record<Protocol, number>>>
   readonly perSecond: number
   /** What is asked for. */
   readonly path: string
-  /** What is known when a request is sent, for `check`. */
+  /** What is known when a request is sent or a connection is made, for `check` and `checkCertificate`. */
   readonly note: () => Context
   /** What is wrong with an answer's body; undefined where nothing is. */
   readonly check: (body: string, context: Context) => string | undefined
+  /** What is wrong with the certificate that was shown, by its common name; undefined where nothing is. */
+  readonly checkCertificate?: (commonName: string, context: Context) => string | undefined
 }
 
-export interface Steady {
+export interface SteadyCounts {
   readonly sent: number
   readonly answered: number
+  /** Those that are under way. */
+  readonly waiting: number
+  /** Answers by protocol. */
+  readonly answeredOver: Readonly<Partial<Record<Protocol, number>>>
+  /** How often a request was sent again, since the gateway had not taken it. */
+  readonly askedAgain: number
   readonly connections: number
-  /** What became of requests that were not answered as they should be. */
+  readonly handshakes: number
+  /** What became of requests that were not answered as they should be, and of handshakes with another certificate. */
   readonly lost: readonly string[]
   /** In ms, of those answered. */
   readonly latencies: readonly number[]
+}
+
+export interface Steady {
+  readonly counts: SteadyCounts
   /** Sends no more; resolves when everything is answered or lost. */
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 const tickMs = 10
@@ -31,122 +45,83 @@ const freshEvery = 8
 const mostUnderWay = 200
 /** An answer that takes longer is lost. */
 const patienceMs = 20_000
+/** A request that is not taken by so many connections is lost. */
+const mostTries = 5
 
 /** Begins to ask. */
 export function steady<Context>(options: SteadyOptions<Context>): Steady {
-  const { port, perSecond, path, note, check } = options
-  const idle: Client[] = []
-  const lost: string[] = []
-  const latencies: number[] = []
-  let sent = 0
-  let answered = 0
-  let connections = 0
-  const waiting = { count: 0 }
+  const { ports, perSecond, path, note, check, checkCertificate } = options
+  const spoken = protocols.filter((protocol) => ports[protocol] !== undefined)
+  const kept = new Map(spoken.map((protocol) => [protocol, new Set<Connection>()]))
+  const counts = {
+    sent: 0,
+    waiting: 0,
+    answered: 0,
+    answeredOver: Object.fromEntries(spoken.map((protocol) => [protocol, 0])) as Record<Protocol, number>,
+    askedAgain: 0,
+    connections: 0,
+    handshakes: 0,
+    lost: [] as string[],
+    latencies: [] as number[],
+  }
   const begun = performance.now()
   const timer = setInterval(() => {
     const due = ((performance.now() - begun) * perSecond) / 1000
-    while (sent < due && waiting.count < mostUnderWay) ask(sent++ % freshEvery === 0)
+    while (counts.sent < due && counts.waiting < mostUnderWay) {
+      const turn = counts.sent++
+      const protocol = spoken[turn % spoken.length]!
+      counts.waiting++
+      ask(protocol, Math.floor(turn / spoken.length) % freshEvery === 0, note(), performance.now(), mostTries)
+    }
   }, tickMs)
 
-  function ask(isFresh: boolean): void {
-    const client = (isFresh ? undefined : idle.pop()) ?? newClient()
-    const context = note()
-    const from = performance.now()
-    waiting.count++
-    client.ask(requestFor(path, isFresh), (outcome) => {
-      waiting.count--
-      if ('lost' in outcome) {
-        lost.push(outcome.lost)
-        return
+  function ask(protocol: Protocol, isFresh: boolean, context: Context, from: number, tries: number): void {
+    const connection = isFresh ? open(protocol) : keptOne(protocol)
+    connection.ask(path, isFresh, (outcome) => {
+      if (typeof outcome === 'string' && tries > 1) {
+        if (outcome === 'untaken') counts.askedAgain++
+        return ask(protocol, isFresh, context, from, tries - 1)
       }
-      latencies.push(performance.now() - from)
-      const wrong = outcome.status === 200 ? check(outcome.body, context) : `${outcome.status} ${outcome.body}`
-      if (wrong === undefined) answered++
-      else lost.push(wrong)
-      if (outcome.goesOn) idle.push(client)
+      counts.waiting--
+      if (typeof outcome === 'string') return void counts.lost.push(`${protocol}: ${outcome}`)
+      if ('lost' in outcome) return void counts.lost.push(`${protocol}: ${outcome.lost}`)
+      counts.latencies.push(performance.now() - from)
+      const { status, body } = outcome
+      const wrong = status === 200 ? check(body, context) : `${status} ${body}`
+      if (wrong !== undefined) return void counts.lost.push(`${protocol}: ${wrong}`)
+      counts.answered++
+      counts.answeredOver[protocol]++
     })
   }
 
-  function newClient(): Client {
-    connections++
-    return new Client(port, (client) => {
-      const at = idle.indexOf(client)
-      if (at >= 0) idle.splice(at, 1)
+  /** A connection that can take a request, made where there is none. */
+  function keptOne(protocol: Protocol): Connection {
+    for (const connection of kept.get(protocol) ?? []) if (connection.isFree) return connection
+    const made = open(protocol, () => kept.get(protocol)?.delete(made))
+    kept.get(protocol)?.add(made)
+    return made
+  }
+
+  function open(protocol: Protocol, onClose = (): void => {}): Connection {
+    const context = note()
+    counts.connections++
+    return connect[protocol](ports[protocol]!, {
+      onClose,
+      onHandshake: (commonName) => {
+        counts.handshakes++
+        const wrong = checkCertificate?.(commonName, context)
+        if (wrong !== undefined) counts.lost.push(`${protocol}: ${wrong}`)
+      },
     })
   }
 
-  return {
-    get sent() {
-      return sent
-    },
-    get answered() {
-      return answered
-    },
-    get connections() {
-      return connections
-    },
-    lost,
-    latencies,
-    async stop() {
-      clearInterval(timer)
-      for (let left = patienceMs; waiting.count > 0 && left > 0; left -= tickMs)
-        await new Promise((resolve) => setTimeout(resolve, tickMs))
-      if (waiting.count > 0) lost.push(...Array<string>(waiting.count).fill('no answer'))
-      for (const client of idle) client.close()
-    },
-  }
-}
-
-const requestFor = (path: string, isLast: boolean): string =>
-  `GET ${path} HTTP/1.1\r\nHost: steady.test\r\n${isLast ? 'Connection: close\r\n' : ''}\r\n`
-
-type Outcome = { readonly lost: string } | { readonly status: number; readonly body: string; readonly goesOn: boolean }
-
-/** A connection with one request under way at a time. */
-class Client {
-  readonly #socket: net.Socket
-  #text = ''
-  #done: ((outcome: Outcome) => void) | undefined
-
-  constructor(port: number, closed: (client: Client) => void) {
-    let reason = 'the connection ended'
-    this.#socket = net
-      .connect({ port, host: '127.0.0.1', noDelay: true })
-      .on('data', (bytes: Buffer) => this.#read(bytes.toString('latin1')))
-      .on('error', (error: NodeJS.ErrnoException) => (reason = error.code ?? error.message))
-      .on('close', () => {
-        closed(this)
-        this.#finish({ lost: `${reason}${this.#text === '' ? '' : ' within an answer'}` })
-      })
+  async function stop(): Promise<void> {
+    clearInterval(timer)
+    for (let left = patienceMs; counts.waiting > 0 && left > 0; left -= tickMs)
+      await new Promise((resolve) => setTimeout(resolve, tickMs))
+    if (counts.waiting > 0) counts.lost.push(...Array<string>(counts.waiting).fill('no answer'))
+    for (const connections of kept.values()) for (const connection of connections) connection.close()
   }
 
-  ask(text: string, done: (outcome: Outcome) => void): void {
-    this.#text = ''
-    this.#done = done
-    this.#socket.write(text)
-  }
-
-  #read(text: string): void {
-    this.#text += text
-    const head = this.#text.indexOf('\r\n\r\n')
-    if (head < 0) return
-    const length = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(this.#text)?.[1])
-    if (this.#text.length < head + 4 + length) return
-    const status = Number(this.#text.slice(9, 12))
-    const goesOn = !/\r\nconnection: close\r\n/i.test(this.#text)
-    const body = this.#text.slice(head + 4)
-    this.#text = ''
-    if (!goesOn) this.close()
-    this.#finish({ status, body, goesOn })
-  }
-
-  #finish(outcome: Outcome): void {
-    const done = this.#done
-    this.#done = undefined
-    done?.(outcome)
-  }
-
-  close(): void {
-    this.#socket.end()
-  }
+  return { counts, stop }
 }
