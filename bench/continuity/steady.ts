@@ -27,7 +27,7 @@ export interface SteadyCounts {
   readonly connections: number
   readonly handshakes: number
   /** What became of requests that were not answered as they should be, and of handshakes with another certificate. */
-  readonly lost: readonly string[]
+  readonly lost: string[]
   /** In ms, of those answered. */
   readonly latencies: readonly number[]
 }

@@ -118,7 +118,9 @@ function connect(kind: string): net.Socket {
   } as tls.ConnectionOptions)
 }
 
-test('all bytes and both ends arrive', { timeout: 280_000 }, async () => {
+const numRuns = Number(process.env['GIBBON_STREAM_RUNS'] ?? 30)
+
+test('all bytes and both ends arrive', { timeout: numRuns * 10_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(way, side, side, async (kind, client, server) => {
       const upstream = kind === 'plain' ? plainUpstream : secureUpstream
@@ -133,7 +135,7 @@ test('all bytes and both ends arrive', { timeout: 280_000 }, async () => {
       ])
       assert.deepEqual([atClient, atServer], [written(server), written(client)])
     }),
-    { numRuns: 30 },
+    { numRuns },
   )
   for (const { access } of [plain, secure])
     for (const { status, reason } of access) assert.deepEqual([status, reason], [200, undefined])
