@@ -1,13 +1,26 @@
 /**
  * A thousand changes of the configuration under a thousand requests a second over HTTP/1.1 and HTTP/2, and an open WebSocket: nothing
- * lost, nothing answered by a mix of two configurations. Run it with `node bench/changes.ts [CHANGES [REQUESTS A SECOND]]`.
+ * lost, nothing answered by a mix of two configurations.
+ *
+ *     node bench/changes.ts [--changes N] [--per-second N] [--database sqlite|postgres]
  */
+import { parseArgs } from 'node:util'
 import { tryChanges } from './continuity/changes.ts'
+import { databaseNamed } from './continuity/database.ts'
 import { quantile, told } from './continuity/telling.ts'
 
-const [changes = 1000, perSecond = 1000] = process.argv.slice(2).map(Number)
-const result = await tryChanges({ changes, perSecond })
-const { lost, changeMs, ...figures } = result
+const { values } = parseArgs({
+  options: {
+    changes: { type: 'string', default: '1000' },
+    'per-second': { type: 'string', default: '1000' },
+    database: { type: 'string', default: 'sqlite' },
+  },
+})
+const { lost, changeMs, ...figures } = await tryChanges({
+  changes: Number(values.changes),
+  perSecond: Number(values['per-second']),
+  database: databaseNamed(values.database),
+})
 console.log({
   ...figures,
   lost: told(lost),

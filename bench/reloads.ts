@@ -7,7 +7,7 @@
  * until they end.
  */
 import { parseArgs } from 'node:util'
-import { databases } from './continuity/database.ts'
+import { databaseNamed } from './continuity/database.ts'
 import { tryReloads } from './continuity/reloads.ts'
 import { quantile, told } from './continuity/telling.ts'
 
@@ -20,14 +20,12 @@ const { values } = parseArgs({
     database: { type: 'string', default: 'off' },
   },
 })
-const database = databases.find((name) => name === values.database)
-if (!database) throw new Error(`--database takes ${databases.join(', ')}`)
 const { lost, ended, replaceMs, latencies, ...figures } = await tryReloads({
   replacements: Number(values.replacements),
   reloads: Number(values.reloads),
   perSecond: Number(values['per-second']),
   ...(values['drain-after'] !== undefined && { drainAfter: values['drain-after'] }),
-  database,
+  database: databaseNamed(values.database),
 })
 console.log({
   ...figures,

@@ -6,12 +6,14 @@ import { makeCertificate } from '../../src/config/self-signed.ts'
 import { type Started, startProcess } from '../../test/e2e/started.ts'
 import { chat } from './chat.ts'
 import { host } from './connections.ts'
+import { type Database, openDatabase } from './database.ts'
 import { type Origin, seenOf, startOrigin } from './origin.ts'
 import { type SteadyCounts, steady } from './steady.ts'
 
 export interface ChangesOptions {
   readonly changes: number
   readonly perSecond: number
+  readonly database?: Database
 }
 
 export interface ChangesResult {
@@ -61,16 +63,19 @@ export function isOfOne(seen: Seen, from: number, to: number): boolean {
   return false
 }
 
-export async function tryChanges({ changes, perSecond }: ChangesOptions): Promise<ChangesResult> {
+export async function tryChanges(options: ChangesOptions): Promise<ChangesResult> {
+  const store = await openDatabase(options.database ?? 'sqlite')
   const origins = await Promise.all(Array.from({ length: variants.target }, (_, at) => startOrigin(String(at))))
   const gateway = await startProcess({
+    ...store.settings,
     proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2',
     proxy_error_log: 'error.log',
   })
   try {
-    return await run(gateway, origins, { changes, perSecond })
+    return await run(gateway, origins, options)
   } finally {
     await gateway.stop()
+    await store.close()
     for (const origin of origins) origin.close()
   }
 }

@@ -1,8 +1,15 @@
 /** Where a gateway under trial keeps its configuration: a file, its own store, or a PostgreSQL that is started for it. */
 import { startPostgres } from '../../test/postgres/server.ts'
 
-export const databases = ['off', 'sqlite', 'postgres'] as const
+const databases = ['off', 'sqlite', 'postgres'] as const
 export type Database = (typeof databases)[number]
+
+/** The one that an argument names; throws where there is none. */
+export function databaseNamed(name: string): Database {
+  const database = databases.find((one) => one === name)
+  if (!database) throw new Error(`--database takes ${databases.join(', ')}, not "${name}"`)
+  return database
+}
 
 export interface OpenDatabase {
   /** What a gateway is told of it. */

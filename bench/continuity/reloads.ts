@@ -24,7 +24,7 @@ export interface ReloadsOptions {
 
 export interface ReloadsResult extends SteadyCounts {
   readonly seconds: number
-  /** What was said on WebSockets and in calls, and what of it was heard. */
+  /** What was said on WebSockets, on streams and in calls, and what of it was heard. */
   readonly said: number
   readonly heard: number
   readonly talks: number
@@ -44,6 +44,7 @@ export interface ReloadsResult extends SteadyCounts {
 const never = '1d'
 const reloadEveryMs = 150
 const writeEveryMs = 50
+const sources = [{ ip: '127.0.0.1' }]
 /** Through so many replacements a talk goes on, but for those that last from the beginning to the end. */
 const talkThrough = 3
 
@@ -53,15 +54,22 @@ export async function tryReloads(options: ReloadsOptions): Promise<ReloadsResult
   const echo = await startEchoServer()
   const store = await openDatabase(database)
   const file = join(mkdtempSync(join(tmpdir(), 'gibbon-reloads-')), 'kong.json')
+  const at = (port: number, protocol = 'http') => ({ protocol, host: '127.0.0.1', port })
   const services = [
-    { name: 'all', host: '127.0.0.1', port: origin.port, routes: [{ name: 'all', paths: ['/'], strip_path: false }] },
-    { name: 'calls', ...grpcAt(echo.port), routes: [{ name: 'calls', paths: ['/test.Echo'], protocols: ['grpc'] }] },
+    { name: 'all', ...at(origin.port), routes: [{ name: 'all', paths: ['/'], strip_path: false }] },
+    {
+      name: 'calls',
+      ...at(echo.port, 'grpc'),
+      routes: [{ name: 'calls', paths: ['/test.Echo'], protocols: ['grpc'] }],
+    },
+    { name: 'streams', ...at(origin.port, 'tcp'), routes: [{ name: 'streams', protocols: ['tcp'], sources }] },
   ]
   writeFileSync(file, JSON.stringify({ _format_version: '3.0', services }))
   const settings = {
     ...store.settings,
     ...(database === 'off' ? { declarative_config: file } : {}),
     proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2',
+    stream_listen: '127.0.0.1:0',
     proxy_error_log: 'error.log',
     reload_drain_timeout: drainAfter,
   }
@@ -82,13 +90,13 @@ export async function tryReloads(options: ReloadsOptions): Promise<ReloadsResult
   }
 }
 
-const grpcAt = (port: number) => ({ protocol: 'grpc', host: '127.0.0.1', port })
-
 type Trial = ReloadsOptions & Required<Pick<ReloadsOptions, 'database' | 'drainAfter'>>
 
 async function run(gateway: Started, options: Trial): Promise<ReloadsResult> {
   const { reloads, perSecond, drainAfter, database } = options
-  const [port = 0, tlsPort = 0] = gateway.proxy.map((url) => Number(new URL(url).port))
+  const [port = 0, tlsPort = 0, streamPort = 0] = [...gateway.proxy, ...gateway.stream].map((url) =>
+    Number(new URL(url).port),
+  )
   const { counts, stop } = steady({
     ports: { 'HTTP/1.1': port, 'HTTP/2': port, 'HTTP/2 over TLS': tlsPort },
     perSecond,
@@ -97,13 +105,14 @@ async function run(gateway: Started, options: Trial): Promise<ReloadsResult> {
     check: (body) => (body === 'origin|/steady|' ? undefined : body),
   })
   const talks: Talk[] = []
-  const talk = async (withCall = true): Promise<readonly Talk[]> => {
-    const begun = [await chat(port, '/chat'), ...(withCall ? [call(port)] : [])]
+  const talk = async (withOthers = true): Promise<readonly Talk[]> => {
+    const others = withOthers ? [await chat(streamPort, '/chat'), call(port)] : []
+    const begun = [await chat(port, '/chat'), ...others]
     talks.push(...begun)
     return begun
   }
   const begun = performance.now()
-  // Where processes drain, a call is not to last for all of it: what a WebSocket is told, a call has no words for.
+  // Where processes drain, calls and streams are not to last for all of it: what a WebSocket is told, they have no words for.
   const first = await talk(drainAfter === never)
   const writing = database === 'off' ? undefined : writeOn(gateway)
   const replacing = replaceAgain(gateway, options, talk)
