@@ -55,7 +55,7 @@ export interface Chains {
   /** The chain of requests that no plugin of a route or a service has to do with. */
   readonly everywhere: Chain
   /** The chains of services that have plugins of their own, by service id. */
-  readonly services: PersistentMap<Chain>
+  readonly services: PersistentMap<OwnChain>
 }
 
 interface PluginFields {
@@ -91,7 +91,7 @@ interface Configs {
 /** A scope as a key: ids of a route and of a service, empty where it is not limited to one. */
 const scopeKey = (route: string | undefined, service: string | undefined): string => `${route ?? ''}|${service ?? ''}`
 /** The scope of plugins that are limited to nothing. */
-export const everyScope = scopeKey(undefined, undefined)
+const everyScope = scopeKey(undefined, undefined)
 
 const httpProtocols = new Set(['http', 'https', 'grpc', 'grpcs'])
 
@@ -120,27 +120,58 @@ export function compileChains(
   const before = previous?.chains ?? noChains
   const { instances, serving, asking, scopes, changed } = changeInstances(tools, snapshot, previous?.snapshot, before)
   if (changed.size === 0) return { chains: before, changed }
-  const everywhere = changed.has(everyScope) ? chainIn(tools, scopes, undefined, undefined) : before.everywhere
+  const everywhere = changed.has(everyScope) ? chainOfScopes(tools, [scopes.get(everyScope)]) : before.everywhere
   const services = before.services.edit()
-  for (const key of changed.has(everyScope) ? [...scopes.keys(), ...changed] : changed) {
+  for (const key of changed) {
     const { route, service } = partsOfScope(key)
     if (route !== '' || service === '') continue
-    if (scopes.has(key)) services.set(service, chainIn(tools, scopes, undefined, service, everywhere))
+    if (scopes.has(key)) services.set(service, new OwnChain(tools, scopes, undefined, service))
     else services.delete(service)
   }
   const ownScopes = countedScopes(before, scopes, changed)
   return { chains: { instances, serving, asking, scopes, ownScopes, everywhere, services: services.done() }, changed }
 }
 
-/** A route's chain; undefined where it is the one that holds everywhere. */
+/** A route's chain; undefined where it is the one that holds everywhere. Routes of one service share theirs. */
 export function chainOfRoute(
   tools: ChainTools,
   { scopes, ownScopes, services }: Chains,
   route: string,
   service: string | undefined,
-): Chain | undefined {
-  if (ownScopes.has(route)) return chainIn(tools, scopes, route, service)
+): OwnChain | undefined {
+  if (ownScopes.has(route)) return new OwnChain(tools, scopes, route, service)
   return service === undefined ? undefined : services.get(service)
+}
+
+/**
+ * The chain of a route or a service that has plugins of its own. What holds everywhere takes part in it, too, so it is worked out
+ * when it is asked for: a change of a global plugin makes all of them others, thousands perhaps, and costs the first request
+ * through each some microseconds.
+ */
+export class OwnChain {
+  readonly #tools: ChainTools
+  /** The configs in the scope and around it, but for those that hold everywhere. */
+  readonly #own: readonly (ReadonlyMap<string, Configs> | undefined)[]
+  readonly #isOfBoth: boolean
+  #everywhere: Chain | undefined
+  #chain: Chain | undefined
+
+  constructor(tools: ChainTools, scopes: Chains['scopes'], route: string | undefined, service: string | undefined) {
+    this.#tools = tools
+    const keys = new Set([scopeKey(route, service), scopeKey(route, undefined), scopeKey(undefined, service)])
+    keys.delete(everyScope)
+    this.#own = [...keys].map((key) => scopes.get(key))
+    this.#isOfBoth = route !== undefined && service !== undefined
+  }
+
+  /** The chain in a configuration in which these plugins hold everywhere. */
+  within({ scopes, everywhere }: Pick<Chains, 'scopes' | 'everywhere'>): Chain {
+    if (this.#chain === undefined || this.#everywhere !== everywhere) {
+      this.#chain = chainOfScopes(this.#tools, [...this.#own, scopes.get(everyScope)], this.#isOfBoth)
+      this.#everywhere = everywhere
+    }
+    return this.#chain
+  }
 }
 
 function countedScopes(before: Chains, scopes: Chains['scopes'], changed: ReadonlySet<string>): PersistentMap<number> {
@@ -246,31 +277,21 @@ function withOne(consumers: PersistentMap<unknown>, id: string, ready: unknown):
   return edit.done()
 }
 
-/**
- * The chain of a scope: the calls of every plugin that has a config in it or around it. Those that it has no config of its own for
- * it takes over from `everywhere`, where that is given: a global plugin makes as many chains as there are services.
- */
-function chainIn(
+/** The calls of every plugin that has a config in one of these scopes: those of the scope itself first, of all scopes last. */
+function chainOfScopes(
   { plugins }: ChainTools,
-  scopes: Chains['scopes'],
-  route: string | undefined,
-  service: string | undefined,
-  everywhere?: Chain,
+  around: readonly (ReadonlyMap<string, Configs> | undefined)[],
+  isOfBoth = false,
 ): Chain {
-  const both = scopeKey(route, service)
-  const keys = [...new Set([both, scopeKey(route, undefined), scopeKey(undefined, service), everyScope])]
-  const around = keys.map((key) => scopes.get(key))
-  const own = everywhere ? around.slice(0, -1) : around
-  const names = new Set(own.flatMap((configs) => (configs ? [...configs.keys()] : [])))
+  const names = new Set(around.flatMap((configs) => (configs ? [...configs.keys()] : [])))
   const calls = [...names].map((name) =>
     callOf(
       name,
       plugins.get(name) as Plugin<never, unknown>,
       around.map((configs) => configs?.get(name)),
-      route !== undefined && service !== undefined,
+      isOfBoth,
     ),
   )
-  if (everywhere) calls.push(...everywhere.calls.filter(({ name }) => !names.has(name)))
   return chainOf(
     calls.toSorted((one, other) => other.plugin.priority - one.plugin.priority || (one.name < other.name ? 1 : -1)),
   )
@@ -299,7 +320,7 @@ function callOf(
   }
 }
 
-/** A chain of calls in this order, made in one pass: a change of a global plugin makes one for each service. */
+/** A chain of calls in this order. */
 export function chainOf(calls: readonly Call[]): Chain {
   const rewrite: number[] = []
   const access: number[] = []

@@ -19,7 +19,7 @@ import type { Successor } from './http1/tunnel.ts'
 import { createKong } from './kong.ts'
 import { hostPort } from './host.ts'
 import { grpcAnswer, grpcError, isGrpc } from './grpc.ts'
-import type { Compiled, RoutePlan } from './plan.ts'
+import { chainOfPlan, type Compiled, type RoutePlan } from './plan.ts'
 import { clientAddress } from './real-ip.ts'
 import type { Debugged } from './request-debug.ts'
 import { respond } from './respond.ts'
@@ -165,7 +165,7 @@ export class Exchange implements RoutingRequest, HashInput {
 
   /** The plugins that take part: the route's, or the global ones while no route is known. */
   get chain(): Chain {
-    return this.plan?.chain ?? this.config.chain
+    return chainOfPlan(this.config, this.plan)
   }
 
   get consumer(): Entity | undefined {

@@ -6,7 +6,7 @@ import { renewSnapshot, takeSnapshot, type SnapshotSource } from '../config/snap
 import type { Plugin } from '../pdk/plugin.ts'
 import { pick, type Chain } from './chains.ts'
 import { closed } from './closed.ts'
-import { compile, type Compiled, type PlanTools, type RoutePlan } from './plan.ts'
+import { chainOfPlan, compile, type Compiled, type PlanTools, type RoutePlan } from './plan.ts'
 
 type Stored = { readonly id: string; readonly [field: string]: unknown }
 
@@ -162,7 +162,7 @@ const answers = (compiled: Compiled): unknown => [
   requests.map((request) => {
     const match = compiled.router.match(request)
     const plan = match && compiled.plans[match.target]
-    return plan && [match.matchedPath, plan.route, service(plan), told(plan.chain ?? compiled.chain)]
+    return plan && [match.matchedPath, plan.route, service(plan), told(chainOfPlan(compiled, plan))]
   }),
 ]
 
@@ -209,6 +209,33 @@ test('a change of one route leaves every other plan, and all services and chains
   )
   assert.equal(after.services, before.services)
   assert.equal(after.chains, before.chains)
+})
+
+test('a change of a global plugin leaves all plans and chains the same objects, and takes part in each when it is asked for', () => {
+  const { source, put } = memory()
+  const pluginOf = (id: string, name: string, value: string, service: string | null): Change => ({
+    kind: 'plugins',
+    id,
+    entity: { id, name, enabled: true, protocols: ['http'], config: { value }, service: service && { id: service } },
+  })
+  const here = { id: 'services-0', protocol: 'http', host: 'h', port: 80, enabled: true }
+  put({ kind: 'services', id: 'services-0', entity: here })
+  const route = { id: 'routes-0', protocols: ['http'], paths: ['/a'], service: { id: 'services-0' } }
+  put({ kind: 'routes', id: 'routes-0', entity: route })
+  put(pluginOf('plugins-0', 'first', 'own', 'services-0'))
+  const snapshot = takeSnapshot(source)
+  const before = compile(tools, snapshot)
+  const global = pluginOf('plugins-1', 'second', 'everywhere', null)
+  put(global)
+  const after = compile(tools, renewSnapshot(snapshot, source, [global]), before)
+  assert.deepEqual(after.plans, before.plans)
+  assert.equal(after.plans[0], before.plans[0])
+  assert.equal(after.chains.services, before.chains.services)
+  const namesIn = (compiled: Compiled) => chainOfPlan(compiled, compiled.plans[0]).calls.map(({ name }) => name)
+  assert.deepEqual(
+    [namesIn(before), namesIn(after).toSorted(), namesIn(before)],
+    [['first'], ['first', 'second'], ['first']],
+  )
 })
 
 test('a config without its secrets closes its own chain alone, and is taken up by the next change that mends it', () => {

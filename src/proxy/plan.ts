@@ -14,7 +14,7 @@ import {
   type Chains,
   type ChainTools,
   compileChains,
-  everyScope,
+  type OwnChain,
   partsOfScope,
 } from './chains.ts'
 import { changeRouter, compileRouter, type RouteInput, type Router, type RouterFlavor } from './router/router.ts'
@@ -33,7 +33,7 @@ export interface RoutePlan {
   /** Whether it is for calls of gRPC, and nothing else. */
   readonly grpc: boolean
   /** Undefined where no plugin of the route or of its service takes part: then it is the configuration's. */
-  readonly chain: Chain | undefined
+  readonly chain: OwnChain | undefined
   /** What is counted of its requests; it outlives changes of the route. */
   readonly tally: RouteTally
 }
@@ -80,10 +80,6 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   const services = compileServices(tools, snapshot, balancers, previous)
   const { chains, changed } = compileChains(tools, snapshot, previous)
   const routes = routesEdit(tools, previous)
-  // Chains of a route's or a service's own hold what holds everywhere, too.
-  if (changed.has(everyScope)) {
-    routes.rechain(rechained(tools, chains))
-  }
   const ids = concerned(snapshot, services, changed, previous)
   for (const id of ids) routes.put(id, planOf(tools, snapshot, services, chains, id, routes.tallyOf(id)))
   const streams = changeStreams(tools, snapshot, services, ids, previous?.streams)
@@ -93,17 +89,9 @@ export function compile(tools: PlanTools, snapshot: Snapshot, previous?: Compile
   return { snapshot, balancers, services, streams, chains, chain, beginning, ...routes.done() }
 }
 
-/** Gives a plan's chain anew. Routes of one service share theirs, but for those with plugins of their own, and are thousands. */
-function rechained(tools: PlanTools, chains: Chains): (plan: RoutePlan) => Chain | undefined {
-  const shared = new Map<Chain | undefined, Chain | undefined>()
-  return ({ route, chain }) => {
-    const isOwn = chains.ownScopes.size > 0 && chains.ownScopes.has(route.id)
-    if (!isOwn && shared.has(chain)) return shared.get(chain)
-    const next = chainOfRoute(tools, chains, route.id, route.service?.id)
-    if (!isOwn) shared.set(chain, next)
-    return next
-  }
-}
+/** The plugins that take part in requests of a route, or of none. */
+export const chainOfPlan = ({ chain, chains }: Compiled, plan: RoutePlan | undefined): Chain =>
+  plan?.chain === undefined ? chain : plan.chain.within(chains)
 
 /** Changes the plans of routes, and the router only for routes that have changed themselves. */
 function routesEdit({ routerFlavor }: PlanTools, previous: Compiled | undefined) {
@@ -123,13 +111,6 @@ function routesEdit({ routerFlavor }: PlanTools, previous: Compiled | undefined)
     freePlaces.push(place)
   }
   return {
-    /** Gives every plan with a chain of its own another one. */
-    rechain(chainOf: (plan: RoutePlan) => Chain | undefined): void {
-      for (let place = 0; place < plans.length; place++) {
-        const plan = plans[place]
-        if (plan?.chain) plans[place] = { ...plan, chain: chainOf(plan) }
-      }
-    },
     tallyOf(id: string): RouteTally {
       const held = places.get(id)
       return (held === undefined ? undefined : plans[held]?.tally) ?? new RouteTally()

@@ -5,7 +5,7 @@ import { takeSnapshot } from '../config/snapshot.ts'
 import type { AccessKong } from '../pdk/kong.ts'
 import type { Plugin } from '../pdk/plugin.ts'
 import { pick, type Chain } from './chains.ts'
-import { compile, type PlanTools } from './plan.ts'
+import { chainOfPlan, compile, type PlanTools } from './plan.ts'
 
 /** The scopes in Kong's order, the first that is there being the one that holds. Source: Kong's docs, "Plugin precedence", and the recorded answers. */
 const order = [
@@ -56,10 +56,10 @@ function chainWith(scopes: readonly Scope[], hasService: boolean): Chain {
     plugins: scopes.map(pluginOf),
   }
   const snapshot = takeSnapshot({ revision: 1, get: () => undefined, all: (kind) => content[kind] ?? [] })
-  const { plans, chain } = compile(tools, snapshot)
-  const plan = plans.find((plan) => plan?.route.id === 'route')
+  const compiled = compile(tools, snapshot)
+  const plan = compiled.plans.find((plan) => plan?.route.id === 'route')
   assert.ok(plan)
-  return plan.chain ?? chain
+  return chainOfPlan(compiled, plan)
 }
 
 /** What the plugin's turn is given for a consumer; undefined where it does not take part. */
