@@ -3,6 +3,7 @@
  * store. One that dies, or says nothing for a second when it should, is replaced.
  */
 import { setTimeout as wait } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from './config/module-url.ts'
 import type { KeepAlive, Settings } from './config/settings.ts'
@@ -239,8 +240,15 @@ const hungMs = 750
 const flushMs = 200
 const silent = Symbol('silent')
 
+/**
+ * Has V8 begin every object in the young generation. It learns that what was alive in a few collections lives long, and makes all of
+ * its kind in the old one from then on; but what a request is made of is alive in a collection by chance, when the request is.
+ */
+const letObjectsDieYoung = (): void => setFlagsFromString('--no-allocation-site-pretenuring')
+
 /** Makes the places of the workers; `start` starts them. */
 export function createWorkers(options: WorkersOptions): Workers {
+  letObjectsDieYoung()
   const { settings, log } = options
   // Only Linux spreads connections over listeners of one port.
   const count = process.platform === 'linux' ? settings.nginx_worker_processes : 1
