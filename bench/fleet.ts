@@ -22,7 +22,7 @@ export interface FleetOptions {
 }
 
 /** What a gateway is started by. */
-type Started = Pick<Row, 'subject' | 'tls' | 'http2' | 'allCores'>
+type Started = Pick<Row, 'subject' | 'tls' | 'http2' | 'allCores' | 'accessLog'>
 
 export interface Ready {
   readonly row: Row
@@ -52,8 +52,9 @@ export class Fleet {
 
   /** Starts the gateway of a row, unless it runs already or is not there. */
   async start(row: Started): Promise<Running | undefined> {
-    const { subject, tls, http2, allCores } = row
-    const key = `${subject.name}${tls ? ', TLS' : ''}${http2 ? ', HTTP/2' : ''}${allCores ? ', all cores' : ''}`
+    const { subject, tls, http2, allCores, accessLog } = row
+    const ways = [tls && 'TLS', http2 && 'HTTP/2', allCores && 'all cores', accessLog && 'access log']
+    const key = [subject.name, ...ways.filter((way) => way !== false)].join(', ')
     if (this.#running.has(key)) return this.#running.get(key)
     const why = subject.absent ?? this.#absenceOf(subject.peer)
     if (why !== undefined) this.#options.say(`skipped: ${key}: ${why}`)
@@ -62,10 +63,10 @@ export class Fleet {
     return running
   }
 
-  async #startOne(key: string, { subject, tls, http2, allCores }: Started): Promise<Running> {
+  async #startOne(key: string, { subject, tls, http2, allCores, accessLog }: Started): Promise<Running> {
     const own = mkdtempSync(join(this.#options.directory, 'subject-'))
     const workers = allCores ? availableParallelism() : 1
-    const how = { workers, cores: coresOf({ allCores }), tls: tls ? this.#tls() : undefined, http2 }
+    const how = { workers, cores: coresOf({ allCores }), tls: tls ? this.#tls() : undefined, http2, accessLog }
     const running = await subject.start(own, this.#options.upstreamPort, how)
     try {
       await waitUntilListening(key, running, how)

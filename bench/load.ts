@@ -1,4 +1,4 @@
-/** The load generator, in a process of its own: keep-alive connections, each with one request under way at a time. */
+/** The load generator: keep-alive connections, each with one request under way at a time. */
 import { type Socket, connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Latencies } from './latencies.ts'
@@ -8,11 +8,6 @@ import { countingFor } from './instructions.ts'
 import { idsOfTree, type Usage, usageOf } from './processes.ts'
 import { oneOfMany } from './tokens.ts'
 
-process.on('message', (job: Job) => {
-  void run(job).then((outcome) => process.send?.(outcome))
-})
-process.on('disconnect', () => process.exit())
-
 interface Counts {
   good: number
   refused: number
@@ -20,7 +15,8 @@ interface Counts {
   firstWrong: string | null
 }
 
-async function run(job: Job): Promise<Outcome> {
+/** Sends what a job asks for, as long as it says, and tells what came of it. */
+export async function run(job: Job): Promise<Outcome> {
   const counts: Counts = { good: 0, refused: 0, wrong: 0, firstWrong: null }
   const next = job.distinct && nextOfMany(job.distinct)
   const body = job.bodyBytes ? Buffer.alloc(job.bodyBytes, 'x') : undefined

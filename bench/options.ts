@@ -19,7 +19,7 @@ export interface Options {
 }
 
 /** Parts of a run. */
-export const sections = ['requests', 'bodies', 'tls', 'http2', 'cores', 'latency', 'floods'] as const
+export const sections = ['requests', 'bodies', 'tls', 'http2', 'cores', 'logs', 'latency', 'floods'] as const
 export type Section = (typeof sections)[number]
 
 const help = `npm run bench -- [options]

@@ -31,6 +31,7 @@ const sections = [
   ['tls', 'TLS 1.3 from the client, connections kept'],
   ['http2', 'HTTP/2 from the client, without TLS'],
   ['cores', 'As many workers as cores'],
+  ['logs', 'With an access log'],
 ] as const
 
 const costs = (subjects: readonly SubjectResult[]): string =>

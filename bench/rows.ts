@@ -31,6 +31,7 @@ export interface Row {
   readonly tls: boolean
   readonly http2: boolean
   readonly allCores: boolean
+  readonly accessLog: boolean
   /** Bytes of the request's and the answer's body; 0 for none, and for the usual short answer. */
   readonly up: number
   readonly down: number
@@ -47,6 +48,7 @@ const row = (section: Section, subject: Subject, how: Partial<Row> = {}): Row =>
   tls: false,
   http2: false,
   allCores: false,
+  accessLog: false,
   up: 0,
   down: 0,
   ...how,
@@ -95,6 +97,7 @@ export const rows: readonly Row[] = [
   ...few.map((subject) => row('tls', subject, { tls: true, variant: 'TLS' })),
   ...withHttp2.map((subject) => row('http2', subject, { http2: true, variant: 'HTTP/2' })),
   ...few.map((subject) => row('cores', subject, { allCores: true, variant: 'all cores' })),
+  ...few.map((subject) => row('logs', subject, { accessLog: true, variant: 'access log' })),
 ]
 
 /** Who is asked at a steady rate; the limit of each is found first. */

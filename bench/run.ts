@@ -46,19 +46,18 @@ try {
 }
 
 async function bench(options: Options): Promise<readonly Check[]> {
-  const upstream = startWorker(cores.rest, 'upstream.ts')
-  const load = startWorker(cores.rest, 'load.ts')
-  const [{ port }] = (await once(upstream, 'message')) as [{ port: number }]
+  const ends = startWorker(cores.rest, 'ends.ts')
+  const [{ port }] = (await once(ends, 'message')) as [{ port: number }]
   const isWanted = ({ section, subject }: Row) =>
     options.sections.includes(section) && (options.only?.test(subject.name) ?? true)
   const fleet = new Fleet({ directory, upstreamPort: port, install: options.install, say })
   const measured = await fleet.ready(rows.filter(isWanted))
   const asked = await fleet.ready(steady.filter(isWanted))
-  const rounds = await measureRounds(load, measured, options)
-  const steadyRounds = await measureSteady(load, asked, options)
-  const underFlood = options.sections.includes('floods') ? await measureFloods(load, fleet, options) : []
+  const rounds = await measureRounds(ends, measured, options)
+  const steadyRounds = await measureSteady(ends, asked, options)
+  const underFlood = options.sections.includes('floods') ? await measureFloods(ends, fleet, options) : []
   await fleet.stop()
-  await Promise.all([stop(upstream), stop(load)])
+  await stop(ends)
 
   const result: Result = { machine: machine(), options, ...summaryOf(rounds, steadyRounds, underFlood) }
   const checks = checksOf(result)
@@ -68,7 +67,7 @@ async function bench(options: Options): Promise<readonly Check[]> {
 }
 
 /** Every row once in each round, so that a machine that slows down meanwhile slows all of them. */
-async function measureRounds(load: ChildProcess, ready: readonly Ready[], options: Options) {
+async function measureRounds(ends: ChildProcess, ready: readonly Ready[], options: Options) {
   const rounds: Measurement[][] = []
   if (ready.length === 0) return rounds
   for (let round = 0; round <= options.rounds; round++) {
@@ -76,7 +75,7 @@ async function measureRounds(load: ChildProcess, ready: readonly Ready[], option
     for (const { row, running } of ready) {
       const job = jobOf(row, running, options)
       // The first round lets compilers and caches warm up.
-      const outcome = await measure(load, nameOf(row), round === 0 ? { ...job, warmUpRequests: warmUpOf(row) } : job)
+      const outcome = await measure(ends, nameOf(row), round === 0 ? { ...job, warmUpRequests: warmUpOf(row) } : job)
       outcomes.push({ section: row.section, subject: row.subject.name, variant: row.variant, outcome })
     }
     if (round > 0) rounds.push(outcomes)
@@ -90,15 +89,15 @@ function warmUpOf({ up, down }: Row): number {
 }
 
 /** Finds the limit of each anew in every round, and asks for parts of it. */
-async function measureSteady(load: ChildProcess, ready: readonly Ready[], options: Options) {
+async function measureSteady(ends: ChildProcess, ready: readonly Ready[], options: Options) {
   const measured: SteadyMeasurement[] = []
   for (let round = 1; round <= options.rounds && ready.length > 0; round++) {
     for (const { row, running } of ready) {
       const job = jobOf(row, running, options)
-      const { good, seconds } = await measure(load, nameOf(row), job)
+      const { good, seconds } = await measure(ends, nameOf(row), job)
       for (const share of steadyShares) {
         const perSecond = (good / seconds) * share
-        const outcome = await measure(load, nameOf(row), { ...job, perSecond })
+        const outcome = await measure(ends, nameOf(row), { ...job, perSecond })
         measured.push({ subject: row.subject.name, share, perSecond, outcome })
       }
     }
@@ -107,7 +106,7 @@ async function measureSteady(load: ChildProcess, ready: readonly Ready[], option
   return measured
 }
 
-async function measureFloods(load: ChildProcess, fleet: Fleet, options: Options) {
+async function measureFloods(ends: ChildProcess, fleet: Fleet, options: Options) {
   const outcomes = []
   for (const { subject, tokens, kind } of floods) {
     if (!(options.only?.test(subject.name) ?? true)) continue
@@ -118,14 +117,15 @@ async function measureFloods(load: ChildProcess, fleet: Fleet, options: Options)
       tls: false,
       http2: false,
       allCores: false,
+      accessLog: false,
       up: 0,
       down: 0,
     }
     const running = await fleet.start(row)
     if (!running) continue
     const job = jobOf(row, running, options)
-    const alone = await measure(load, subject.name, job)
-    const flooded = await measure(load, subject.name, { ...job, flood: floodOf(subject, tokens, kind, options) })
+    const alone = await measure(ends, subject.name, job)
+    const flooded = await measure(ends, subject.name, { ...job, flood: floodOf(subject, tokens, kind, options) })
     outcomes.push({ subject: subject.name, kind, alone, flooded })
     say(`flood: ${subject.name}, ${kind}`)
   }
@@ -158,13 +158,13 @@ function floodOf(subject: Subject, tokens: TokenSet, kind: Flood['kind'], { conn
   return { kind, connections, path: subject.path, algorithm, key: keys[0] ?? '', signature: wrongSignature }
 }
 
-async function measure(load: ChildProcess, name: string, job: Job): Promise<Outcome> {
-  load.send(job)
-  const [outcome] = (await once(load, 'message')) as [Outcome]
+async function measure(ends: ChildProcess, name: string, job: Job): Promise<Outcome> {
+  ends.send(job)
+  const [outcome] = (await once(ends, 'message')) as [Outcome]
   if (outcome.wrong > 0) throw new Error(`${name}: ${outcome.wrong} wrong answers, the first: ${outcome.firstWrong}`)
   if (outcome.good > 0) return outcome
   if (job.seconds >= mostSeconds) throw new Error(`${name}: no answers in ${job.seconds} s`)
-  return measure(load, name, { ...job, seconds: job.seconds * 4 })
+  return measure(ends, name, { ...job, seconds: job.seconds * 4 })
 }
 
 function machine() {

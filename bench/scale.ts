@@ -32,7 +32,7 @@ const folder = mkdtempSync(join(tmpdir(), 'gibbon-scale-'))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
-const upstream = startWorker('0,1', 'upstream.ts')
+const upstream = startWorker('0,1', 'ends.ts')
 const [{ port: upstreamPort }] = (await once(upstream, 'message')) as [{ port: number }]
 const rows: Row[] = []
 for (const consumers of numbers(values.consumers)) {

@@ -6,6 +6,7 @@ const titles: Readonly<Record<string, string>> = {
   tls: 'TLS 1.3 from the client, connections kept',
   http2: 'HTTP/2 from the client, without TLS',
   cores: 'as many workers as cores',
+  logs: 'with an access log',
 }
 
 /** Prints a result for people. */

@@ -1,4 +1,5 @@
-/** The service behind every gateway, in a process of its own: as cheap as possible, so that it is never what is measured. */
+/** The service behind every gateway: as cheap as possible, so that it is never what is measured. */
+import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { acceptPlain, type SocketEvents } from '../src/proxy/http1/socket.ts'
 import { sizeAsked, upstreamAnswer, upstreamAnswerOf } from './messages.ts'
@@ -47,8 +48,10 @@ function serve(socket: Socket): SocketEvents {
   }
 }
 
-const server = createServer().listen(0, '127.0.0.1', () => {
+/** Listens on a port of 127.0.0.1, which it gives. */
+export async function listen(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
   acceptPlain(server, serve)
-  process.send?.({ port: (server.address() as AddressInfo).port })
-})
-process.on('disconnect', () => process.exit())
+  return (server.address() as AddressInfo).port
+}

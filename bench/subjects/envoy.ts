@@ -5,7 +5,7 @@ import { start } from '../processes.ts'
 import { hs256 } from '../tokens.ts'
 import { type Subject, freePort } from './subject.ts'
 
-/** Envoy as a plain reverse proxy, with an access log. */
+/** Envoy as a plain reverse proxy. */
 export const envoy = subject('envoy plain', false)
 /** The same with its filter for tokens, and the issuer told to the upstream. */
 export const envoyHs256 = subject('envoy HS256', true)
@@ -22,7 +22,7 @@ function subject(name: string, checksTokens: boolean): Subject {
     async start(directory, upstreamPort, how) {
       const port = await freePort()
       const file = join(directory, 'envoy.json')
-      writeFileSync(file, JSON.stringify(config(directory, port, upstreamPort, checksTokens)))
+      writeFileSync(file, JSON.stringify(config(port, upstreamPort, checksTokens)))
       chmodSync(envoyServer.file, 0o755)
       const log = openSync(join(directory, 'envoy.log'), 'a')
       const args = ['-c', file, '--concurrency', String(how.workers), '--disable-hot-restart', '-l', 'warning']
@@ -34,7 +34,7 @@ function subject(name: string, checksTokens: boolean): Subject {
 const type = (name: string) => ({ '@type': `type.googleapis.com/envoy.extensions.${name}` })
 const address = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
 
-function config(directory: string, port: number, upstreamPort: number, checksTokens: boolean): object {
+function config(port: number, upstreamPort: number, checksTokens: boolean): object {
   const router = {
     name: 'envoy.filters.http.router',
     typed_config: type('filters.http.router.v3.Router'),
@@ -43,12 +43,6 @@ function config(directory: string, port: number, upstreamPort: number, checksTok
     ...type('filters.network.http_connection_manager.v3.HttpConnectionManager'),
     stat_prefix: 'bench',
     use_remote_address: true,
-    access_log: [
-      {
-        name: 'envoy.access_loggers.file',
-        typed_config: { ...type('access_loggers.file.v3.FileAccessLog'), path: join(directory, 'access.log') },
-      },
-    ],
     route_config: {
       virtual_hosts: [
         { name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'service' } }] },

@@ -1,4 +1,4 @@
-/** The Fastify gateway of `fastify.ts`, in a process of its own: folder of the packages, port, upstream's port, access log. */
+/** The Fastify gateway of `fastify.ts`, in a process of its own: folder of the packages, port, upstream's port. */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
@@ -12,11 +12,11 @@ interface Request {
   readonly headers: Record<string, string>
 }
 
-const [folder = '', port, upstreamPort, file] = process.argv.slice(2)
+const [folder = '', port, upstreamPort] = process.argv.slice(2)
 const require = createRequire(join(folder, 'package.json'))
 const fastify = require('fastify') as (options: object) => Server
 
-const server = fastify({ logger: { level: 'info', file } })
+const server = fastify({ logger: false })
 server.register(require('@fastify/jwt'), { secret: process.env['BENCH_SECRET'] })
 server.register(require('@fastify/http-proxy'), {
   upstream: `http://127.0.0.1:${upstreamPort}`,

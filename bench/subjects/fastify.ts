@@ -18,7 +18,7 @@ export const fastifyHs256: Subject = {
     const port = await freePort()
     const log = openSync(join(directory, 'fastify.log'), 'a')
     const server = new URL('fastify-server.ts', import.meta.url).pathname
-    const args = [server, installed.folder, String(port), String(upstreamPort), join(directory, 'access.log')]
+    const args = [server, installed.folder, String(port), String(upstreamPort)]
     const env = { ...process.env, NODE_ENV: 'production', BENCH_SECRET: hs256.secret }
     return { process: start(how.cores, process.execPath, args, { stdio: ['ignore', log, log], env }), port }
   },

@@ -121,7 +121,7 @@ const environment = (
   file: string,
   port: number,
   adminPort: number,
-  { workers, tls, http2 }: How,
+  { workers, tls, http2, accessLog }: How,
 ) => ({
   KONG_DATABASE: 'off',
   KONG_DECLARATIVE_CONFIG: file,
@@ -131,7 +131,7 @@ const environment = (
   KONG_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
   KONG_NGINX_HTTP_KEEPALIVE_REQUESTS: '1000000000',
   KONG_NGINX_WORKER_PROCESSES: String(workers),
-  KONG_PROXY_ACCESS_LOG: join(directory, 'access.log'),
+  KONG_PROXY_ACCESS_LOG: accessLog ? join(directory, 'access.log') : 'off',
 })
 
 async function config(

@@ -7,7 +7,7 @@ import { type How, type Subject, freePort } from './subject.ts'
 
 const version = spawnSync('haproxy', ['-v'], { encoding: 'utf8' })
 
-/** HAProxy as a plain reverse proxy: one thread, connections reused, access log. */
+/** HAProxy as a plain reverse proxy: one thread, connections reused. */
 export const haproxy = subject('haproxy plain', undefined)
 /** The same with HAProxy's own check of tokens, and the issuer told to the upstream. */
 export const haproxyHs256 = subject('haproxy HS256', hs256)
@@ -54,15 +54,14 @@ function bound({ tls }: How, directory: string): string {
   return ` ssl crt ${file} ssl-min-ver TLSv1.3`
 }
 
-const config = (port: number, upstreamPort: number, rules: string, binding: string, { workers }: How) => `
+const config = (port: number, upstreamPort: number, rules: string, binding: string, { workers, accessLog }: How) => `
 global
   nbthread ${workers}
   maxconn 4096
-  log stdout format raw local0
+  ${accessLog ? 'log stdout format raw local0' : ''}
 defaults
   mode http
-  log global
-  option httplog
+  ${accessLog ? 'log global\n  option httplog' : ''}
   timeout connect 5s
   timeout client 60s
   timeout server 60s

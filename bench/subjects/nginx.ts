@@ -7,7 +7,7 @@ import { type How, type Subject, freePort } from './subject.ts'
 
 const version = spawnSync('nginx', ['-v'], { encoding: 'utf8' })
 
-/** nginx as a plain reverse proxy: one worker, kept-alive connections on both sides, access log in its default form. */
+/** nginx as a plain reverse proxy: one worker, kept-alive connections on both sides, and an access log in its default form where one is wanted. */
 export const nginx: Subject = {
   name: 'nginx plain',
   about: version.stderr?.trim() ?? '',
@@ -25,7 +25,7 @@ export const nginx: Subject = {
 }
 
 // The access log is buffered because Gibbon's is, too. Bodies pass by memory alone, for the same reason.
-const config = (directory: string, port: number, upstreamPort: number, { workers, tls, http2 }: How) => `
+const config = (directory: string, port: number, upstreamPort: number, { workers, tls, http2, accessLog }: How) => `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
 worker_processes ${workers};
@@ -33,7 +33,7 @@ pid ${directory}/nginx.pid;
 error_log ${directory}/error.log warn;
 events { worker_connections 4096; }
 http {
-  access_log ${directory}/access.log combined buffer=64k flush=1s;
+  access_log ${accessLog ? `${directory}/access.log combined buffer=64k flush=1s` : 'off'};
   client_body_temp_path ${directory}; proxy_temp_path ${directory}; fastcgi_temp_path ${directory};
   uwsgi_temp_path ${directory}; scgi_temp_path ${directory};
   keepalive_requests 1000000000;

@@ -42,6 +42,8 @@ export interface How {
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** Whether clients speak HTTP/2. */
   readonly http2: boolean
+  /** Whether each request is written into a file. */
+  readonly accessLog: boolean
 }
 
 export interface Running {

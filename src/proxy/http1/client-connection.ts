@@ -468,7 +468,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       return
     }
     this.#body = noBody
-    if (this.#socket.writableNeedDrain) {
+    if (this.#writer.needsDrain) {
       // A client that asks without reading the answers must not make them pile up.
       this.#state = 'sending'
       this.deadline = now() + this.#runtime.timeouts.sendMs

@@ -140,7 +140,7 @@ export class UpstreamConnection implements Carrier, SocketEvents, Timed {
   #onProgress(): void {
     if (!this.#carried || !this.#connected || this.#paused) return
     if (this.#requestDone) this.deadline = now() + this.#carried.readTimeoutMs
-    else this.deadline = this.#socket.writableNeedDrain ? now() + this.#carried.writeTimeoutMs : Infinity
+    else this.deadline = this.#writer.needsDrain ? now() + this.#carried.writeTimeoutMs : Infinity
   }
 
   /** Lets the socket be read again after `onReadDone` gave false. */
@@ -260,7 +260,7 @@ export class UpstreamConnection implements Carrier, SocketEvents, Timed {
     if (carried === undefined) return
     // An early response: the rest of the request is of no use to anybody, and the connection cannot carry another.
     const head = this.#head as ResponseHead
-    const reusable = this.#requestDone && !moreCame && isPersistent(head) && !this.#socket.writableNeedDrain
+    const reusable = this.#requestDone && !moreCame && isPersistent(head) && !this.#writer.needsDrain
     const { trailers } = this.#body
     this.#carried = undefined
     this.#head = undefined

@@ -4,6 +4,7 @@
  * where it can be kept, else from recycled ones.
  */
 import type net from 'node:net'
+import { directWrites, type DirectWrites } from './direct-write.ts'
 import { bufferBytes, giveBack, keepBuffer, takeBuffer } from './read-buffers.ts'
 
 /** Above this many bytes a piece is copied as bytes, not gathered as text. */
@@ -11,10 +12,12 @@ const gatherBytes = 16 * 1024
 
 export class Writer {
   readonly #socket: net.Socket
+  readonly #direct: DirectWrites | undefined
   #gathered = ''
 
   constructor(socket: net.Socket) {
     this.#socket = socket
+    this.#direct = directWrites(socket)
   }
 
   /** Adds text, one byte a character; it is written by `flush`. */
@@ -41,13 +44,19 @@ export class Writer {
   /** Writes what was gathered; false when the socket wants no more until it drains. */
   flush(): boolean {
     this.#write()
-    return !this.#socket.writableNeedDrain
+    return !this.needsDrain
+  }
+
+  /** Whether the socket wants no more until it drains. */
+  get needsDrain(): boolean {
+    return this.#socket.writableNeedDrain || this.#direct?.isWaiting === true
   }
 
   #write(): void {
-    if (this.#gathered === '') return
-    this.#socket.write(this.#gathered, 'latin1')
+    const text = this.#gathered
+    if (text === '') return
     this.#gathered = ''
+    if (this.#direct?.write(text) !== true) this.#socket.write(text, 'latin1')
   }
 
   #copy(bytes: Buffer, from: number, to: number): void {

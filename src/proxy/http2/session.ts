@@ -364,7 +364,7 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
 
   /** Whether the socket takes more. */
   get isWritable(): boolean {
-    return !this.socket.writableNeedDrain
+    return !this.#writer.needsDrain
   }
 
   /** Gathers what is to be written until the event loop has been through all sockets: many streams then share one write. */

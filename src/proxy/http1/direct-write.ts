@@ -1,0 +1,82 @@
+/**
+ * Writes of text straight to the system, past the queue that each of Node's sockets keeps: most texts are taken whole at once, and
+ * what the queue keeps of them is a twentieth of a request's cost. It uses what `node:net` does itself and Node does not document;
+ * where that is not as expected, or the system takes less than all, the documented way remains.
+ */
+import net from 'node:net'
+
+interface Handle {
+  /** Gives 0 or an error. What the system does not take at once waits, and `request.oncomplete` is called when it has gone. */
+  writeLatin1String?: (request: WriteRequest, text: string) => number
+}
+
+interface WriteRequest {
+  handle: Handle
+  oncomplete: () => void
+}
+
+interface StreamBinding {
+  readonly WriteWrap: new () => WriteRequest
+  /** What came of the latest call, by place. */
+  readonly streamBaseState: Readonly<Record<number, number>>
+  readonly kLastWriteWasAsync: number
+}
+
+const binding = streamBinding()
+/** Used again and again: only a write that has to wait keeps it. */
+let request = binding && new binding.WriteWrap()
+
+function streamBinding(): StreamBinding | undefined {
+  try {
+    const { binding: open } = process as unknown as { readonly binding: (name: string) => unknown }
+    const found = open('stream_wrap') as Partial<StreamBinding>
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = found
+    const isKnown = typeof WriteWrap === 'function' && typeof streamBaseState?.[kLastWriteWasAsync ?? -1] === 'number'
+    return isKnown ? (found as StreamBinding) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Direct writes to one socket, in order with those that take the usual way. */
+export class DirectWrites {
+  readonly #socket: net.Socket
+  #isWaiting = false
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket
+  }
+
+  /** Whether a write waits for the system to take the rest of it; the socket emits 'drain' when it has. */
+  get isWaiting(): boolean {
+    return this.#isWaiting
+  }
+
+  /** Writes a text, one byte a character; false where nothing of it was written, and it has to go the usual way. */
+  write(text: string): boolean {
+    const socket = this.#socket
+    if (binding === undefined || request === undefined || this.#isWaiting) return false
+    if (socket.writableLength > 0 || socket.connecting || socket.writableEnded) return false
+    const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null }
+    if (!handle?.writeLatin1String) return false
+    if (handle.writeLatin1String(request, text) !== 0) return false
+    if (binding.streamBaseState[binding.kLastWriteWasAsync] !== 0) this.#wait(handle, request)
+    return true
+  }
+
+  #wait(handle: Handle, waiting: WriteRequest): void {
+    this.#isWaiting = true
+    waiting.handle = handle
+    waiting.oncomplete = () => {
+      this.#isWaiting = false
+      const socket = this.#socket
+      // What was written since has the last word on when there is room again.
+      if (!socket.destroyed && !socket.writableNeedDrain) socket.emit('drain')
+    }
+    request = binding && new binding.WriteWrap()
+  }
+}
+
+/** Direct writes to a socket where there can be any: to one without TLS. */
+export const directWrites = (socket: net.Socket): DirectWrites | undefined =>
+  binding === undefined || 'encrypted' in socket ? undefined : new DirectWrites(socket)
