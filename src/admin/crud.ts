@@ -302,6 +302,7 @@ export async function remove(
   name: Named,
   link?: Link,
   triesLeft = MAX_TRIES,
+  since = performance.now(),
 ): Promise<Answer> {
   const found = find(context, schema, name, link)
   if (!found && (link || name.field !== 'id')) return link ? notFound : noContent
@@ -310,14 +311,15 @@ export async function remove(
   if (!found) return noContent
   if (!isWritable(context, schema))
     return unsupported(`cannot remove '${schema.name}' entities${byField(name, schema)}`)
-  const written = await context.store.write([...before.operations, { do: 'delete', kind: schema.name, id: found.id }])
+  const removal = { do: 'delete', kind: schema.name, id: found.id } as const
+  const written = await context.store.write([...before.operations, removal], since)
   if (written.ok) return noContent
   if (written.error.code !== 'absent') return storeRefusal(written.error)
   if (written.error.kind === schema.name) return link ? notFound : noContent
   // What was to go with it went by itself meanwhile.
   if (triesLeft <= 1) return storeRefusal(written.error)
   context.store.reader.renew()
-  return remove(context, schema, name, link, triesLeft - 1)
+  return remove(context, schema, name, link, triesLeft - 1, since)
 }
 
 /** PUT on `/routes/{routes}/service`: writes the entity referred to; where there is none, makes one and refers to it. */
@@ -369,10 +371,11 @@ type Attempt =
 
 /** Reads, decides and writes, and begins again where another writer came between. */
 async function retrying(context: Context, attempt: () => Promise<Attempt>, schema: Schema): Promise<Answer> {
+  const since = performance.now()
   for (let triesLeft = MAX_TRIES; ; triesLeft--) {
     const change = await attempt()
     if ('refusal' in change) return change.refusal
-    const written = await context.store.write([operationOf(schema.name, change), ...change.operations])
+    const written = await context.store.write([operationOf(schema.name, change), ...change.operations], since)
     if (written.ok) return ok(asRead(context, schema, change.shown))
     if (triesLeft <= 1 || !isOvertaken(written.error, change)) return storeRefusal(written.error)
     context.store.reader.renew()

@@ -30,11 +30,11 @@ interface Followed {
 export function audited(store: Store, log: AuditLog, kinds: ReadonlyMap<string, Schema>): Audit {
   const current = new AsyncLocalStorage<Followed>()
 
-  const write = async (operations: readonly Operation[]): Promise<Written> => {
+  const write = async (operations: readonly Operation[], since?: number): Promise<Written> => {
     const followed = current.getStore()
-    if (!followed) return store.write(operations)
+    if (!followed) return store.write(operations, since)
     const entities = new Map(operations.flatMap((operation) => written(operation, store.reader)))
-    const outcome = await store.write(operations)
+    const outcome = await store.write(operations, since)
     // Named values beside the entities are the store's own affair.
     if (outcome.ok)
       note(

@@ -23,8 +23,10 @@ export function givable(store: OwnedStore): GivableStore {
   return {
     ...store,
     reader: store.reader,
-    async write(operations) {
-      await held?.promise
+    async write(operations, since) {
+      if (!held) return owner.write(operations, since)
+      await held.promise
+      // Its time begins anew: it was not the database that held it up.
       return owner.write(operations)
     },
     refresh: () => owner.refresh(),

@@ -67,7 +67,7 @@ export async function sealStore(store: Store, { keyring, kinds }: SealingOptions
   return {
     ...store,
     reader: openingReader(store.reader, codec),
-    write: (operations) => writeSealed(store, codec, operations),
+    write: (operations, since) => writeSealed(store, codec, operations, since),
     rotate,
     sealing: () => ({
       active: sealer.active,
@@ -216,11 +216,16 @@ function openingReader(reader: Reader, codec: Codec): Reader {
   }
 }
 
-async function writeSealed(store: Store, codec: Codec, operations: readonly Operation[]): Promise<Written> {
+async function writeSealed(
+  store: Store,
+  codec: Codec,
+  operations: readonly Operation[],
+  since: number | undefined,
+): Promise<Written> {
   const record = recordOf(store.reader)
   // Another node's rotation may have ended the need for this node's key: from now on there is one again.
   const first = record && !record.keys.includes(codec.active) ? [needing(record, codec.active)] : []
-  const written = await store.write([...first, ...operations.map((operation) => sealed(operation, codec))])
+  const written = await store.write([...first, ...operations.map((operation) => sealed(operation, codec))], since)
   if (written.ok) return written
   const error = opened(written.error, codec, operations)
   return { ok: false, at: Math.max(0, written.at - first.length), error }

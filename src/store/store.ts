@@ -110,8 +110,11 @@ export interface Store {
    * Applies all operations or none, in one transaction that is durable (fsync) when this resolves, and adopted by `onCommit`'s
    * listeners. An update or upsert that changes nothing leaves no change in the log. Rejects only with bugs: an unknown kind,
    * operations that are no plain data.
+   *
+   * A database that many nodes share has a limited time for it, which counts from `since` (as `performance.now()` tells; now when
+   * left out): a write that is tried again has no more time than one that is not.
    */
-  write(operations: readonly Operation[]): Promise<Written>
+  write(operations: readonly Operation[], since?: number): Promise<Written>
   /**
    * Adds who is told of each committed revision before the write is answered, as the data plane's workers are.
    * Commits that arrive together are told of once.

@@ -1,11 +1,11 @@
 import type { KindIndex } from './kinds.ts'
 import { knowing } from './known.ts'
-import type { Operation, Written } from './store.ts'
+import type { Operation, Store, Written } from './store.ts'
 
-type Write = (operations: readonly Operation[]) => Promise<Written>
+type Write = (operations: readonly Operation[], since: number) => Promise<Written>
 
 export interface Writing {
-  readonly write: Write
+  readonly write: Store['write']
   /** Resolves when the writes under way have come to their end. */
   readonly settled: () => Promise<unknown>
   /** Takes no further write, lets those under way come to their end, then runs `end`; however often it is called, once. */
@@ -17,9 +17,9 @@ export function writing(kinds: readonly KindIndex[], write: Write): Writing {
   const underWay = new Set<Promise<Written>>()
   let closing: Promise<void> | undefined
   const refuseUnknown = knowing(kinds)
-  const checked: Write = async (operations) => {
+  const checked: Write = async (operations, since) => {
     refuseUnknown(operations)
-    return closing ? unavailable('the store is closed') : write(operations)
+    return closing ? unavailable('the store is closed') : write(operations, since)
   }
   const settled = () => Promise.allSettled(underWay)
   const closed = async (end: () => Promise<void>) => {
@@ -27,8 +27,8 @@ export function writing(kinds: readonly KindIndex[], write: Write): Writing {
     await end()
   }
   return {
-    write(operations) {
-      const written = checked(operations)
+    write(operations, since = performance.now()) {
+      const written = checked(operations, since)
       const done = () => void underWay.delete(written)
       underWay.add(written)
       written.then(done, done)

@@ -1,6 +1,6 @@
 /** Several whole gateways on one PostgreSQL. */
 import assert from 'node:assert/strict'
-import { createSecretKey } from 'node:crypto'
+import { createSecretKey, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -140,6 +140,61 @@ describe('gateways that share a PostgreSQL', { skip: withoutPostgres ?? false },
     await until(async () => (await two.admin('DELETE', '/plugins/00000000-0000-4000-8000-00000000beef')).status === 204)
     await until(async () => (await statusOf(two, '/r2')) === 200)
     assert.equal(told()?.length, 1)
+  })
+
+  test('a database that stands still, or is killed, refuses writes soon, however many there are, and holds up nothing else', async (t) => {
+    const database = await server.database()
+    const node = await startGatewayProcess(join(folder, 'outage'), database)
+    t.after(() => node.stop())
+    await put(node, '/services/s', { url: url() })
+    await put(node, '/services/s/routes/r', { paths: ['/r'] })
+    const outages = [
+      { happen: async () => server.pause(), end: async () => server.resume() },
+      { happen: () => server.kill(), end: () => server.start() },
+    ]
+    for (const { happen, end } of outages) {
+      const acknowledged: string[] = []
+      const refusedMs: number[] = []
+      const proxied: number[] = []
+      let away = false
+      const done = new AbortController()
+      const writer = async (name: string) => {
+        for (let at = 0; !done.signal.aborted; at++) {
+          const username = `${name}-${at}`
+          const sentAway = away
+          const { status, ms } = await node.admin('POST', '/consumers', { username })
+          if (status === 201) {
+            assert.ok(!sentAway || !away, 'nothing is acknowledged that cannot be durable')
+            acknowledged.push(username)
+            continue
+          }
+          assert.equal(status, 503)
+          refusedMs.push(ms)
+          await sleep(20)
+        }
+      }
+      const reader = async () => {
+        for (; !done.signal.aborted; await sleep(5)) proxied.push(await statusOf(node, '/r'))
+      }
+      const run = randomUUID()
+      const all = [...Array.from({ length: 16 }, (_, at) => writer(`${run}-${at}`)), reader()]
+      await until(async () => acknowledged.length > 20)
+      await happen()
+      away = true
+      const before = refusedMs.length
+      await until(async () => refusedMs.length > before + 200)
+      away = false
+      await end()
+      const there = acknowledged.length
+      await until(async () => acknowledged.length > there + 20)
+      done.abort()
+      await Promise.all(all)
+      t.diagnostic(`${refusedMs.length} writes refused, the slowest after ${Math.max(...refusedMs).toFixed(0)} ms`)
+      // A connection that does not answer is given up after five seconds: that is not what they wait for.
+      assert.ok(Math.max(...refusedMs) < 2500)
+      assert.deepEqual(new Set(proxied), new Set([200]))
+      for (const username of acknowledged) assert.equal((await node.admin('GET', `/consumers/${username}`)).status, 200)
+    }
   })
 
   test('a node restarted while the database is away serves what it last had, and says how things are', async () => {

@@ -16,6 +16,10 @@ export interface PostgresServer {
   readonly pid: () => number
   /** Ends it as a crash does, all its processes at once. */
   kill(): Promise<void>
+  /** Has all its processes stand still, as a machine does that hangs: connections stay, and nothing is answered. */
+  pause(): void
+  /** Lets them go on. */
+  resume(): void
   /** Starts it again where it was killed; resolves when it takes connections. */
   start(): Promise<void>
   stop(): Promise<void>
@@ -118,6 +122,10 @@ export async function startPostgres({ access = [], tls }: ServerOptions = {}): P
     server.kill(signal)
     await exit
   }
+  const signalAll = (signal: NodeJS.Signals) => {
+    const pid = server?.pid ?? 0
+    for (const each of [pid, ...childrenOf(pid)]) signalIfThere(each, signal)
+  }
   await start()
   return {
     port,
@@ -132,8 +140,10 @@ export async function startPostgres({ access = [], tls }: ServerOptions = {}): P
     async kill() {
       const children = childrenOf(server?.pid ?? 0)
       await ended('SIGKILL')
-      for (const pid of children) killIfThere(pid)
+      for (const pid of children) signalIfThere(pid, 'SIGKILL')
     },
+    pause: () => signalAll('SIGSTOP'),
+    resume: () => signalAll('SIGCONT'),
     start,
     async stop() {
       await ended('SIGINT')
@@ -169,10 +179,10 @@ function childrenOf(pid: number): number[] {
     .filter((child) => child > 0)
 }
 
-function killIfThere(pid: number): void {
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
-    // It has gone with its parent.
+    // It has gone meanwhile.
   }
 }

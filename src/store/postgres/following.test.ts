@@ -210,7 +210,7 @@ describe('nodes on one database', { skip: withoutPostgres ?? false }, () => {
     )
     const outcomes = await Promise.all(writes)
     for (const outcome of outcomes) assert.match(JSON.stringify(outcome), /unavailable.*does not answer/)
-    assert.equal(store.reachable(), false)
+    await until(() => !store.reachable())
     await store.refresh()
     assert.equal(store.reader.get('services', 's1')?.['name'], 'a')
     assert.equal((await refused(store, { do: 'delete', kind: 'services', id: 's1' })).code, 'unavailable')
@@ -222,6 +222,41 @@ describe('nodes on one database', { skip: withoutPostgres ?? false }, () => {
     await insertAll(store, [['services', { id: 's3', name: 'c' }]])
     assert.match(String(states[0]), /does not answer/)
     assert.equal(states.at(-1), undefined)
+  })
+
+  test('what was given up before it was sent is not written later, when the database answers again', async (t) => {
+    const database = await server.database()
+    const partition = await partitionOf(server.port)
+    t.after(() => partition.close())
+    const away = { ...through(database, partition), timeoutMs: 60_000 }
+    const store = await node(t, away, { patienceMs: 300, pollMs: 60_000 })
+    // Until nothing is on its way to the database that a write would have to wait for.
+    await sleep(200)
+    partition.cut()
+    const given = [1, 2].map((at) => store.write([{ do: 'insert', kind: 'services', entity: { id: `s${at}` } }]))
+    for (const outcome of await Promise.all(given)) assert.match(JSON.stringify(outcome), /nothing was written/)
+    partition.heal()
+    await until(() => store.reachable())
+    const again = { do: 'insert', kind: 'services', entity: { id: 's1' } } as const
+    await until(async () => (await store.write([again])).ok)
+    await store.refresh()
+    assert.equal(store.reader.count('services'), 1)
+    const tables = `${database.schema}.gibbon`
+    const [rows] = await run(database, { text: `SELECT id FROM ${tables}_entities WHERE kind = 'services'` })
+    assert.deepEqual(rows, [{ id: 's1' }])
+  })
+
+  test('a write that is tried again has no more time than the first attempt had left', async (t) => {
+    const database = await server.database()
+    const store = await node(t, database, { patienceMs: 2000 })
+    const other = await connect(database)
+    await other.run(statements(database.schema, 1000).lock)
+    const insert = { do: 'insert', kind: 'services', entity: { id: 's1' } } as const
+    const outcome = await store.write([insert], performance.now() - 2000)
+    assert.match(JSON.stringify(outcome), /unavailable.*does not answer; nothing was written/)
+    assert.equal(store.reachable(), true, 'which says nothing of the database')
+    other.end()
+    await succeed(store, insert)
   })
 
   test('a node that restarts while the database is down serves what it last had', async (t) => {

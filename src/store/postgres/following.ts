@@ -5,14 +5,14 @@ import { connect, explain, placeOf, type Connection, type Database } from './con
 import type { CopyThread } from './copy-thread.ts'
 import type { Followed } from './feed.ts'
 import { problemOf, schemaState } from './migrations.ts'
-import { openSession, notWritten, type Batch, type SessionOptions, type Silence } from './session.ts'
+import { notWritten, openSession, unsure, type Answer, type Batch, type SessionOptions } from './session.ts'
 import { statements } from './statements.ts'
 
 export interface FollowingOptions extends Pick<SessionOptions, 'mortal' | 'keep' | 'arrived' | 'answer'> {
   readonly database: Database
   /** How often the log is looked at though nobody has notified, in ms. */
   readonly pollMs: number
-  /** How long the database may say nothing before whoever waits for it is told so, in ms. */
+  /** How long a write may take, and the database may say nothing, before whoever waits for it is told so, in ms. */
   readonly patienceMs: number
   /** The copy's thread, started anew where it has died. */
   readonly copy: () => Promise<CopyThread>
@@ -27,8 +27,11 @@ export interface Following {
   readonly first: Promise<Error | undefined>
   /** Whether the database answers and its log is followed. */
   reachable(): boolean
-  /** Takes a batch to the shared store; it is answered through `answer`, within a second also where the database is silent. */
-  write(batch: number, operations: readonly Operation[]): void
+  /**
+   * Takes a batch to the shared store; it is answered through `answer`, within `patienceMs` of `since` (as `performance.now()`
+   * tells) also where the database is silent, or busy with others.
+   */
+  write(batch: number, operations: readonly Operation[], since: number): void
   /** Resolves when the copy holds all that was committed before the call, or soon, where the database does not say so. */
   refresh(): Promise<void>
   close(): Promise<void>
@@ -37,12 +40,18 @@ export interface Following {
 /** How long a refreshment waits for the database before what the copy holds must do, in ms. */
 const refreshMs = 200
 
-/** What the database is given at the least, of the whole patience, by who has waited for other things before. */
-const leastPatience = 0.5
-
 /** Pauses between attempts to connect, in ms: doubled each time, and shortened by chance, so that nodes do not come all at once. */
 const shortestPauseMs = 100
 const longestPauseMs = 5000
+
+/** A batch that has no answer yet. */
+interface Waiting {
+  deadline: NodeJS.Timeout
+  /** When its time is over, as `performance.now()` tells. */
+  readonly endsAt: number
+  /** When it was taken; it may be in the database from then on. */
+  takenAt: number | undefined
+}
 
 export function follow({
   database,
@@ -51,6 +60,7 @@ export function follow({
   copy,
   followed,
   onState,
+  answer,
   ...options
 }: FollowingOptions): Following {
   // Waiting for another node's write ends before the patience of those who wait.
@@ -67,6 +77,11 @@ export function follow({
   let problem: Error | undefined = new Error(`${place} has not answered yet`)
   let told = ''
 
+  const busy = 'this node is busy with other writes'
+  /** What holds up those who wait just now. */
+  let silent = busy
+  const waiting = new Map<number, Waiting>()
+
   const ring = () => bell.resolve()
   const setProblem = (next: Error | undefined) => {
     problem = next
@@ -81,20 +96,42 @@ export function follow({
     refuse(refused, message)
   }
   const refuse = (batches: readonly Batch[], why: string) =>
-    options.answer(batches.map(({ batch }) => ({ batch, result: notWritten(why) })))
-  const patient = async <T>(answered: Promise<T>, { of, since, tell }: Silence): Promise<T> => {
-    const silent = () => {
-      const why =
-        of === 'the database' ? `${place} does not answer` : `this node has not yet followed all that ${place} holds`
-      tell?.(why)
-      setProblem(new Error(why))
+    answerAll(batches.map(({ batch }) => ({ batch, result: notWritten(why) })))
+  const answerAll = (answers: readonly Answer[]) => {
+    for (const { batch } of answers) {
+      clearTimeout(waiting.get(batch)?.deadline)
+      waiting.delete(batch)
     }
-    const waited = since === undefined ? 0 : performance.now() - since
-    const timer = setTimeout(silent, Math.max(patienceMs - waited, patienceMs * leastPatience))
+    answer(answers)
+  }
+  /** What was not taken to the database by now is not taken there any more. */
+  const giveUp = (batch: number) => {
+    const why = problem?.message ?? silent
+    queue = queue.filter((queued) => queued.batch !== batch)
+    answerAll([{ batch, result: (waiting.get(batch)?.takenAt === undefined ? notWritten : unsure)(why) }])
+  }
+  const take = (batches: readonly Batch[]): Batch[] =>
+    batches.filter(({ batch }) => {
+      const waiter = waiting.get(batch)
+      clearTimeout(waiter?.deadline)
+      if (waiter) waiter.takenAt = performance.now()
+      return waiter !== undefined
+    })
+  const send = (batches: readonly Batch[]) => {
+    for (const { batch } of batches) {
+      const waiter = waiting.get(batch)
+      if (waiter) waiter.deadline = setTimeout(giveUp, Math.max(0, waiter.endsAt - (waiter.takenAt ?? 0)), batch)
+    }
+  }
+  const patient: SessionOptions['patient'] = async (answered, of) => {
+    silent =
+      of === 'the database' ? `${place} does not answer` : `this node has not yet followed all that ${place} holds`
+    const timer = setTimeout(() => setProblem(new Error(silent)), patienceMs)
     try {
       return await answered
     } finally {
       clearTimeout(timer)
+      silent = busy
     }
   }
   const waitForBell = async () => {
@@ -114,7 +151,7 @@ export function follow({
     if (missing) throw missing
     await opened.run([say.durable, say.listen])
     const sides = { connection: opened, say, copy: await copy() }
-    const session = await openSession(sides, followed(), { ...options, place, patient })
+    const session = await openSession(sides, followed(), { ...options, place, answer: answerAll, patient, take, send })
     begun()
     for (;;) {
       closing.signal.throwIfAborted()
@@ -152,8 +189,11 @@ export function follow({
   return {
     first,
     reachable: () => problem === undefined,
-    write(batch, operations) {
-      queue.push({ batch, operations, since: performance.now() })
+    write(batch, operations, since) {
+      const endsAt = since + patienceMs
+      const deadline = setTimeout(giveUp, Math.max(0, endsAt - performance.now()), batch)
+      waiting.set(batch, { deadline, endsAt, takenAt: undefined })
+      queue.push({ batch, operations })
       if (problem) refuseQueued(problem)
       else ring()
     },

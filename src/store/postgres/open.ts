@@ -22,7 +22,10 @@ export interface OpenOptions {
   readonly keep?: number
   /** How often the log is looked at though nobody has notified, in ms (default 200). */
   readonly pollMs?: number
-  /** How long the database may say nothing before whoever waits for it is told so, in ms (default 600). */
+  /**
+   * How long a write may take, and the database may say nothing, before whoever waits for it is told so, in ms (default 700): with
+   * the look that a request to the Admin API begins with, less than a second.
+   */
   readonly patienceMs?: number
   /** Told of what nobody waits for (default: a process warning). */
   readonly report?: (error: Error) => void
@@ -46,7 +49,7 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
     kinds,
     keep = 100_000,
     pollMs = 200,
-    patienceMs = 600,
+    patienceMs = 700,
     report = warn,
     onState = () => {},
   } = options
@@ -88,11 +91,11 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
       },
     })
   let following = begin()
-  const { write, settled, close } = writing(kinds, async (operations) => {
+  const { write, settled, close } = writing(kinds, async (operations, since) => {
     const batch = ++batches
     const answered = published.answerTo(batch)
     // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
-    following.write(batch, structuredClone(operations))
+    following.write(batch, structuredClone(operations), since)
     return answered
   })
   const endCopy = async () => {

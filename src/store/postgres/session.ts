@@ -11,8 +11,6 @@ import { step } from './statements.ts'
 export interface Batch {
   readonly batch: number
   readonly operations: readonly Operation[]
-  /** When somebody began to wait for it, as `performance.now()` tells. */
-  readonly since: number
 }
 
 export interface Answer {
@@ -32,17 +30,16 @@ export interface SessionOptions {
   readonly arrived: (revision: number, changes: readonly Change[]) => void
   /** Told what batches came to; a batch that has its answer already keeps that. */
   readonly answer: (answers: readonly Answer[]) => void
-  /** Waits for the database; when that takes too long, no writes are taken until it is over, and `onSilence` is told why. */
-  readonly patient: <T>(answered: Promise<T>, silence: Silence) => Promise<T>
+  /** Waits; when that takes too long, no writes are taken until it is over. */
+  readonly patient: <T>(answered: Promise<T>, of: Awaited) => Promise<T>
+  /** Those of some batches that nobody has given up waiting for: they, and no others, may be written. Their time stands still now. */
+  readonly take: (batches: readonly Batch[]) => readonly Batch[]
+  /** Told of batches that are sent to the database, when their time goes on. */
+  readonly send: (batches: readonly Batch[]) => void
 }
 
-export interface Silence {
-  /** Whether the database is waited for, or all that it holds. */
-  readonly of: 'the database' | 'the copy'
-  /** When somebody began to wait for that; now where it is left out. */
-  readonly since?: number
-  readonly tell?: (why: string) => void
-}
+/** Whether the database is waited for, or all that it holds. */
+export type Awaited = 'the database' | 'the copy'
 
 export interface Session {
   /** Follows what is new, and deletes what is past its time. */
@@ -55,7 +52,7 @@ export interface Session {
 export async function openSession(
   sides: Sides,
   before: Followed | undefined,
-  { place, mortal, keep, arrived, answer, patient }: SessionOptions,
+  { place, mortal, keep, arrived, answer, patient, take, send }: SessionOptions,
 ): Promise<Session> {
   const { connection, copy, say } = sides
   let followed = await caughtUp(before)
@@ -71,10 +68,9 @@ export async function openSession(
     if (from) await raiseAbove(sides, from.revision)
     return copyAfresh(sides)
   }
-  const take = async (news: News, batches: readonly Batch[]): Promise<void> => {
+  const adopt = async (news: News): Promise<void> => {
     if (news.is !== 'changes') {
-      const tell = (why: string) => refuse(batches, notWritten(why))
-      followed = await patient(caughtUp(followed), { of: 'the copy', tell })
+      followed = await patient(caughtUp(followed), 'the copy')
     } else if (news.changes.length > 0) {
       await copy.ask({ do: 'follow', changes: news.changes, commit: news.followed.stamp })
       followed = news.followed
@@ -88,28 +84,28 @@ export async function openSession(
     refuse(batches, refusal(explain(error)))
     if (connection.isOver() || !isSqlState(error)) throw error
   }
-  const begin = async (batches: readonly Batch[]) => {
-    const tell = (why: string) => refuse(batches, notWritten(why))
-    const since = oldestOf(batches)
+  const begin = async () => {
     // Of what others wrote meanwhile there may be too much for one step, or more than a log that was cut back tells.
     for (;;) {
-      const begun = await patient(beginWrite(sides, followed, mortal), { of: 'the database', since, tell })
+      const begun = await patient(beginWrite(sides, followed, mortal), 'the database')
       refuseOtherVersion(begun.head, place)
-      await take(begun.news, batches)
+      await adopt(begun.news)
       if (begun.news.is === 'changes') return begun.expired
     }
   }
-  const write = async (batches: readonly Batch[]): Promise<void> => {
+  const write = async (sent: readonly Batch[]): Promise<void> => {
+    let batches = sent
     let proposal: Proposal
     try {
-      const expired = await begin(batches)
+      const expired = await begin()
+      batches = take(sent)
       proposal = await work(
         sides,
         batches.map(({ operations }) => operations),
         expired,
       )
     } catch (error) {
-      return failed(batches, error, 'nothing')
+      return failed(sent, error, 'nothing')
     }
     const answers = batches.map(({ batch }, at) => ({ batch, result: proposal.results[at] ?? new Error('no result') }))
     if (proposal.changes.length > 0) return commit(proposal, batches, answers)
@@ -118,12 +114,11 @@ export async function openSession(
   }
   const commit = async (proposal: Proposal, batches: readonly Batch[], answers: readonly Answer[]): Promise<void> => {
     try {
-      const tell = (why: string) => refuse(batches, unsure(why))
-      const appended = append(sides, proposal, keep)
+      const isLong = proposal.puts.length > step
       // One of many entities takes its time.
-      followed = await (proposal.puts.length > step
-        ? appended
-        : patient(appended, { of: 'the database', since: oldestOf(batches), tell }))
+      if (!isLong) send(batches)
+      const appended = append(sides, proposal, keep)
+      followed = await (isLong ? appended : patient(appended, 'the database'))
     } catch (error) {
       await copy.ask({ do: 'rollback' }).catch(() => undefined)
       failed(batches, error, 'to write')
@@ -143,10 +138,10 @@ export async function openSession(
   return {
     async look() {
       const queries = [say.head, say.feed(followed.revision), ...(mortal ? [say.expired] : [])]
-      const [rows, feed = [], expired = []] = await patient(connection.run(queries), { of: 'the database' })
+      const [rows, feed = [], expired = []] = await patient(connection.run(queries), 'the database')
       const head = headOf(rows)
       refuseOtherVersion(head, place)
-      await take(newsOf(feed, followed, head), [])
+      await adopt(newsOf(feed, followed, head))
       if (expired.length > 0) await write([])
     },
     write,
@@ -157,7 +152,7 @@ export async function openSession(
 export const notWritten = (why: string): Written => unavailable(`${why}; nothing was written`)
 
 /** Something may have been written. */
-const unsure = (why: string): Written => ({
+export const unsure = (why: string): Written => ({
   ok: false,
   at: 0,
   error: { code: 'unavailable', message: `${why}; whether this was written is not known`, unsure: true },
@@ -168,10 +163,6 @@ function refuseOtherVersion({ version }: Head, place: string): void {
   const problem = problemOf(stateOf(version), place)
   if (problem) throw problem
 }
-
-/** Since when somebody waits. */
-const oldestOf = (batches: readonly Batch[]): number =>
-  batches.reduce((oldest, { since }) => Math.min(oldest, since), performance.now())
 
 const isSqlState = (error: unknown): boolean => /^[0-9A-Z]{5}$/.test(codeOf(error))
 
