@@ -12,9 +12,9 @@ export interface Algorithm {
   readonly suits: (key: KeyObject) => boolean
   /** The length in bytes that a signature must have, where the algorithm alone fixes it. */
   readonly signatureLength?: number
-  /** May throw where OpenSSL refuses the key and the parameters together, such as an RSA key shorter than the digest. */
-  readonly verify: (signed: Buffer, signature: Buffer, key: KeyObject) => boolean
-  readonly sign: (signed: Buffer, key: KeyObject) => Buffer
+  /** What is signed is text, one byte a character. May throw where OpenSSL refuses the key and the parameters together, such as an RSA key shorter than the digest. */
+  readonly verify: (signed: string, signature: Buffer, key: KeyObject) => boolean
+  readonly sign: (signed: string, key: KeyObject) => Buffer
 }
 
 /** The longest text whose HMAC is made in one go, in bytes; longer ones are rare. */
@@ -40,7 +40,7 @@ export const algorithms: ReadonlyMap<string, Algorithm> = new Map([
 /** Whether a key made a signature; a key and a signature that do not go together at all are no exception. */
 export function isSignedWith(
   { signatureLength, verify }: Algorithm,
-  { signed, signature }: { readonly signed: Buffer; readonly signature: Buffer },
+  { signed, signature }: { readonly signed: string; readonly signature: Buffer },
   key: KeyObject,
 ): boolean {
   if (signatureLength !== undefined && signature.length !== signatureLength) return false
@@ -74,15 +74,15 @@ function hmac(name: string, block: number, size: number): Algorithm {
   }
 
   /** Puts what a text's signature must be into `expected`. */
-  const expect = (signed: Buffer, key: KeyObject): Buffer => {
+  const expect = (signed: string, key: KeyObject): Buffer => {
     if (signed.length > longestMessage) {
-      expected.set(createHmac(name, key).update(signed).digest())
+      expected.set(createHmac(name, key).update(signed, 'latin1').digest())
       return expected
     }
     const { inner, outer } = padsOf(key)
     message.set(inner)
-    message.set(signed, block)
-    outer.write(hash(name, message.subarray(0, block + signed.length), 'latin1'), block, 'latin1')
+    const end = block + message.write(signed, block, 'latin1')
+    outer.write(hash(name, message.subarray(0, end), 'latin1'), block, 'latin1')
     expected.write(hash(name, outer, 'latin1'), 'latin1')
     return expected
   }
@@ -95,13 +95,15 @@ function hmac(name: string, block: number, size: number): Algorithm {
   }
 }
 
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
+
 function rsa(hash: string): Algorithm {
   const padding = constants.RSA_PKCS1_PADDING
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'rsa',
-    verify: (signed, signature, key) => verify(hash, signed, { key, padding }, signature),
-    sign: (signed, key) => sign(hash, signed, { key, padding }),
+    verify: (signed, signature, key) => verify(hash, bytesOf(signed), { key, padding }, signature),
+    sign: (signed, key) => sign(hash, bytesOf(signed), { key, padding }),
   }
 }
 
@@ -113,8 +115,8 @@ function rsaPss(hash: string): Algorithm {
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss',
-    verify: (signed, signature, key) => verify(hash, signed, { key, padding, saltLength: anySalt }, signature),
-    sign: (signed, key) => sign(hash, signed, { key, padding, saltLength: saltOfDigestLength }),
+    verify: (signed, signature, key) => verify(hash, bytesOf(signed), { key, padding, saltLength: anySalt }, signature),
+    sign: (signed, key) => sign(hash, bytesOf(signed), { key, padding, saltLength: saltOfDigestLength }),
   }
 }
 
@@ -125,8 +127,8 @@ function ecdsa(hash: string, namedCurve: string, signatureLength: number): Algor
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === namedCurve,
     signatureLength,
-    verify: (signed, signature, key) => verify(hash, signed, { key, dsaEncoding }, signature),
-    sign: (signed, key) => sign(hash, signed, { key, dsaEncoding }),
+    verify: (signed, signature, key) => verify(hash, bytesOf(signed), { key, dsaEncoding }, signature),
+    sign: (signed, key) => sign(hash, bytesOf(signed), { key, dsaEncoding }),
   }
 }
 
@@ -135,7 +137,7 @@ function eddsa(): Algorithm {
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'ed25519' || key.asymmetricKeyType === 'ed448',
-    verify: (signed, signature, key) => verify(null, signed, key, signature),
-    sign: (signed, key) => sign(null, signed, key),
+    verify: (signed, signature, key) => verify(null, bytesOf(signed), key, signature),
+    sign: (signed, key) => sign(null, bytesOf(signed), key),
   }
 }

@@ -329,7 +329,7 @@ function hintsFor(
 }
 
 function written({ signed, signature }: Token): string {
-  return `${signed.toString('latin1')}.${signature.toString('base64url')}`
+  return `${signed}.${signature.toString('base64url')}`
 }
 
 function shown({ status, headers, body }: Answer): Explanation['answer'] {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
+import { chanceOf } from './chance.ts'
 import { createNewcomers } from './newcomers.ts'
 
-const tokenNumber = (index: number) => `a.b.${createHash('sha256').update(String(index)).digest('base64url')}`
+const tokenNumber = (index: number) => chanceOf(`a.b.${createHash('sha256').update(String(index)).digest('base64url')}`)
 
 test('everyone may stay until it is said otherwise', () => {
   const newcomers = createNewcomers()

@@ -13,7 +13,7 @@ export function signToken({ header, payload }: Unsigned, alg: string, key: KeyOb
   const algorithm = algorithms.get(alg)
   if (algorithm === undefined) throw new Error(`unknown algorithm ${alg}`)
   const signed = `${encode(header)}.${encode(payload)}`
-  return `${signed}.${algorithm.sign(Buffer.from(signed, 'latin1'), key).toString('base64url')}`
+  return `${signed}.${algorithm.sign(signed, key).toString('base64url')}`
 }
 
 function encode(part: object | string): string {

@@ -30,6 +30,12 @@ export function signerOf(credential: Loaded, consumer: Loaded): Signer {
   return signer
 }
 
+/** The consumer that a credential was seen with last, if that is still in force. */
+export function knownConsumer(credential: Loaded): Loaded | undefined {
+  const known = signers.get(credential.entity)
+  return known?.credential === credential && known.consumer.live ? known.consumer : undefined
+}
+
 /** An entity's object, its texts, and what was made of them (key object, header lines): measured at about 2 KiB in all. */
 function estimate(entity: Entity): number {
   let bytes = 1024

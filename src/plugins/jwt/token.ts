@@ -15,7 +15,7 @@ export interface Token {
   /** Empty where the token's payload is JSON but no object, so that nothing is found in it. */
   readonly claims: JsonObject
   /** What the signature covers: the first two parts and the dot between them. */
-  readonly signed: Buffer
+  readonly signed: string
   readonly signature: Buffer
 }
 
@@ -45,7 +45,7 @@ export function decodeToken(text: string): Token | Refusal {
     alg: alg.alg,
     header: alg,
     claims: isObject(claims.value) ? claims.value : {},
-    signed: Buffer.from(text.slice(0, second), 'latin1'),
+    signed: text.slice(0, second),
     signature,
   }
 }

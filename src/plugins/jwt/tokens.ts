@@ -7,7 +7,8 @@
  * costs no search, and a flood of tokens cannot push out those in use. Where tokens hardly ever come twice, only those that do
  * are remembered.
  */
-import { chanceOf, createNewcomers } from './newcomers.ts'
+import { chanceOf, ChanceSet } from './chance.ts'
+import { createNewcomers } from './newcomers.ts'
 import type { Signer } from './signers.ts'
 import type { TimePolicy, Times } from './times.ts'
 
@@ -54,9 +55,7 @@ interface Kept {
 type Tokens = Map<string, Kept>
 
 /** Young tokens that were asked for last are found without hashing them: in one of so many places. */
-const LATEST_PLACES = 1024
-
-const placeOf = (token: string): number => chanceOf(token) % LATEST_PLACES
+const LATEST_PLACES = 16 * 1024
 
 interface Space extends TokenSpace {
   young: Tokens
@@ -75,10 +74,12 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
   const newcomers = createNewcomers()
   let youngSpaces = new Set<Space>()
   let oldSpaces = new Set<Space>()
+  /** What has become young, and what had before: who is in neither is not looked for, which for a map means to hash it all. */
+  let [youngChances, oldChances] = [new ChanceSet(), new ChanceSet()]
   /** All of them young, so that whoever is found here need not be made so. */
   const latest = Array.from<Kept | undefined>({ length: LATEST_PLACES })
 
-  const insert = (kept: Kept): void => {
+  const insert = (kept: Kept, chance: number): void => {
     const { space, token, entry } = kept
     if (youngBytes + cost(token, entry) > limit / 2) turn()
     youngBytes += cost(token, entry)
@@ -87,7 +88,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     came++
     space.young.set(token, kept)
     youngSpaces.add(space)
-    latest[placeOf(token)] = kept
+    youngChances.add(chance)
+    latest[chance % LATEST_PLACES] = kept
   }
 
   /** A signer's own weight counts once in each generation, however many of its tokens are there. */
@@ -104,6 +106,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
     youngSpaces = new Set()
     oldBytes = youngBytes
     youngBytes = 0
+    ;[youngChances, oldChances] = [oldChances, youngChances]
+    youngChances.clear()
     latest.fill(undefined)
     newcomers.setStrict(used < came / 2)
     came = used = 0
@@ -111,21 +115,23 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
   }
 
   /** Looks where a token rarely is; one that is found is in use, and so becomes young again. */
-  const recallOld = (space: Space, token: string): Remembered | undefined => {
-    const kept = space.old.get(token)
+  const recallOld = (space: Space, token: string, chance: number): Remembered | undefined => {
+    const kept = oldChances.has(chance) ? space.old.get(token) : undefined
     if (kept === undefined) return undefined
     space.old.delete(token)
     oldBytes -= own(token, kept.entry)
     if (!isInForce(kept.entry.signer)) return undefined
-    insert(kept)
+    insert(kept, chance)
     return kept.entry
   }
 
   const recallIn = (space: Space, token: string): Remembered | undefined => {
-    const place = placeOf(token)
+    const chance = chanceOf(token)
+    if (!youngChances.has(chance)) return recallOld(space, token, chance)
+    const place = chance % LATEST_PLACES
     const last = latest[place]
     const kept = last?.space === space && last.token === token ? last : space.young.get(token)
-    if (kept === undefined) return space.old.size === 0 ? undefined : recallOld(space, token)
+    if (kept === undefined) return recallOld(space, token, chance)
     const { entry } = kept
     if (isInForce(entry.signer)) {
       latest[place] = kept
@@ -151,7 +157,8 @@ export function createTokenMemory(initialLimit = 64 * MIB): TokenMemory {
       },
       remember(token, verified) {
         if (token.length > LONGEST || cost(token, verified) > limit / 2) return
-        if (newcomers.mayStay(token)) insert({ space, token: copyOf(token), entry: verified, used: false })
+        const chance = chanceOf(token)
+        if (newcomers.mayStay(chance)) insert({ space, token: copyOf(token), entry: verified, used: false }, chance)
       },
     }
     return space

@@ -8,6 +8,7 @@ import { keyOf } from './keys.ts'
 import { issuerOfCredential, whileBothLive } from './issuers.ts'
 import type { KeySets } from './key-sets.ts'
 import type { Refusal } from './refusals.ts'
+import { knownConsumer } from './signers.ts'
 import { issuersTimes, type TimePolicy, timesOf, type Times } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
 
@@ -68,7 +69,7 @@ function ownedBy(
   key: Loaded | Refusal | undefined,
 ): Verified | Refusal {
   if (typeof key === 'string') return key
-  const consumer = consumerOf(entities, credential)
+  const consumer = knownConsumer(credential) ?? consumerOf(entities, credential)
   if (consumer === undefined) return 'no consumer'
   const from = key === undefined ? credential : whileBothLive(credential, key)
   return { credential: from, byIssuer: key !== undefined, consumer, times: timesOf(token.claims), token }
