@@ -1,18 +1,21 @@
 /**
- * Writes of text straight to the system, past the queue that each of Node's sockets keeps: most texts are taken whole at once, and
- * what the queue keeps of them is a twentieth of a request's cost. It uses what `node:net` does itself and Node does not document;
+ * Writes straight to the system, past the queue that each of Node's sockets keeps: most are taken whole at once, and what the queue
+ * keeps of them is a twentieth of a request's cost. It uses what `node:net` does itself and Node does not document;
  * where that is not as expected, or the system takes less than all, the documented way remains.
  */
 import net from 'node:net'
 
+/** Both give 0 or an error. What the system does not take at once waits, and `request.oncomplete` is called when it has gone. */
 interface Handle {
-  /** Gives 0 or an error. What the system does not take at once waits, and `request.oncomplete` is called when it has gone. */
-  writeLatin1String?: (request: WriteRequest, text: string) => number
+  writeLatin1String(request: WriteRequest, text: string): number
+  writeBuffer(request: WriteRequest, bytes: Buffer): number
 }
 
 interface WriteRequest {
   handle: Handle
-  oncomplete: () => void
+  /** Kept from being collected until then. */
+  buffer?: Buffer
+  oncomplete: (status: number) => void
 }
 
 interface StreamBinding {
@@ -53,29 +56,46 @@ export class DirectWrites {
   }
 
   /** Writes a text, one byte a character; false where nothing of it was written, and it has to go the usual way. */
-  write(text: string): boolean {
-    const socket = this.#socket
-    if (binding === undefined || request === undefined || this.#isWaiting) return false
-    if (socket.writableLength > 0 || socket.connecting || socket.writableEnded) return false
-    const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null }
-    if (!handle?.writeLatin1String) return false
-    if (handle.writeLatin1String(request, text) !== 0) return false
-    if (binding.streamBaseState[binding.kLastWriteWasAsync] !== 0) this.#wait(handle, request)
+  text(text: string): boolean {
+    const handle = this.#handle()
+    if (handle === undefined || request === undefined || handle.writeLatin1String(request, text) !== 0) return false
+    if (isUnderWay()) this.#wait(handle, request)
     return true
   }
 
-  #wait(handle: Handle, waiting: WriteRequest): void {
+  /** The same with bytes, which must stay as they are until `done` is called. */
+  bytes(bytes: Buffer, done: () => void): boolean {
+    const handle = this.#handle()
+    if (handle === undefined || request === undefined || handle.writeBuffer(request, bytes) !== 0) return false
+    if (isUnderWay()) this.#wait(handle, request, { bytes, done })
+    else done()
+    return true
+  }
+
+  /** What can be written to at once. */
+  #handle(): Handle | undefined {
+    const socket = this.#socket
+    if (this.#isWaiting || socket.writableLength > 0 || socket.connecting || socket.writableEnded) return undefined
+    return (socket as unknown as { readonly _handle: Handle | null })._handle ?? undefined
+  }
+
+  #wait(handle: Handle, waiting: WriteRequest, kept?: { readonly bytes: Buffer; readonly done: () => void }): void {
     this.#isWaiting = true
     waiting.handle = handle
-    waiting.oncomplete = () => {
+    if (kept) waiting.buffer = kept.bytes
+    waiting.oncomplete = (status) => {
       this.#isWaiting = false
+      kept?.done()
       const socket = this.#socket
+      if (status < 0) socket.destroy()
       // What was written since has the last word on when there is room again.
       if (!socket.destroyed && !socket.writableNeedDrain) socket.emit('drain')
     }
     request = binding && new binding.WriteWrap()
   }
 }
+
+const isUnderWay = (): boolean => binding !== undefined && binding.streamBaseState[binding.kLastWriteWasAsync] !== 0
 
 /** Direct writes to a socket where there can be any: to one without TLS. */
 export const directWrites = (socket: net.Socket): DirectWrites | undefined =>

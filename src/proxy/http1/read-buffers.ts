@@ -4,9 +4,9 @@
  * nothing is copied.
  */
 
-export const bufferBytes = 64 * 1024
+export const bufferBytes = 32 * 1024
 /** A read this long means that more of the same follows. */
-const bulkBytes = 32 * 1024
+const bulkBytes = 16 * 1024
 const maxFree = 64
 
 const shared = Buffer.allocUnsafeSlow(bufferBytes)
