@@ -20,11 +20,15 @@ export interface ProviderOptions {
   readonly features?: object
 }
 
+/** What such a provider answers requests with. */
+export const providerOf = (issuer: string, options: ProviderOptions): RequestListener =>
+  createProvider(issuer, options).callback()
+
 /** A provider that gives the client `app`, with the secret `app-secret`, access tokens for `orders` with the scope `orders:read`. */
-export const providerOf = (
+export const createProvider = (
   issuer: string,
   { keys, format = 'jwt', client = {}, features = {} }: ProviderOptions,
-): RequestListener =>
+): Provider =>
   new Provider(issuer, {
     jwks: { keys },
     clients: [
@@ -40,6 +44,8 @@ export const providerOf = (
     ],
     scopes: ['orders:read'],
     ttl: { ClientCredentials: () => 600 },
+    // It speaks to no private addresses by itself, which is where tests are.
+    fetch: (url: string, request: object) => fetch(url, { ...request, dispatcher: undefined } as object),
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -54,4 +60,4 @@ export const providerOf = (
       },
       ...features,
     },
-  }).callback()
+  })

@@ -1,7 +1,7 @@
 /** `gibbon jwt revoke`: takes tokens back before their end. */
 import { readFileSync } from 'node:fs'
 import { decodeToken } from '../plugins/jwt/token.ts'
-import { jwt_revocations, revocationKey, type RevokedTokens } from '../plugins/jwt/revocations-schema.ts'
+import { jwt_revocations, revocationId, revokedTokens } from '../plugins/jwt/revocations-schema.ts'
 import { checkInsert, errorMessage } from '../schema/check.ts'
 import type { Stored } from '../store/store.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
@@ -14,15 +14,17 @@ export const command: Command = {
   summary: 'Take tokens back before their end',
   usage: `jwt revoke TOKEN
        gibbon jwt revoke --sub SUBJECT [--iss ISSUER] [--before TIME] [--for TIME]
+       gibbon jwt revoke --sid SESSION [--iss ISSUER] [--for TIME]
        gibbon jwt revoke --credential KEY | --iss ISSUER [--before TIME] [--for TIME]
 
-  Refuses one token by its jti, or all of a subject, a credential or an issuer that were issued until now. In force in every
+  Refuses one token by its jti, all of a session, or all of a subject, a credential or an issuer that were issued until now. In force in every
   worker when the command returns, for jwt plugins with check_revocation = true. A gateway may run on the prefix or not.
   GET /jwt-revocations of the Admin API lists what was taken back, and DELETE gives it back.`,
   options: {
     ...settingsOptions,
     'token-file': { type: 'string', value: 'FILE', help: 'read the token from a file' },
     sub: { type: 'string', value: 'SUBJECT', help: 'all tokens of this subject' },
+    sid: { type: 'string', value: 'SESSION', help: 'all tokens of this session, whenever they were issued' },
     credential: { type: 'string', value: 'KEY', help: 'all tokens of the jwt credential with this key' },
     iss: { type: 'string', value: 'ISSUER', help: 'only tokens of this issuer; alone, all of them' },
     before: { type: 'string', value: 'TIME', help: `those issued before that time, in place of now: ${momentForms}` },
@@ -60,8 +62,8 @@ async function revoke(context: CommandContext): Promise<number> {
   )
 }
 
-const told = ({ jti, sub, credential, iss }: Stored): string =>
-  Object.entries({ jti, sub, credential, iss })
+const told = ({ jti, sub, sid, credential, iss }: Stored): string =>
+  Object.entries({ jti, sub, sid, credential, iss })
     .flatMap(([name, value]) => (typeof value === 'string' ? [`${name} ${JSON.stringify(value)}`] : []))
     .join(' of ')
 
@@ -69,13 +71,13 @@ type Wanted = Readonly<Record<string, unknown>>
 type Problem = string
 
 function wantedOf({ args, values }: CommandContext, now: number): Wanted | Problem {
-  const { sub, credential, iss, before } = values
+  const { sub, sid, credential, iss, before } = values
   const file = values['token-file']
   if (args.length > 1) return 'one token at a time'
   const [text] = typeof file === 'string' ? [readFileSync(file, 'utf8').trim()] : args
   if (text !== undefined) return ofToken(text, now)
-  if (sub === undefined && credential === undefined && iss === undefined)
-    return 'give a token, or --sub, --credential or --iss'
+  if ([sub, sid, credential, iss].every((value) => value === undefined))
+    return 'give a token, or --sub, --sid, --credential or --iss'
   const at = typeof before === 'string' ? momentOf(before, now) : now
   const until = typeof values['for'] === 'string' ? momentOf(values['for'], now) : undefined
   if (at === undefined) return `--before is not ${momentForms}`
@@ -85,7 +87,9 @@ function wantedOf({ args, values }: CommandContext, now: number): Wanted | Probl
     ...(sub !== undefined && { sub }),
     ...(credential !== undefined && { credential }),
     ...(iss !== undefined && { iss }),
-    before: at,
+    ...(sid !== undefined && { sid }),
+    // A session is over whenever its tokens were issued.
+    ...((sid === undefined || before !== undefined) && { before: at }),
     ...(until !== undefined && { ttl: until - now }),
   }
 }
@@ -103,16 +107,6 @@ function ofToken(text: string, now: number): Wanted | Problem {
 
 /** The same tokens have the same id, so that they can be revoked again with a later time. */
 function withId(wanted: Wanted): Stored | Problem {
-  const checked = checkInsert(jwt_revocations, { ...wanted, id: idOf(wanted) })
+  const checked = checkInsert(jwt_revocations, { ...wanted, id: revocationId(revokedTokens(wanted)) })
   return checked.ok ? (checked.value as Stored) : errorMessage(checked.errors)
-}
-
-function idOf(wanted: Wanted): string {
-  const what = (['jti', 'sub', 'credential', 'iss'] as const).find((name) => wanted[name] !== undefined) ?? 'iss'
-  const iss = what === 'jti' || what === 'sub' ? wanted['iss'] : undefined
-  const tokens: RevokedTokens = [what, String(wanted[what]), typeof iss === 'string' ? iss : null]
-  const hex = Buffer.from(revocationKey(tokens), 'base64url').toString('hex')
-  return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `a${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
-    '-',
-  )
 }

@@ -65,6 +65,8 @@ export function togetherError(config: { readonly [field: string]: unknown }): st
     return 'issuers needs consumer_claim, which says whose token it is, or consumer_optional = true'
   if (config['introspection'] && !config['consumer_claim'] && config['consumer_optional'] !== true)
     return 'introspection needs consumer_claim, which says whose token it is, or consumer_optional = true'
+  if (config['security_events'] && !(config['issuers'] && config['check_revocation'] === true))
+    return 'security_events needs issuers, who send them, and check_revocation = true, which heeds them'
   return errorShapeError(config)
 }
 
@@ -264,6 +266,42 @@ export const extensionFields = [
       type: 'boolean',
       $extension: true,
       description: 'Whether tokens that were taken back (`/jwt-revocations`) are refused.',
+    },
+  },
+  {
+    security_events: {
+      type: 'record',
+      $extension: true,
+      fields: [
+        {
+          path: {
+            type: 'string',
+            required: true,
+            starts_with: '/',
+            len_min: 2,
+            description: "Where, on the plugin's routes, the issuers post their events: the whole path of the request.",
+          },
+        },
+        {
+          audience: {
+            type: 'array',
+            required: true,
+            elements: { type: 'string', len_min: 1 },
+            len_min: 1,
+            description: 'What the issuers know the receiver by: one of them must stand in `aud`.',
+          },
+        },
+        {
+          ttl: {
+            type: 'integer',
+            between: [60, 31_536_000],
+            $extension: true,
+            description: 'How many seconds tokens live at most, after which events are forgotten; 86400 without it.',
+          },
+        },
+      ],
+      description:
+        'Where the `issuers` tell that sessions, tokens or accounts are over: OpenID Connect back-channel logout, and Security Event Tokens (RFC 8417, RFC 8935).',
     },
   },
   {
@@ -478,7 +516,15 @@ export const extensionFields = [
 export const extensionNames: readonly string[] = extensionFields.flatMap((entry) => Object.keys(entry))
 
 /** Those that change nothing of what is asked of a token. */
-const aside = new Set(['mode', 'leeway', 'resource_metadata', 'error_format', 'error_template', 'error_content_type'])
+const aside = new Set([
+  'mode',
+  'security_events',
+  'leeway',
+  'resource_metadata',
+  'error_format',
+  'error_template',
+  'error_content_type',
+])
 
 /** The names of the fields by which a token is looked at otherwise than Kong does. */
 export const judgingNames: readonly string[] = extensionNames.filter((name) => !aside.has(name))

@@ -116,6 +116,9 @@ test('a config that cannot be meant is refused with what is wrong', () => {
     upstream_headers: [{ name: 'must not be a header that frames the message' }],
   })
   assert.deepEqual(errorsOf({ scope_required: ['a'] }), { scope_required: 'unknown field' })
+  const issuers = [{ issuer: 'https://a.test' }]
+  const unheeded = errorsOf({ issuers, consumer_optional: true, security_events: { path: '/e', audience: ['a'] } })
+  assert.match(JSON.stringify(unheeded), /security_events needs issuers, who send them, and check_revocation = true/)
 })
 
 test('only tokens of these issuers and types, and for this audience, are let in', () => {

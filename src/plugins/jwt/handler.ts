@@ -33,6 +33,7 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
       return prepare(config, id, { memory, now })
     },
     access(kong, ready) {
+      if (ready.events?.isFor(kong.request)) return ready.events.receive(kong, ready.now())
       if (ready.extension) dropClaimHeaders(kong, ready.extension)
       if (!ready.runsOnPreflight && kong.request.get_method() === 'OPTIONS') return undefined
       return authenticate(kong, ready, attempt)

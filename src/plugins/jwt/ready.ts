@@ -8,6 +8,7 @@ import { keySetOf, type KeySets } from './key-sets.ts'
 import { locationsOf, type Locations } from './locations.ts'
 import { metadataDocument } from './resource-metadata.ts'
 import { refusals, type Refusal } from './refusals.ts'
+import { eventReceiverOf, type EventReceiver } from './security-events.ts'
 import type { schema } from './schema.ts'
 import { timeErrors, type TimePolicy } from './times.ts'
 import { jwksDocument } from './upstream-token.ts'
@@ -28,6 +29,8 @@ export interface Ready {
   readonly timeAnswers: readonly (Answer | undefined)[]
   /** What is done beside Kong's; undefined where the config asks for none of it. */
   readonly extension: Extension | undefined
+  /** Who takes what issuers tell; undefined where nobody does. */
+  readonly events: EventReceiver | undefined
   /** What the gateway serves for the config. */
   readonly documents: readonly ServedDocument[]
   /** The clock, in whole seconds since 1970. */
@@ -56,6 +59,7 @@ export function prepare(config: Config, plugin: string, { memory, now, keySets =
     tokens: memory.space(),
     ...answersOf(claim, refuse),
     extension: extensionOf(config, plugin, refuse, keySets),
+    events: eventReceiverOf(config, keySets),
     documents: [metadataDocument(config), jwksDocument(config, now)].filter((document) => document !== undefined),
     now,
   }

@@ -1,6 +1,6 @@
 /**
- * Tokens that were taken back before their end: one by its `jti`, or all of a subject, an issuer or a credential that were
- * issued before a time. They stand in the store, so that every worker of every node knows them when the write is answered.
+ * Tokens that were taken back before their end: one by its `jti`, those of a session by its `sid`, or all of a subject, an
+ * issuer or a credential that were issued before a time. They stand in the store, so that every worker of every node knows them when the write is answered.
  */
 import type { EntityReader } from '../../pdk/entities.ts'
 import { claimAt, textOf } from './claims.ts'
@@ -10,11 +10,13 @@ import type { JsonObject } from './token.ts'
 /** The keys of all revocations that a token may be under. */
 export function revocationKeysOf(claims: JsonObject, credential: string | undefined): readonly string[] {
   const text = (name: string) => textOf(claimAt(claims, [name]))
-  const [jti, sub, iss] = [text('jti'), text('sub'), text('iss')]
+  const iss = text('iss')
   const ofIssuer = iss === undefined ? [null] : [null, iss]
   const subjects: RevokedTokens[] = [
-    ...(jti === undefined ? [] : ofIssuer.map((one): RevokedTokens => ['jti', jti, one])),
-    ...(sub === undefined ? [] : ofIssuer.map((one): RevokedTokens => ['sub', sub, one])),
+    ...(['jti', 'sub', 'sid'] as const).flatMap((what) => {
+      const value = text(what)
+      return value === undefined ? [] : ofIssuer.map((one): RevokedTokens => [what, value, one])
+    }),
     ...(iss === undefined ? [] : [['iss', iss, null] as const]),
     ...(credential === undefined ? [] : [['credential', credential, null] as const]),
   ]

@@ -25,6 +25,7 @@ type Judged = Pick<Token, 'header' | 'claims'>
 export function rulesOf(config: Config, refuse: Refuse): Rule[] {
   return [
     ...typeRule(config.token_types, refuse),
+    ...(config.issuers ? [noEventsRule(refuse)] : []),
     ...issuerRule(config.issuers_allowed, refuse),
     ...audienceRule(config.audience_required, config.audience_claim ?? ['aud'], refuse),
     ...(config.claims_required ?? []).map((name) => presenceRule(name, refuse)),
@@ -94,6 +95,14 @@ const presenceRule = (name: string, refuse: Refuse): Rule =>
     asks: 'it must be there',
     value: ({ claims }) => claimAt(claims, [name]),
     good: (value) => value !== undefined && value !== null,
+  })
+
+/** RFC 8725 2.8: what an issuer signs to tell of something (RFC 8417) lets nobody in, whoever gets hold of it. */
+const noEventsRule = (refuse: Refuse): Rule =>
+  rule('events', invalid(refuse, "Invalid 'events' in claims"), {
+    asks: 'events must not be there: those tell of tokens, and are none',
+    value: ({ claims }) => claimAt(claims, ['events']),
+    good: (value) => value === undefined,
   })
 
 /** What is good once must have a name of its own. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Schema } from '../../schema/field.ts'
 import { auto_timestamp_s, uuid } from '../../schema/typedefs.ts'
 
-/** Tokens that are good once and were used, until they end by themselves. Ours, and no one's to write but the plugin's. */
+/** Tokens that are good once, and tokens with events, that were used, until they end by themselves. Ours, and no one's to write but the plugin's. */
 export const jwt_uses = {
   name: 'jwt_uses',
   generate_admin_api: false,
@@ -22,8 +22,11 @@ export const jwt_uses = {
   ],
 } as const satisfies Schema
 
-/** Who made a token: an issuer, by its name, or a credential, by its id. One signer cannot use up another's tokens. */
-export type UsedToken = readonly [signer: 'issuer' | 'credential', of: string, jti: string]
+/**
+ * Who made a token: an issuer, by its name, or a credential, by its id. One signer cannot use up another's tokens. What an issuer
+ * says of its tokens (`events`) has names of its own.
+ */
+export type UsedToken = readonly [signer: 'issuer' | 'credential' | 'events', of: string, jti: string]
 
 export const useKey = (token: UsedToken): string =>
   createHash('sha256').update(JSON.stringify(token)).digest('base64url')
