@@ -4,7 +4,8 @@
  * A token is `gibbon_ID_SECRET`: its entity's id in 32 hexadecimal digits, and 32 random bytes in base64url. Only a hash is
  * kept. A fast one is enough, since nobody can go through 2^256 secrets.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { sameSecret } from '../pdk/secrets.ts'
 import { admin_tokens } from '../entities/admin_tokens.ts'
 import { checkInsert, errorMessage } from '../schema/check.ts'
 import type { Entity } from '../schema/infer.ts'
@@ -60,11 +61,11 @@ export async function revokeAdminToken(
 export function findAdminToken(reader: Pick<Reader, 'get'>, text: string): AdminToken | undefined {
   const id = idOf(text)
   const found = id && (reader.get(admin_tokens.name, id) as AdminToken | undefined)
-  return found && isSame(Buffer.from(found.hash, 'hex'), hashOf(text)) ? found : undefined
+  return found && sameSecret(Buffer.from(found.hash, 'hex'), hashOf(text)) ? found : undefined
 }
 
 /** Whether two texts are the same, in a time that does not tell how much of them is. */
-export const isSameText = (a: string, b: string): boolean => isSame(hashOf(a), hashOf(b))
+export const isSameText = (a: string, b: string): boolean => sameSecret(hashOf(a), hashOf(b))
 
 const unavailable = { status: 503, problem: 'the store is not available' } as const
 
@@ -75,8 +76,6 @@ function idOf(text: string): string | undefined {
 }
 
 const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest()
-
-const isSame = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)
 
 function shown({ id, created_at, name, role, ttl }: AdminToken): ShownToken {
   return { id, created_at, name, role, ttl }

@@ -2,7 +2,8 @@
  * The signature algorithms of JOSE that a jwt credential may name, one row each: a new algorithm is a new row.
  * Source: RFC 7518 section 3, RFC 8037 section 3.1.
  */
-import { constants, createHmac, hash, sign, timingSafeEqual, verify, type KeyObject } from 'node:crypto'
+import { constants, createHmac, hash, sign, verify, type KeyObject } from 'node:crypto'
+import { sameSecret } from '../../pdk/secrets.ts'
 
 /** How to make and check a signature of one algorithm. */
 export interface Algorithm {
@@ -90,7 +91,7 @@ function hmac(name: string, block: number, size: number): Algorithm {
   return {
     material: 'secret',
     suits: (key) => key.type === 'secret',
-    verify: (signed, signature, key) => signature.length === size && timingSafeEqual(signature, expect(signed, key)),
+    verify: (signed, signature, key) => signature.length === size && sameSecret(signature, expect(signed, key)),
     sign: (signed, key) => Buffer.from(expect(signed, key)),
   }
 }

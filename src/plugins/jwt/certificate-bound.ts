@@ -2,8 +2,9 @@
  * Tokens that are bound to the client's TLS certificate: good only on a connection on which that one was shown.
  * Source: RFC 8705 sections 3 and 3.1.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Answer, Client } from '../../pdk/kong.ts'
+import { sameSecret } from '../../pdk/secrets.ts'
 import { invalidToken, quoted, type Refuse } from './answers.ts'
 import { claimAt } from './claims.ts'
 import type { Config } from './ready.ts'
@@ -32,9 +33,7 @@ export function certificateBoundOf({ certificate_bound }: Config, refuse: Refuse
       if (thumbprint === undefined) return unbound
       const certificate = client.get_certificate()
       if (certificate === undefined) return absent
-      const given = Buffer.from(thumbprint, 'base64url')
-      const shown = hashOf(certificate)
-      return given.length === shown.length && timingSafeEqual(given, shown) ? undefined : other
+      return sameSecret(Buffer.from(thumbprint, 'base64url'), hashOf(certificate)) ? undefined : other
     },
   }
 }
