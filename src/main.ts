@@ -31,7 +31,8 @@ import { pluginChanges } from './plugin-changes.ts'
 import { openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
-import { getDocument } from './plugins/jwt/document.ts'
+import { fetchDocument, getDocument } from './plugins/jwt/document.ts'
+import { createEventPolling, type EventPolling } from './plugins/jwt/event-polling.ts'
 import { keptKeys } from './plugins/jwt/kept-keys.ts'
 import { createKeyFetching, type KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { ProofUses } from './plugins/jwt/proof-memory.ts'
@@ -43,6 +44,7 @@ import { asStartError, StartError } from './start-error.ts'
 import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { audited } from './store/audit.ts'
 import { openConfiguredStore } from './store/configured.ts'
+import { entityReader } from './store/entity-reader.ts'
 import { givable } from './store/given.ts'
 import { readKeyring } from './store/keyring.ts'
 import { type SealedStore, sealStore } from './store/sealed.ts'
@@ -140,6 +142,7 @@ async function start(
   started.push(() => health.close())
   const debugToken = asStartError(() => keepDebugToken(settings))
   const proofs = shareProofs(legacy, predecessor?.useProof)
+  const change = pluginChanges(settings, store, plugins)
   workers = createWorkers({
     settings: { ...settings, request_debug_token: debugToken },
     storeFile: storeFile(settings),
@@ -150,7 +153,7 @@ async function start(
     keys,
     health: health.memory,
     proofs,
-    change: pluginChanges(settings, store, plugins),
+    change,
     ...logs,
   })
   const audit = openAudit(settings, store, logs)
@@ -167,6 +170,22 @@ async function start(
   store.onCommit((revision) => parts.workers.adopt(revision))
   // What came from other nodes while the workers started, when nobody listened yet.
   await workers.adopt(store.reader.renew())
+  const polling = createEventPolling({
+    post: (url, { authorization, body, timeoutMs, signal }) =>
+      fetchDocument(url, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', ...(authorization !== undefined && { authorization }) },
+        body: JSON.stringify(body),
+        ca,
+        timeoutMs,
+        signal,
+      }),
+    entities: { ...entityReader(store.reader), write: change },
+    keys,
+    warn,
+  })
+  started.push(() => polling.close())
+  followEvents(store, polling)
 
   const admin = await openAdmin(parts)
   started.push(() => admin.close())
@@ -185,6 +204,15 @@ async function start(
     reload,
     handover: createHandover({ settings, store: opened, lock, tls, proofs, workers, admin, status, watch }),
   }
+}
+
+/** Asks issuers for the events that the plugins in force name. */
+function followEvents(store: Store, polling: EventPolling): void {
+  const follow = (): void => polling.follow(store.reader.all('plugins'))
+  store.onCommit(async (_, changes) => {
+    if (changes.some(({ kind }) => kind === 'plugins')) follow()
+  })
+  follow()
 }
 
 const ticketKeysOf = ({ ticketKeys }: Legacy = {}): Uint8Array | undefined =>

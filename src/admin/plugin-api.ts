@@ -2,6 +2,7 @@
 import { api as acl } from '../plugins/acl/api.ts'
 import { api as jwt } from '../plugins/jwt/api.ts'
 import type { EntityReader } from '../pdk/entities.ts'
+import { entityReader } from '../store/entity-reader.ts'
 import type { Stored } from '../store/store.ts'
 import { crudEndpoints } from './crud.ts'
 import { find, isUuid, nameOf } from './entities.ts'
@@ -57,21 +58,9 @@ export function pluginEndpoints(context: Context): Endpoint[] {
       return 'refusal' in name ? undefined : find(context, schema, name)
     },
     findBelow: (kind, parent, field, value) => find(context, schemaOf(kind), { field, value }, parent),
-    entities: entityReader(context),
+    entities: entityReader(context.store.reader),
     all: (kind) => context.store.reader.all(kind),
     issuerKeys: context.issuerKeys,
   }
   return apis.flatMap(([plugin, api]) => (context.pluginSchemas.has(plugin) ? api(tools) : []))
 }
-
-function entityReader({ store: { reader } }: Context): EntityReader {
-  const loaded = (entity: Stored | undefined) => entity && { entity, live: false }
-  return {
-    get: (kind, id) => loaded(reader.get(kind, id)),
-    by: (kind, field, value) => loaded(reader.by(kind, field, value)),
-    referring: (kind, field, id) => ({ entities: [...reader.all(kind)].filter(refersTo(field, id)), live: false }),
-  }
-}
-
-const refersTo = (field: string, id: string) => (entity: Stored) =>
-  (entity[field] as { readonly id?: unknown } | null | undefined)?.id === id

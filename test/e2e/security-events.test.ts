@@ -186,6 +186,57 @@ test('nothing but what an issuer signed for this receiver is believed, and the s
   assert.deepEqual(await ask(access({ sub: 'al', sid: 's2' })), [503], 'another session of the same subject goes on')
 })
 
+test('an issuer that is asked tells the same, is told what was taken and what was not, and may be out for a while', async (t) => {
+  const { admin, event, signed, ask, access, issuer, now } = await world(t)
+  const waiting: Record<string, string> = {}
+  const reports: { ack: string[]; setErrs: Record<string, { err: string }> }[] = []
+  let [isOut, authorization] = [true, '' as string | undefined]
+  const stream = await listening(t, (request, response) => {
+    authorization = request.headers.authorization
+    let body = ''
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    request.on('end', () => {
+      if (isOut) return response.writeHead(503).end()
+      const report = JSON.parse(body) as (typeof reports)[number]
+      reports.push(report)
+      for (const jti of [...report.ack, ...Object.keys(report.setErrs)]) delete waiting[jti]
+      // It holds the request for a moment, until there is something to tell.
+      const answer = () => response.end(JSON.stringify({ sets: waiting, moreAvailable: false }))
+      if (Object.keys(waiting).length > 0) return answer()
+      setTimeout(answer, 100)
+    })
+  })
+  await admin('PATCH', '/plugins/0c4e4b1e-8a36-4b8f-9a4c-0d4a2b1f6e11', {
+    config: {
+      security_events: {
+        audience: ['gateway'],
+        streams: [{ endpoint: stream, authorization: 'Bearer of-the-stream' }],
+      },
+    },
+  })
+  const [al, bo] = [access({ sub: 'al' }), access({ sub: 'bo' })]
+  assert.deepEqual([await ask(al), await ask(bo)], [[503], [503]])
+  waiting['good'] = event({ [disabled]: {} }, { sub: 'al' })
+  waiting['bad'] = signed({ aud: 'other', iat: now, jti: 'b', sub: 'bo', events: { [disabled]: {} } })
+  isOut = false
+  const deadline = Date.now() + 20_000
+  while (Object.keys(waiting).length > 0 && Date.now() < deadline) await new Promise((done) => setTimeout(done, 20))
+  assert.deepEqual(waiting, {})
+  const told = reports.find(({ ack }) => ack.length > 0)
+  assert.deepEqual([told?.ack, told?.setErrs['bad']?.err], [['good'], 'invalid_audience'])
+  assert.deepEqual([await ask(al), await ask(bo)], [[401], [503]])
+  assert.equal(authorization, 'Bearer of-the-stream')
+
+  waiting['next'] = event({ [disabled]: { subject: { format: 'iss_sub', iss: issuer, sub: 'bo' } } })
+  while (waiting['next'] !== undefined && Date.now() < deadline) await new Promise((done) => setTimeout(done, 20))
+  assert.deepEqual(await ask(bo), [401])
+
+  await admin('PATCH', '/plugins/0c4e4b1e-8a36-4b8f-9a4c-0d4a2b1f6e11', { enabled: false })
+  const before = reports.length
+  await new Promise((done) => setTimeout(done, 500))
+  assert.ok(reports.length - before <= 1, 'who is no longer named is no longer asked')
+})
+
 test('a real identity provider logs a client out by the back channel', async (t) => {
   let serve: RequestListener | undefined
   const issuer = await listening(t, (request, response) => serve?.(request, response))

@@ -17,6 +17,8 @@ export interface FetchOptions {
   /** The connections to use; new ones where it is left out. */
   readonly agent?: HttpAgent | HttpsAgent
   readonly timeoutMs?: number
+  /** Calls the request off. */
+  readonly signal?: AbortSignal
   /** The most bytes that are read. */
   readonly longest?: number
 }
@@ -30,7 +32,16 @@ export const getDocument = (url: string, ca: string | undefined): Promise<Docume
 /** The same with whatever request. */
 export function fetchDocument(
   url: string,
-  { method = 'GET', headers, body, ca, agent, timeoutMs = usualTimeoutMs, longest = usualLongest }: FetchOptions,
+  {
+    method = 'GET',
+    headers,
+    body,
+    ca,
+    agent,
+    timeoutMs = usualTimeoutMs,
+    signal: off,
+    longest = usualLongest,
+  }: FetchOptions,
 ): Promise<Document> {
   const { promise, resolve, reject } = Promise.withResolvers<Document>()
   const answered = (response: IncomingMessage): void => {
@@ -51,12 +62,13 @@ export function fetchDocument(
       }
     })
   }
-  const signal = AbortSignal.timeout(timeoutMs)
+  const late = AbortSignal.timeout(timeoutMs)
+  const signal = off ? AbortSignal.any([late, off]) : late
   const options = { method, headers: { Accept: 'application/json', ...headers }, agent: agent ?? false, signal }
   const request = url.startsWith('https:')
     ? requestHttps(url, { ...options, ...(ca === undefined ? {} : { ca }) }, answered)
     : requestHttp(url, options, answered)
-  request.on('error', (error) => reject(signal.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error))
+  request.on('error', (error) => reject(late.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error))
   request.end(body)
   return promise
 }

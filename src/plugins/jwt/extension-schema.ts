@@ -39,6 +39,9 @@ function headerNameError(name: string): string | undefined {
   return framing.has(name.toLowerCase()) ? 'must not be a header that frames the message' : undefined
 }
 
+const headerValueError = (value: string): string | undefined =>
+  /^[\t\x20-\x7e]+$/.test(value) ? undefined : 'expected the value of a header'
+
 /** Every algorithm with a public key. */
 export const asymmetric = [
   'RS256',
@@ -67,6 +70,9 @@ export function togetherError(config: { readonly [field: string]: unknown }): st
     return 'introspection needs consumer_claim, which says whose token it is, or consumer_optional = true'
   if (config['security_events'] && !(config['issuers'] && config['check_revocation'] === true))
     return 'security_events needs issuers, who send them, and check_revocation = true, which heeds them'
+  const events = config['security_events'] as { readonly path?: unknown; readonly streams?: unknown } | null | undefined
+  if (events && !events.path && !events.streams)
+    return 'security_events needs path, where issuers post them, or streams, where they are asked'
   return errorShapeError(config)
 }
 
@@ -276,10 +282,36 @@ export const extensionFields = [
         {
           path: {
             type: 'string',
-            required: true,
+            $extension: true,
             starts_with: '/',
             len_min: 2,
             description: "Where, on the plugin's routes, the issuers post their events: the whole path of the request.",
+          },
+        },
+        {
+          streams: {
+            type: 'array',
+            len_min: 1,
+            len_max: 20,
+            $extension: true,
+            elements: {
+              type: 'record',
+              required: true,
+              fields: [
+                { endpoint: { ...url, required: true, description: 'Where the issuer is asked.' } },
+                {
+                  authorization: {
+                    type: 'string',
+                    len_min: 1,
+                    $extension: true,
+                    $secret: true,
+                    $check: headerValueError,
+                    description: 'The header `Authorization` with which it is asked.',
+                  },
+                },
+              ],
+            },
+            description: 'Streams of events that the gateway asks for (RFC 8936).',
           },
         },
         {
@@ -301,7 +333,7 @@ export const extensionFields = [
         },
       ],
       description:
-        'Where the `issuers` tell that sessions, tokens or accounts are over: OpenID Connect back-channel logout, and Security Event Tokens (RFC 8417, RFC 8935).',
+        'Where the `issuers` tell that sessions, tokens or accounts are over: OpenID Connect back-channel logout, and Security Event Tokens (RFC 8417, RFC 8935, RFC 8936).',
     },
   },
   {

@@ -117,6 +117,13 @@ test('a config that cannot be meant is refused with what is wrong', () => {
   })
   assert.deepEqual(errorsOf({ scope_required: ['a'] }), { scope_required: 'unknown field' })
   const issuers = [{ issuer: 'https://a.test' }]
+  const nowhere = errorsOf({
+    issuers,
+    consumer_optional: true,
+    check_revocation: true,
+    security_events: { audience: ['a'] },
+  })
+  assert.match(JSON.stringify(nowhere), /security_events needs path, where issuers post them, or streams/)
   const unheeded = errorsOf({ issuers, consumer_optional: true, security_events: { path: '/e', audience: ['a'] } })
   assert.match(JSON.stringify(unheeded), /security_events needs issuers, who send them, and check_revocation = true/)
 })

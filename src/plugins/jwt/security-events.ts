@@ -1,6 +1,6 @@
 /**
  * What identity providers tell of tokens, sessions and accounts that are over. They post it to a path of the plugin's routes: OpenID
- * Connect back-channel logout tokens as a form, Security Event Tokens as they are. Only `issuers` of the config are believed, and
+ * Connect back-channel logout tokens as a form, Security Event Tokens as they are; or they are asked (`event-polling.ts`). Only `issuers` of the config are believed, and
  * only of their own tokens; what they tell becomes revocations (`/jwt-revocations`), which end with the tokens.
  * Source: OpenID Connect Back-Channel Logout 1.0 sections 2.4 to 2.8; RFC 8417; RFC 8935; RFC 9493; OpenID CAEP 1.0 and RISC 1.0.
  */
@@ -86,26 +86,58 @@ const eventWay: Way = {
   refusal: (fault) => ({ err: faults[fault][0], description: faults[fault][1] }),
 }
 
-/** Undefined where the config takes no events. */
-export function eventReceiverOf(config: Config, keySets: KeySets): EventReceiver | undefined {
+/** What came of a token with events: `new` where it ended something, a fault where it is not to be believed. */
+type Outcome = 'new' | 'known' | 'unavailable' | Fault
+
+/** Takes a token that came in one of the ways, and puts what it tells in force. */
+type Take = (text: string, way: Way, entities: Entities, now: number) => Promise<Outcome>
+
+function takerOf(config: Config, keySets: KeySets): Take | undefined {
   const { security_events: options, leeway = 0 } = config
   const issuers = options && issuersOf(config, keySets)
   if (!options || !issuers) return undefined
   const terms: Terms = { issuers, audience: options.audience, ahead: mostAhead + leeway }
   const ttl = options.ttl ?? usualTtl
+  return async (text, way, entities, now) => {
+    const told = await verified(text, way, terms, now)
+    return typeof told === 'string' ? told : takeBack(entities, told, ttl, now)
+  }
+}
+
+const isFault = (outcome: Outcome): outcome is Fault => Object.hasOwn(faults, outcome)
+
+/** Takes a Security Event Token that was polled for; gives RFC 8935 2.4's error where it is not to be believed. */
+export type PolledTake = (text: string, entities: Entities, now: number) => Promise<'taken' | 'unavailable' | object>
+
+/** Undefined where the config takes no events. */
+export function polledTakerOf(config: Config, keySets: KeySets): PolledTake | undefined {
+  const take = takerOf(config, keySets)
+  return (
+    take &&
+    (async (text, entities, now) => {
+      const outcome = await take(text, eventWay, entities, now)
+      if (isFault(outcome)) return eventWay.refusal(outcome)
+      return outcome === 'unavailable' ? outcome : 'taken'
+    })
+  )
+}
+
+/** Undefined where the config names no path for events. */
+export function eventReceiverOf(config: Config, keySets: KeySets): EventReceiver | undefined {
+  const take = takerOf(config, keySets)
+  const path = config.security_events?.path
+  if (!take || path === undefined) return undefined
   return {
-    isFor: (request) => request.get_path() === options.path,
-    async receive(kong, now) {
-      const { request, response } = kong
+    isFor: (request) => request.get_path() === path,
+    async receive({ request, response, entities, log }, now) {
       const exit = (status: number, body?: object): Answer =>
         response.exit(status, body, { 'Cache-Control': 'no-store', ...(body && { 'Content-Language': 'en' }) })
       if (request.get_method() !== 'POST') return response.exit(405, undefined, { Allow: 'POST' })
       const { way, text } = await sentIn(request)
-      const told = text === undefined ? 'body' : await verified(text, way, terms, now)
-      if (typeof told === 'string') return exit(400, way.refusal(told))
-      const written = await takeBack(kong.entities, told, ttl, now)
-      if (!written) return exit(503)
-      if (written === 'new') kong.log.notice(`${told.iss} told that ${told.over.length} kinds of tokens are over`)
+      const outcome = text === undefined ? 'body' : await take(text, way, entities, now)
+      if (isFault(outcome)) return exit(400, way.refusal(outcome))
+      if (outcome === 'unavailable') return exit(503)
+      if (outcome === 'new') log.notice('an issuer told that tokens are over')
       return exit(way.taken)
     },
   }
@@ -229,15 +261,15 @@ function happenedAt(claims: JsonObject): number | undefined {
 const mostTries = 5
 
 /**
- * Writes down what is over, together with the token's name, so that the same token once more does nothing. Tells whether it is new;
- * undefined where it cannot be written. What happened longer ago than any token lives needs no entry.
+ * Writes down what is over, together with the token's name, so that the same token once more does nothing. Tells whether it is new,
+ * and `unavailable` where it cannot be written. What happened longer ago than any token lives needs no entry.
  */
 async function takeBack(
   entities: Entities,
   { iss, jti, over, at }: Told,
   longestLife: number,
   now: number,
-): Promise<'new' | 'known' | undefined> {
+): Promise<'new' | 'known' | 'unavailable'> {
   const ttl = Math.ceil(at + longestLife - now) + 1
   if (over.length === 0 || ttl <= 1) return 'known'
   const use = useKey(['events', iss, jti])
@@ -250,10 +282,10 @@ async function takeBack(
       ...revocations,
     ])
     if (written.ok) return 'new'
-    if (written.reason === 'unavailable') return undefined
+    if (written.reason === 'unavailable') return 'unavailable'
     // Another one was first, with this token or with the same subject: look again.
   }
-  return undefined
+  return 'unavailable'
 }
 
 function revocation(entities: Entities, key: string, tokens: RevokedTokens, at: number, ttl: number): Change {
