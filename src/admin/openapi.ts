@@ -101,6 +101,9 @@ const summaries: Readonly<Record<string, { readonly [M in Method]?: string }>> =
   '/': { GET: 'The node: its version, its settings and its plugins.' },
   '/status': { GET: 'Connections, memory, and where the configuration comes from.' },
   '/timers': { GET: 'The timers of the node.' },
+  '/jwt-revocations/changes': {
+    GET: "What was taken back and given back after the revision `since`; Gibbon's own.",
+  },
   '/traffic': { GET: "What the node has counted of requests, by route and by upstream's target; Gibbon's own." },
   '/endpoints': { GET: 'Every path.' },
   '/config': { GET: 'The whole configuration, without a database.', POST: 'Replace the whole configuration.' },

@@ -3,7 +3,7 @@ import { api as acl } from '../plugins/acl/api.ts'
 import { api as jwt } from '../plugins/jwt/api.ts'
 import type { EntityReader } from '../pdk/entities.ts'
 import { entityReader } from '../store/entity-reader.ts'
-import type { Stored } from '../store/store.ts'
+import type { Change, Stored } from '../store/store.ts'
 import { crudEndpoints } from './crud.ts'
 import { find, isUuid, nameOf } from './entities.ts'
 import type { Context, Endpoint, Handler, IssuerKeys, Method } from './types.ts'
@@ -27,6 +27,8 @@ export interface Tools {
   readonly entities: EntityReader
   /** All entities of a kind. */
   all(kind: string): Iterable<Stored>
+  /** The store's revision, and what has changed after another one; undefined where that is no longer known. */
+  changes(since: number): { readonly revision: number; readonly changes: readonly Change[] | undefined }
   readonly issuerKeys: IssuerKeys
 }
 
@@ -60,6 +62,10 @@ export function pluginEndpoints(context: Context): Endpoint[] {
     findBelow: (kind, parent, field, value) => find(context, schemaOf(kind), { field, value }, parent),
     entities: entityReader(context.store.reader),
     all: (kind) => context.store.reader.all(kind),
+    changes: (since) => {
+      const { reader } = context.store
+      return { revision: reader.revision, changes: since > reader.revision ? undefined : reader.changesSince(since) }
+    },
     issuerKeys: context.issuerKeys,
   }
   return apis.flatMap(([plugin, api]) => (context.pluginSchemas.has(plugin) ? api(tools) : []))

@@ -98,3 +98,36 @@ test('tokens are taken back where a file is the configuration, too, and stay so 
   await gateway.reload()
   assert.deepEqual(await ask(text), [401])
 })
+
+test('other systems follow what is taken back and given back', async (t) => {
+  const { admin } = await world(t, {})
+  type Told = { revision: number; data: { id: string; revocation: { jti: string } | null }[] }
+  const changes = async (query = '') => (await admin('GET', `/jwt-revocations/changes${query}`)).json as Told
+  const { revision, data } = await changes()
+  assert.deepEqual(data, [])
+  const revoke = async (jti: string) => ((await admin('POST', '/jwt-revocations', { jti })).json as { id: string }).id
+  const [one, two] = [await revoke('1'), await revoke('2')]
+  await admin('POST', '/consumers', { username: 'bob' })
+  const first = await changes(`?since=${revision}`)
+  assert.deepEqual(
+    first.data.map(({ id, revocation }) => [id, revocation?.jti]),
+    [
+      [one, '1'],
+      [two, '2'],
+    ],
+  )
+  await admin('DELETE', `/jwt-revocations/${one}`)
+  const second = await changes(`?since=${first.revision}`)
+  assert.deepEqual(second.data, [{ id: one, revocation: null }])
+  assert.deepEqual((await changes(`?since=${second.revision}`)).data, [])
+  const statuses = ['?since=-1', '?since=x', '?since=999999999'].map(
+    async (query) => (await admin('GET', `/jwt-revocations/changes${query}`)).status,
+  )
+  assert.deepEqual(await Promise.all(statuses), [400, 400, 410])
+
+  const many = Array.from({ length: 1200 }, (_, at) => `many-${at}`)
+  for (let at = 0; at < many.length; at += 50) await Promise.all(many.slice(at, at + 50).map(revoke))
+  const page = await changes(`?since=${second.revision}`)
+  const rest = await changes(`?since=${page.revision}`)
+  assert.deepEqual([page.data.length, rest.data.length], [1000, 200])
+})

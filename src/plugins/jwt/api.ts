@@ -6,6 +6,7 @@ import type { AdminRequest, Endpoint } from '../../admin/types.ts'
 import { checkInsert } from '../../schema/check.ts'
 import type { Schema } from '../../schema/field.ts'
 import { bearerToken } from './locations.ts'
+import { jwt_revocations } from './revocations-schema.ts'
 import { jwtPlugins, reportOn } from './report.ts'
 
 const body = {
@@ -19,7 +20,29 @@ const body = {
 
 export const api: PluginApi = (tools): Endpoint[] => [
   { path: '/jwt/explain', own: true, onlyReads: true, methods: { POST: (request) => explain(tools, request) } },
+  { path: '/jwt-revocations/changes', own: true, methods: { GET: (request) => revocationChanges(tools, request) } },
 ]
+
+/** Programs that follow ask again with the revision that they were told. */
+const mostChanges = 1000
+
+/** What was taken back and given back after a revision; without one, where to begin. */
+function revocationChanges(tools: Tools, { query }: AdminRequest): Answer {
+  const since = query.get('since')
+  if (since !== null && !/^\d{1,15}$/.test(since)) return message(400, 'since must be a revision')
+  const { revision, changes } = tools.changes(since === null ? Number.MAX_SAFE_INTEGER : Number(since))
+  if (since === null) return ok({ revision, data: [] })
+  if (!changes) return message(410, 'what has changed since then is no longer known: read /jwt-revocations')
+  const ours = changes.filter(({ kind }) => kind === jwt_revocations.name)
+  const told = ours.slice(0, mostChanges)
+  return ok({
+    revision: told.length < ours.length ? told.at(-1)!.revision : revision,
+    data: [...new Set(told.map(({ id }) => id))].map((id) => ({
+      id,
+      revocation: tools.find(jwt_revocations.name, id) ?? null,
+    })),
+  })
+}
 
 async function explain(tools: Tools, request: AdminRequest): Promise<Answer> {
   const sent = request.body.kind === 'form' ? inferForm(body, request.body.value) : request.body.value
