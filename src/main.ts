@@ -40,6 +40,7 @@ import { shareProofs } from './proof-uses.ts'
 import { errorShapeOf, trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
 import { type Inheritance, keysOf, nothingInherited } from './sockets.ts'
+import { watchSecrets } from './short-secrets.ts'
 import { asStartError, StartError } from './start-error.ts'
 import { keepTls, type TlsKeeper } from './tls-keeper.ts'
 import { audited } from './store/audit.ts'
@@ -186,6 +187,7 @@ async function start(
   })
   started.push(() => polling.close())
   followEvents(store, polling)
+  watchSecrets(store, logs.log)
 
   const admin = await openAdmin(parts)
   started.push(() => admin.close())
