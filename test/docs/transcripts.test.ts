@@ -31,7 +31,10 @@ const pages = [
 ]
 
 /** What pages need beside a shell: programs, and whether a PostgreSQL that listens on the port 5432. */
-const needs: Readonly<Record<string, readonly string[]>> = { 'docs/stream.md': ['psql', 'openssl'] }
+const needs: Readonly<Record<string, readonly string[]>> = {
+  'docs/stream.md': ['psql', 'openssl'],
+  'docs/bound-tokens.md': ['openssl'],
+}
 
 /** Pages that ask this one for a token have an identity provider in its place. */
 const idp = 'https://idp.example.com'

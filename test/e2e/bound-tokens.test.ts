@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
+import { connect } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
@@ -46,7 +47,7 @@ async function world(
   await new Promise<void>((resolve) => idp.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(idp.address() as AddressInfo).port}`
   serve = providerFor(issuer, format, bound)
-  const { gateway } = await startForTest(t, () => ({ proxy_listen: [anyPort, { ...anyPort, ssl: true }] }))
+  const { gateway } = await startForTest(t, () => ({ proxy_listen: [anyPort, { ...anyPort, ssl: true, http2: true }] }))
   t.after(() => {
     idp.closeAllConnections()
     idp.close()
@@ -150,6 +151,42 @@ test('a token that an identity provider has bound to a certificate is good with 
   assert.equal(await askTls(tls, token, issue('another')), 401)
   assert.equal(await askTls(tls, token), 401)
   assert.equal((await sendTo(plain, 'GET', '/', undefined, { Authorization: `Bearer ${token}` })).status, 401)
+})
+
+/** Sends requests one after another over one HTTP/2 connection, with a certificate where one is given. */
+async function askHttp2(port: number, token: string, own?: Issued): Promise<(number | undefined)[]> {
+  const client = connect(`https://127.0.0.1:${port}`, {
+    rejectUnauthorized: false,
+    ...(own && { cert: own.cert, key: own.key }),
+  })
+  const one = () =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const stream = client.request({ ':path': '/', authorization: `Bearer ${token}` })
+      stream.on('response', (headers) => resolve(headers[':status']))
+      stream.on('error', reject)
+      stream.resume()
+    })
+  try {
+    return [await one(), await one()]
+  } finally {
+    client.close()
+  }
+}
+
+test('the same holds over HTTP/2, for every request of the connection', async (t) => {
+  const own = issue('client')
+  const { newToken, gateway } = await world(
+    t,
+    (issuer) => ({ ...claims, issuers: [{ issuer }], certificate_bound: true }),
+    'jwt',
+    true,
+  )
+  const base64 = new X509Certificate(own.cert).raw.toString('base64')
+  const { access_token: token } = await newToken({ [inHeader]: base64 })
+  const [, tls = 0] = gateway.proxyPorts
+  assert.deepEqual(await askHttp2(tls, token, own), [200, 200])
+  assert.deepEqual(await askHttp2(tls, token, issue('another')), [401, 401])
+  assert.deepEqual(await askHttp2(tls, token), [401, 401])
 })
 
 test('opaque tokens of a real identity provider are let in until they are taken back there', async (t) => {
