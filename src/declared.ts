@@ -1,6 +1,6 @@
 /** The declarative file as the source of the configuration: loaded at the start, when asked, and where wanted when it changes. */
 import { readFileSync, type Stats, unwatchFile, watchFile } from 'node:fs'
-import { isLoaded, loadDeclarative, parseDeclarative, previousOf } from './config/declarative.ts'
+import { isLoaded, loadDeclarative, previousOf, readDeclarative, type Refusal } from './config/declarative.ts'
 import type { Catalogue } from './config/kinds.ts'
 import type { Settings } from './config/settings.ts'
 import { asStartError, StartError } from './start-error.ts'
@@ -20,16 +20,18 @@ export async function loadDeclared(store: Store, settings: Settings, catalogue: 
   const by = `${version} with ${[...pluginSchemas.keys()].join()}`
   store.reader.renew()
   if (isLoaded(store.reader, text, by)) return
-  const declaration = parseDeclarative(text, { kinds, previous: previousOf(store.reader) })
-  if (!declaration.ok) {
-    const places = declaration.places().map(({ line, column, path, message }) => {
-      const where = path.length > 0 ? `${path.join('.')}: ` : ''
-      return `  ${name}:${line}:${column}: ${where}${message}`
-    })
-    throw new StartError([`the declarative configuration ${name} is not valid:`, ...places].join('\n'))
-  }
-  const written = await loadDeclarative(store, declaration, by)
-  if (!written.ok) throw new StartError(`cannot load ${name}: ${JSON.stringify(written.error)}`)
+  const declaration = readDeclarative(text, { kinds, previous: previousOf(store.reader) })
+  const loaded = declaration.ok ? await loadDeclarative(store, declaration, by) : declaration
+  if ('places' in loaded) throw new StartError(complaintsOf(name, loaded))
+  if (!loaded.ok) throw new StartError(`cannot load ${name}: ${JSON.stringify(loaded.error)}`)
+}
+
+function complaintsOf(name: string, refusal: Refusal): string {
+  const places = refusal.places().map(({ line, column, path, message }) => {
+    const where = path.length > 0 ? `${path.join('.')}: ` : ''
+    return `  ${name}:${line}:${column}: ${where}${message}`
+  })
+  return [`the declarative configuration ${name} is not valid:`, ...places].join('\n')
 }
 
 const lookEveryMs = 1000

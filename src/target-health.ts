@@ -43,6 +43,8 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
   const upstreamOf = new Map<string, string>()
   const certificateOf = new Map<string, string>()
   const changed = new Set<string>()
+  /** When the health was set by hand that holds or has held here, by its entity's id. */
+  const setAt = new Map([...reader.all(target_health.name)].map((stored) => [stored.id, stored['set_at']]))
   let timer: NodeJS.Timeout | undefined
 
   const touched: Readonly<Record<string, (id: string) => Iterable<string>>> = {
@@ -54,6 +56,7 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
   }
 
   function note(changes: readonly Change[]): void {
+    if (changes.some(({ kind }) => kind === '')) return noteAll()
     const relevant = changes.filter(({ kind }) => Object.hasOwn(touched, kind))
     const byHand = changes.filter(({ kind, operation }) => kind === target_health.name && operation !== 'delete')
     if (relevant.length + byHand.length === 0) return
@@ -67,11 +70,21 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
     for (const { id } of byHand) takeOver(reader.get(target_health.name, id))
   }
 
+  /** Changes that nobody can name, as after everything was copied afresh: all is looked at again. */
+  function noteAll(): void {
+    reader.renew()
+    for (const { id } of reader.all('upstreams')) changed.add(id)
+    for (const upstream of upstreamOf.values()) changed.add(upstream)
+    settle()
+    for (const stored of reader.all(target_health.name)) if (setAt.get(stored.id) !== stored['set_at']) takeOver(stored)
+  }
+
   /** What was set by hand, here or on another node. */
   function takeOver(stored: Stored | undefined): void {
     const target = foreignId(stored, 'target')
     const upstream = target === undefined ? undefined : foreignId(reader.get('targets', target), 'upstream')
     if (!stored || target === undefined || upstream === undefined) return
+    setAt.set(stored.id, stored['set_at'])
     const { ip, port } = stored as { readonly ip?: string | null; readonly port?: number | null }
     const address = typeof ip === 'string' && typeof port === 'number' ? { ip, port } : undefined
     monitor.set(upstream, target, address, stored['healthy'] === true)
@@ -84,6 +97,7 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
     const { ip = null, port = null } = address ?? {}
     const id = uuidOfName(target, `${ip} ${port}`)
     const entity = { id, target: { id: target }, ip, port, healthy, set_at: Date.now() / 1000 }
+    setAt.set(id, entity.set_at)
     const written = await store.write([{ do: 'upsert', kind: target_health.name, entity }])
     if (!written.ok)
       log.warn(`other nodes do not learn of the health that was set by hand: ${written.error.code}`, { target })

@@ -1,13 +1,6 @@
 /** Where `gibbon config import` writes to: the store of a gateway that does not run, or the Admin API of one that does. */
 import type { TextFormat } from '../config/declarative-text.ts'
-import {
-  type Declaration,
-  type Loaded,
-  mergeDeclarative,
-  parseDeclarative,
-  previousOf,
-  type Refusal,
-} from '../config/declarative.ts'
+import { type Checked, type Loaded, mergeDeclarative, parseDeclarative, type Refusal } from '../config/declarative.ts'
 import { catalogueFor, kinds } from '../config/kinds.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Store, StoreError } from '../store/store.ts'
@@ -39,14 +32,11 @@ export async function importInto(settings: Settings, text: string, format: TextF
 }
 
 async function merge(store: Store, settings: Settings, text: string, format: TextFormat): Promise<Imported> {
-  const previous = previousOf(store.reader)
   const { kinds: own } = catalogueFor(settings)
-  const parsed = parseDeclarative(text, { format, previous, kinds: own })
-  if (!parsed.ok) return { refusal: parsed }
-  const written = await mergeDeclarative(store, parsed, previous)
-  return written.ok
-    ? { entities: parsed.entities.length }
-    : { problem: storeProblem(written.error, parsed.entities[written.at]) }
+  const merged = await mergeDeclarative(store, text, { format, kinds: own })
+  if ('places' in merged) return { refusal: merged }
+  const { written, entities, at } = merged
+  return written.ok ? { entities } : { problem: storeProblem(written.error, at) }
 }
 
 function storeProblem(error: StoreError, loaded: Loaded | undefined): string {
@@ -90,7 +80,7 @@ export async function importThrough(
   }
 }
 
-async function putAll(base: Target, { entities }: Declaration): Promise<Imported> {
+async function putAll(base: Target, { entities }: Checked): Promise<Imported> {
   let done = 0
   for (const loaded of entities) {
     const answer = await put(base, loaded)

@@ -5,7 +5,9 @@ import { mapSecrets } from '../schema/secrets.ts'
 import { define, isTable } from '../schema/value.ts'
 import type { Stored } from '../store/store.ts'
 import type { DeclarativeKind } from './declarative-kinds.ts'
-import { type EntityNode, nameOf, noteConflict, type WrittenReference } from './declarative-nodes.ts'
+import { followsFromName, idOfName } from './declarative-ids.ts'
+import { type Conflict, type EntityNode, nameOf, noteConflict, type WrittenReference } from './declarative-nodes.ts'
+import { IdSet } from './id-set.ts'
 import { mask } from './settings.ts'
 
 /** What is in force while a file is loaded again: generated secrets and times are taken from it, so that they stay as they are. */
@@ -21,10 +23,20 @@ export interface Loaded {
   readonly entity: Stored
 }
 
-/** Entities of a file by what they are referred to with. */
+/** What has to be known of all entities of a file before any of them can be checked. */
+export interface Survey {
+  /** How many there are. */
+  readonly count: number
+  readonly directory: Directory
+  /** What stands there twice, by the place of the entity among all. */
+  readonly conflicts: ReadonlyMap<number, readonly Conflict[]>
+}
+
+/** What entities can be referred to with, by kind. */
 interface Directory {
-  readonly byName: ReadonlyMap<string, Map<string, EntityNode>>
-  readonly byId: ReadonlyMap<string, Map<string, EntityNode>>
+  /** The ids by name; null for the one that follows from the name. */
+  readonly byName: ReadonlyMap<string, Map<string, string | null>>
+  readonly byId: ReadonlyMap<string, IdSet>
 }
 
 export interface Checking {
@@ -36,56 +48,57 @@ export interface Checking {
 }
 
 /**
- * Checks every entity by its schema, resolves references and finds what stands there twice.
- * Mistakes are noted in the nodes; the entities are those without any. `generated` names the fields that were made up.
+ * Checks every entity by its schema, resolves references and finds what stands there twice; gives those without mistakes, as they
+ * are asked for. Wrong ones are put into `wrong`, and into `generated` the names of the fields that were made up. The nodes must
+ * be those that were surveyed.
  */
-export function checkNodes(
-  nodes: readonly EntityNode[],
+export function* checkNodes(
+  nodes: Iterable<EntityNode>,
+  { directory, conflicts }: Survey,
   checking: Checking,
-): { readonly entities: Loaded[]; readonly generated: string[] } {
-  const directory = directoryOf(nodes, checking.kinds)
+  { wrong, generated }: { readonly wrong: EntityNode[]; readonly generated: string[] },
+): Iterable<Loaded> {
   const seen: Seen = new Map()
-  const generated: string[] = []
-  const byKind = new Map<string, Loaded[]>([...checking.kinds.keys()].map((kind) => [kind, []]))
+  let place = 0
   for (const node of nodes) {
+    node.conflicts = conflicts.get(place++) ?? node.conflicts
     const sent = checked(node, directory, checking)
-    if (!sent) continue
-    const before = checking.previous?.get(node.kind.name, node.id)
-    const value = checking.transform ? transformed(node.kind.schema, sent, node.body, before) : sent
-    noteUniques(node, value, seen)
-    const entity = kept(node, value, before, checking.previous, generated)
-    byKind.get(node.kind.name)?.push({ kind: node.kind.name, entity })
-    // Of a million entities the parts would take as much again.
-    node.body = made
-    node.references = resolved
+    if (sent) {
+      const before = checking.previous?.get(node.kind.name, node.id)
+      const value = checking.transform ? transformed(node.kind.schema, sent, node.body, before) : sent
+      noteUniques(node, value, seen)
+      if (node.conflicts.length === 0)
+        yield { kind: node.kind.name, entity: kept(node, value, before, checking.previous, generated) }
+    }
+    if (node.errors || node.conflicts.length > 0) wrong.push(node)
   }
-  return { entities: [...byKind.values()].flat(), generated }
 }
-
-/** In the place of a body that is not looked at any more: the entity has been made of it. */
-const made: Record<string, unknown> = Object.freeze({})
-const resolved: readonly WrittenReference[] = []
 
 /** Kong's words for what stands there twice. */
 const twice = (node: EntityNode, what: string): string =>
   `uniqueness violation: '${node.kind.name}' entity with ${what} already declared`
 
-function directoryOf(nodes: readonly EntityNode[], kinds: ReadonlyMap<string, DeclarativeKind>): Directory {
-  const byName = new Map([...kinds.keys()].map((kind) => [kind, new Map<string, EntityNode>()]))
-  const byId = new Map([...kinds.keys()].map((kind) => [kind, new Map<string, EntityNode>()]))
+export function surveyOf(nodes: Iterable<EntityNode>, kinds: ReadonlyMap<string, DeclarativeKind>): Survey {
+  const byName = new Map([...kinds.keys()].map((kind) => [kind, new Map<string, string | null>()]))
+  const byId = new Map([...kinds.keys()].map((kind) => [kind, new IdSet()]))
+  const conflicts = new Map<number, readonly Conflict[]>()
+  let count = 0
   for (const node of nodes) {
-    const names = byName.get(node.kind.name)
-    const ids = byId.get(node.kind.name)
-    const name = nameOf(node)
-    if (name !== undefined && names?.has(name)) {
-      conflict(node, node.kind.nameField, `${node.kind.nameField} set to '${name}'`)
-      continue
-    }
-    if (name !== undefined) names?.set(name, node)
-    if (ids?.has(node.id)) conflict(node, 'id', `primary key set to '${node.id}'`)
-    else ids?.set(node.id, node)
+    register(node, byName.get(node.kind.name), byId.get(node.kind.name))
+    if (node.conflicts.length > 0) conflicts.set(count, node.conflicts)
+    count++
   }
-  return { byName, byId }
+  return { count, directory: { byName, byId }, conflicts }
+}
+
+function register(node: EntityNode, names: Map<string, string | null> | undefined, ids: IdSet | undefined): void {
+  const { kind, id } = node
+  const name = nameOf(node)
+  if (name !== undefined) {
+    if (names?.has(name)) return conflict(node, kind.nameField, `${kind.nameField} set to '${name}'`)
+    names?.set(name, followsFromName(node) ? null : id)
+  }
+  if (ids?.add(id) === false) conflict(node, 'id', `primary key set to '${id}'`)
 }
 
 function conflict(node: EntityNode, field: string | undefined, what: string, where: 'index' | 'name' = 'index'): void {
@@ -102,7 +115,7 @@ function checked(node: EntityNode, directory: Directory, checking: Checking): Re
   for (const reference of node.references) {
     const found = resolve(reference, directory)
     if (!found) unresolved.push(reference)
-    define(input, reference.field, { id: found?.id ?? nobody })
+    define(input, reference.field, { id: found ?? nobody })
   }
   const result = checkInsert(parent ? kind.nestedSchema : kind.schema, input, checking.context)
   if (!result.ok) node.errors = { ...result.errors, ...node.errors }
@@ -113,8 +126,11 @@ function checked(node: EntityNode, directory: Directory, checking: Checking): Re
   return result.value
 }
 
-function resolve({ kind, key }: WrittenReference, { byName, byId }: Directory): EntityNode | undefined {
-  return byName.get(kind)?.get(key) ?? byId.get(kind)?.get(key)
+/** The id of the entity that is meant. */
+function resolve({ kind, key }: WrittenReference, { byName, byId }: Directory): string | undefined {
+  const named = byName.get(kind)?.get(key)
+  if (named !== undefined) return named ?? idOfName({ name: kind }, key)
+  return byId.get(kind)?.has(key) ? key : undefined
 }
 
 function noteUnresolved(node: EntityNode, { field, kind, written }: WrittenReference): void {

@@ -1,7 +1,7 @@
 import type { ErrorTree, FieldError } from '../schema/errors.ts'
 import { luaText } from '../schema/lua-text.ts'
 import { asObject, define, isTable } from '../schema/value.ts'
-import { type EntityNode, nameOf, type Nodes, pathOf } from './declarative-nodes.ts'
+import { type EntityNode, type Mistaken, nameOf, pathOf } from './declarative-nodes.ts'
 
 /** One mistake of a configuration: what is wrong, and the way to it from the top. */
 export interface Mistake {
@@ -31,13 +31,13 @@ export interface Complaint {
 }
 
 /** The error tree by section and index, and its text. */
-export function complaintOf(nodes: Nodes): Complaint {
-  return complaint(treeOf(nodes, nodes.all.filter(isWrong)))
+export function complaintOf(mistaken: Mistaken): Complaint {
+  return complaint(treeOf(mistaken, mistaken.wrong))
 }
 
 /** The same, but each entity's mistakes in an entry of its own; the tree keeps what belongs to no entity. */
-export function flattenedComplaintOf(nodes: Nodes): Complaint {
-  return { ...complaint(treeOf(nodes, [])), flattened: flattenedOf(nodes) }
+export function flattenedComplaintOf(mistaken: Mistaken): Complaint {
+  return { ...complaint(treeOf(mistaken, [])), flattened: flattenedOf(mistaken) }
 }
 
 /** The complaint about a text that is no configuration at all. */
@@ -46,8 +46,8 @@ export function textComplaint(message: string): Complaint {
 }
 
 /** Every mistake with its path, in the order of the file's sections. */
-export function mistakesOf(nodes: Nodes): Mistake[] {
-  const inEntities = nodes.all.filter(isWrong).flatMap((node) => {
+export function mistakesOf({ wrong, malformed, errors }: Mistaken): Mistake[] {
+  const inEntities = wrong.flatMap((node) => {
     const path = pathOf(node)
     const conflicts = node.conflicts.map(({ field, message }) => ({
       path: field === undefined ? path : [...path, field],
@@ -55,14 +55,12 @@ export function mistakesOf(nodes: Nodes): Mistake[] {
     }))
     return [...leaves(node.errors ?? {}, path), ...conflicts]
   })
-  return [...leaves(nodes.errors, []), ...nodes.malformed, ...inEntities]
+  return [...leaves(errors, []), ...malformed, ...inEntities]
 }
 
 /** Whether anything is wrong at all. */
-export const hasMistakes = (nodes: Nodes): boolean =>
-  Object.keys(nodes.errors).length > 0 || nodes.malformed.length > 0 || nodes.all.some(isWrong)
-
-const isWrong = (node: EntityNode): boolean => node.errors !== undefined || node.conflicts.length > 0
+export const hasMistakes = ({ wrong, malformed, errors }: Mistaken): boolean =>
+  Object.keys(errors).length > 0 || malformed.length > 0 || wrong.length > 0
 
 const complaint = (fields: ErrorTree): Complaint => ({
   message: `declarative config is invalid: ${luaText(fields)}`,
@@ -85,10 +83,10 @@ const textsOf = (error: FieldError): string[] => [error].flat().filter((text) =>
 /** A tree in the making; numbers are indexes from 0. */
 type Branch = Map<string | number, Branch | FieldError>
 
-function treeOf(nodes: Nodes, wrong: readonly EntityNode[]): ErrorTree {
+function treeOf({ errors, malformed }: Mistaken, wrong: readonly EntityNode[]): ErrorTree {
   const root: Branch = new Map()
-  for (const [field, error] of Object.entries(nodes.errors)) root.set(field, error)
-  for (const { path, message } of nodes.malformed) put(root, path, message)
+  for (const [field, error] of Object.entries(errors)) root.set(field, error)
+  for (const { path, message } of malformed) put(root, path, message)
   for (const node of wrong) {
     const atIndex = node.conflicts.filter(({ where }) => where === 'index').map(({ message }) => message)
     const own = ownError(node.errors, atIndex)
@@ -142,11 +140,11 @@ function listOf(entries: readonly (readonly [number, FieldError])[]): (FieldErro
 }
 
 /** Kong's order: sections and indexes backwards, and what is nested before that in which it is nested. */
-function flattenedOf(nodes: Nodes): FlattenedError[] {
+function flattenedOf({ wrong }: Mistaken): FlattenedError[] {
   // Kong makes ids only once every field is as it should be.
-  const showIds = nodes.all.every((node) => node.errors === undefined)
+  const showIds = wrong.every((node) => node.errors === undefined)
   const groups = new Map<EntityNode, EntityNode[]>()
-  for (const node of nodes.all.filter(isWrong)) {
+  for (const node of wrong) {
     const root = rootOf(node)
     groups.set(root, [...(groups.get(root) ?? []), node])
   }

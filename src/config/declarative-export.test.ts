@@ -4,11 +4,11 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import type { Stored } from '../store/store.ts'
 import { exportData, exportDeclarative } from './declarative-export.ts'
-import { type Declaration, type Loaded, parseDeclarative } from './declarative.ts'
+import { type Checked, type Loaded, parseDeclarative } from './declarative.ts'
 
 const howTo = readFileSync(new URL('testdata/jwt-how-to.yaml', import.meta.url), 'utf8')
 
-function load(input: string | object): Declaration {
+function load(input: string | object): Checked {
   const parsed = parseDeclarative(input)
   if (!parsed.ok) assert.fail(parsed.message)
   return parsed
@@ -19,7 +19,7 @@ const readerOf = (entities: readonly Loaded[]) => ({
 })
 
 /** `updated_at` is made anew whenever something is loaded where nothing was. */
-const comparable = ({ entities }: Declaration): unknown =>
+const comparable = ({ entities }: Checked): unknown =>
   entities
     .map(({ kind, entity }) => ({ kind, ...entity, updated_at: 0 }))
     .sort((a, b) => ((a as unknown as Stored).id < (b as unknown as Stored).id ? -1 : 1))

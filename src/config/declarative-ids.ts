@@ -25,6 +25,13 @@ export function identify(
   return { id: idOf(entity.kind.name, ownKey(entity, ordinals)), idIsKongs: false }
 }
 
+/** The id of an entity that is given none, and whose kind's name is unique by itself. */
+export const idOfName = ({ name }: Pick<EntityNode['kind'], 'name'>, value: string): string => idOf(name, value)
+
+/** Whether an entity that has a name, unique by itself, has the id that follows from that. */
+export const followsFromName = ({ kind, body }: Pick<EntityNode, 'kind' | 'body'>): boolean =>
+  body['id'] === undefined && !kind.schema.cache_key
+
 /** Kong's namespace for generated ids; each kind has its own below it. */
 const root = 'fd02801f-0957-4a15-a55a-c8d9606f30b5'
 const namespaces = new Map<string, string>()

@@ -2,6 +2,7 @@ import type { ErrorTree } from '../schema/errors.ts'
 import { asObject, define, isTable, own } from '../schema/value.ts'
 import type { DeclarativeKind } from './declarative-kinds.ts'
 import { identify, type Ordinals } from './declarative-ids.ts'
+import { Items } from './declarative-pieces.ts'
 
 /** A reference as it is written: by name, by id, or as an object that holds either. */
 export interface WrittenReference {
@@ -23,8 +24,8 @@ export interface EntityNode {
   /** As it is written. */
   readonly written: unknown
   /** What is written, without nested sections, references and what is only said to readers. */
-  body: Record<string, unknown>
-  references: readonly WrittenReference[]
+  readonly body: Record<string, unknown>
+  readonly references: readonly WrittenReference[]
   readonly id: string
   /** Whether the id is the one that Kong makes, or was given: others are ours, and Kong's answers do not show them. */
   readonly idIsKongs: boolean
@@ -34,7 +35,7 @@ export interface EntityNode {
   conflicts: readonly Conflict[]
 }
 
-interface Conflict {
+export interface Conflict {
   readonly field: string | undefined
   readonly message: string
   readonly where: 'index' | 'name'
@@ -46,14 +47,19 @@ export function noteConflict(node: EntityNode, conflict: Conflict): void {
   node.conflicts = [...node.conflicts, conflict]
 }
 
-/** All entities of a file and what is wrong with its frame. */
-export interface Nodes {
-  /** In Kong's order: kind after kind, and what is nested before that in which it is nested. */
-  readonly all: EntityNode[]
+/** What is wrong with a file. */
+export interface Mistaken {
+  /** The entities that have something wrong with them, in Kong's order. */
+  readonly wrong: readonly EntityNode[]
   /** Entries of sections that are no entities at all. */
-  readonly malformed: { readonly path: readonly (string | number)[]; readonly message: string }[]
+  readonly malformed: readonly Malformed[]
   /** What is wrong outside of entities. */
   readonly errors: ErrorTree
+}
+
+export interface Malformed {
+  readonly path: readonly (string | number)[]
+  readonly message: string
 }
 
 /** Keys at the top that are not sections: what a file may say there, and the text when it says something else. */
@@ -71,23 +77,41 @@ function formatError(value: unknown): string | undefined {
   return formats.includes(value) ? undefined : `expected one of: ${formats.join(', ')}`
 }
 
-/** Gathers every entity of a file, flat or nested, and gives each its id. `passedOver` are top-level keys that do not concern a gateway. */
-export function nodesOf(
+/** What is wrong with a file outside of entities. `passedOver` are top-level keys that do not concern a gateway. */
+export function errorsOfFrame(
   file: Readonly<Record<string, unknown>>,
   kinds: ReadonlyMap<string, DeclarativeKind>,
   passedOver: ReadonlySet<string>,
-): Nodes {
-  const nodes: Nodes = { all: [], malformed: [], errors: {} }
+): ErrorTree {
+  const errors: ErrorTree = {}
   if (file['_format_version'] === undefined || file['_format_version'] === null) {
-    nodes.errors['_format_version'] = 'required field missing'
+    errors['_format_version'] = 'required field missing'
   }
   for (const [name, value] of Object.entries(file)) {
     const error = value === null || passedOver.has(name) ? undefined : errorAtTop(name, value, kinds)
-    if (error !== undefined) define(nodes.errors, name, error)
+    if (error !== undefined) define(errors, name, error)
   }
+  return errors
+}
+
+/**
+ * Every entity of a file, flat or nested, with its id, in Kong's order: kind after kind, and what is nested before that in which
+ * it is nested. They are made as they are asked for, and the same ones each time. `malformed` is told of what is no entity.
+ */
+export function* nodesOf(
+  file: Readonly<Record<string, unknown>>,
+  kinds: ReadonlyMap<string, DeclarativeKind>,
+  malformed: (place: Malformed) => void = () => undefined,
+): Iterable<EntityNode> {
   const ordinals: Ordinals = new Map()
-  for (const kind of kinds.values()) section(kind, file[kind.name], undefined, nodes, { kinds, ordinals })
-  return nodes
+  for (const kind of kinds.values()) {
+    let index = 0
+    for (const item of asItems(file[kind.name]) ?? []) {
+      const nodes: EntityNode[] = []
+      itemOf(kind, item, index++, undefined, { kinds, ordinals, nodes, malformed })
+      yield* nodes
+    }
+  }
 }
 
 function errorAtTop(name: string, value: unknown, kinds: ReadonlyMap<string, DeclarativeKind>): string | undefined {
@@ -98,29 +122,21 @@ function errorAtTop(name: string, value: unknown, kinds: ReadonlyMap<string, Dec
 }
 
 /** An empty object is an empty list, because Lua cannot tell them apart. */
-function asItems(value: unknown): readonly unknown[] | undefined {
-  if (Array.isArray(value)) return value
+function asItems(value: unknown): Iterable<unknown> | undefined {
+  if (Array.isArray(value) || value instanceof Items) return value
   return isTable(value) && Object.keys(value).length === 0 ? [] : undefined
 }
 
 interface Walk {
   readonly kinds: ReadonlyMap<string, DeclarativeKind>
   readonly ordinals: Ordinals
+  readonly nodes: EntityNode[]
+  readonly malformed: (place: Malformed) => void
 }
 
-function section(
-  kind: DeclarativeKind,
-  value: unknown,
-  parent: EntityNode | undefined,
-  nodes: Nodes,
-  walk: Walk,
-): void {
-  const items = asItems(value) ?? []
-  for (let index = 0; index < items.length; index++) {
-    const item = items[index]
-    if (isTable(item)) entity(kind, item, index, parent, nodes, walk)
-    else nodes.malformed.push({ path: pathWithin(parent, kind.name, index), message: 'expected a record' })
-  }
+function itemOf(kind: DeclarativeKind, item: unknown, index: number, parent: EntityNode | undefined, walk: Walk): void {
+  if (isTable(item)) entity(kind, item, index, parent, walk)
+  else walk.malformed({ path: pathWithin(parent, kind.name, index), message: 'expected a record' })
 }
 
 function entity(
@@ -128,7 +144,6 @@ function entity(
   written: Record<string, unknown> | unknown[],
   index: number,
   parent: EntityNode | undefined,
-  nodes: Nodes,
   walk: Walk,
 ): void {
   const parts = partsOf(kind, asObject(written), walk.kinds)
@@ -147,8 +162,11 @@ function entity(
     errors: Object.keys(parts.errors).length > 0 ? parts.errors : undefined,
     conflicts: noConflicts,
   }
-  for (const [child, value] of parts.children) section(child, value, node, nodes, walk)
-  nodes.all.push(node)
+  for (const [child, value] of parts.children) {
+    let place = 0
+    for (const item of asItems(value) ?? []) itemOf(child, item, place++, node, walk)
+  }
+  walk.nodes.push(node)
 }
 
 interface Parts {

@@ -7,7 +7,7 @@ import type { Schema, Subschema } from '../schema/field.ts'
 import type { Operation, Stored } from '../store/store.ts'
 import {
   configHash,
-  type Declaration,
+  type Checked,
   type DeclarativeOptions,
   emptyHash,
   isLoaded,
@@ -28,7 +28,7 @@ const clock = (now = 1_700_000_000): CheckContext => {
   }
 }
 
-function load(input: string | object, options: DeclarativeOptions = {}): Declaration {
+function load(input: string | object, options: DeclarativeOptions = {}): Checked {
   const parsed = parseDeclarative(input, { context: clock(), ...options })
   if (!parsed.ok) assert.fail(parsed.message)
   return parsed
@@ -40,7 +40,7 @@ function refuse(input: string | object, options: DeclarativeOptions = {}): Refus
   return parsed
 }
 
-const of = ({ entities }: Declaration, kind: string): Stored[] =>
+const of = ({ entities }: Checked, kind: string): Stored[] =>
   entities.filter((loaded) => loaded.kind === kind).map(({ entity }) => entity)
 
 const file = (sections: object): object => ({ _format_version: '3.0', ...sections })
@@ -452,7 +452,7 @@ test('a secret that was made up stays, and one that the file once said does not'
   const store = memory()
   const made = file({ consumers: [{ username: 'a', jwt_secrets: [{ key: 'k' }] }] })
   const said = file({ consumers: [{ username: 'a', jwt_secrets: [{ key: 'k', secret: 'leaked' }] }] })
-  const secretOf = (loaded: Declaration): unknown => of(loaded, 'jwt_secrets')[0]?.['secret']
+  const secretOf = (loaded: Checked): unknown => of(loaded, 'jwt_secrets')[0]?.['secret']
   const first = load(made)
   await loadDeclarative(store, first)
   const again = load(made, { context: clock(9), previous: previousOf(store) })

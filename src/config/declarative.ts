@@ -3,7 +3,7 @@ import { type CheckContext, realContext } from '../schema/check.ts'
 import type { Schema } from '../schema/field.ts'
 import { asObject, define, isTable } from '../schema/value.ts'
 import type { Operation, Reader, Store, Written } from '../store/store.ts'
-import { checkNodes, type Loaded, type Previous } from './declarative-check.ts'
+import { checkNodes, type Loaded, type Previous, type Survey, surveyOf } from './declarative-check.ts'
 import {
   complaintOf,
   type Complaint,
@@ -14,10 +14,10 @@ import {
   textComplaint,
 } from './declarative-errors.ts'
 import { canonical } from './declarative-ids.ts'
-import { declarativeKinds } from './declarative-kinds.ts'
+import { type DeclarativeKind, declarativeKinds } from './declarative-kinds.ts'
 import { modernPath } from './declarative-legacy.ts'
-import { nodesOf } from './declarative-nodes.ts'
-import { giveBackMemory } from './give-back.ts'
+import { type EntityNode, errorsOfFrame, type Malformed, nodesOf } from './declarative-nodes.ts'
+import { InOnePiece, inPieces, Items } from './declarative-pieces.ts'
 import { isDeeperThan, readText, type TextFormat, type TextLimits, textLimits } from './declarative-text.ts'
 import { kinds as everyKind } from './kinds.ts'
 import { type Position, positionsOf } from './yaml.ts'
@@ -41,17 +41,36 @@ export interface DeclarativeOptions {
   readonly limits?: TextLimits
 }
 
-/** A configuration that may be loaded. */
+/**
+ * A configuration that may be loaded: what it says beside its entities is known when those have been gone through. Whoever goes
+ * through them, once, is thrown a `Refused` at the end where there are mistakes.
+ */
 export interface Declaration {
   readonly ok: true
-  /** Every entity with all its fields, referenced kinds first. */
-  readonly entities: readonly Loaded[]
+  /** Every entity with all its fields. */
+  readonly entities: Iterable<Loaded>
   /** 32 hex digits: of the text, or of the data where there was none; zeros for a configuration without entities. */
   readonly hash: string
   /** Whether the file asks for secrets to be transformed, such as passwords to be hashed. */
   readonly transform: boolean
   /** Fields that were made up, as `kind/id/field`; they stay as they are when the configuration is loaded again. */
   readonly generated: readonly string[]
+}
+
+/** One that has been gone through, and has no mistakes: its entities are at hand, referenced kinds first. */
+export interface Checked extends Declaration {
+  readonly entities: readonly Loaded[]
+}
+
+/** Thrown in the place of the entities that there would be. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly refusal: Refusal
+
+  constructor(refusal: Refusal) {
+    super(refusal.message)
+    this.refusal = refusal
+  }
 }
 
 /** A mistake with its place in the text. */
@@ -82,33 +101,95 @@ export function configFormat(file: string): TextFormat {
  * Reads a declarative configuration, given as text or as data, and checks all of it: the answer holds either every entity
  * or every mistake. Never throws for what the input holds, and never changes the input.
  */
-export function parseDeclarative(input: string | object, options: DeclarativeOptions = {}): Declaration | Refusal {
+export function parseDeclarative(input: string | object, options: DeclarativeOptions = {}): Checked | Refusal {
+  const declaration = readDeclarative(input, options)
+  if (!declaration.ok) return declaration
+  const { transform } = declaration
+  const byKind = new Map<string, Loaded[]>()
+  for (const kind of declarativeKinds(options.kinds ?? everyKind).keys()) byKind.set(kind, [])
+  try {
+    for (const loaded of declaration.entities) byKind.get(loaded.kind)?.push(loaded)
+  } catch (error) {
+    if (error instanceof Refused) return error.refusal
+    throw error
+  }
+  const entities = [...byKind.values()].flat()
+  return { ok: true, entities, hash: declaration.hash, transform, generated: declaration.generated }
+}
+
+/**
+ * The same, where the entities are not wanted at once: a text is gone through twice, piece by piece where that can be, so that
+ * what is held is not the configuration but its names. A refusal is one of the text; mistakes in it are told at the end.
+ */
+export function readDeclarative(input: string | object, options: DeclarativeOptions = {}): Declaration | Refusal {
   const limits = options.limits ?? textLimits
+  const kinds = declarativeKinds(options.kinds ?? everyKind)
   if (typeof input !== 'string') {
     if (isDeeperThan(input, limits.depth))
       return unreadable([{ path: [], message: `nested more than ${limits.depth} levels deep`, line: 1, column: 1 }])
-    return parseData(input, undefined, options)
+    return declarationOf(surveyed(asObject(input as Record<string, unknown>), kinds), input, options)
   }
+  const pieces = inPieces(input, options.format ?? 'auto', limits, kinds)
+  const known = pieces && unlessInOnePiece(() => surveyed(pieces, kinds))
+  if (known) return declarationOf(known, input, options)
   const read = readText(input, options.format ?? 'auto', limits)
   if (!read.ok) return unreadable(read.mistakes.map((mistake) => ({ ...mistake, path: [] })))
-  return parseData(read.value, input, options)
+  return declarationOf(surveyed(asObject(read.value as Record<string, unknown>), kinds), input, options)
+}
+
+function unlessInOnePiece<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof InOnePiece) return undefined
+    throw error
+  }
 }
 
 /**
  * Makes a configuration the whole content of a store, in one durable write; `meta` remembers its hash and what was made up, and
- * that it was loaded `by` a certain version, for `isLoaded`.
+ * that it was loaded `by` a certain version, for `isLoaded`. Resolves with the refusal of one that has mistakes, nothing written.
  */
-export function loadDeclarative(store: Pick<Store, 'write'>, declaration: Declaration, by?: string): Promise<Written> {
+export async function loadDeclarative(
+  store: Pick<Store, 'write'>,
+  declaration: Declaration,
+  by?: string,
+): Promise<Written | Refusal> {
   // Entities that die are gone after a while, and are to come back with the file.
-  const isLasting = by !== undefined && declaration.entities.every(({ entity }) => typeof entity['ttl'] !== 'number')
+  let isLasting = by !== undefined
+  const entities = watched(declaration.entities, ({ entity }) => (isLasting &&= typeof entity['ttl'] !== 'number'))
+  // What the entities come to is known when they have been gone through, which is before these are looked at.
   const operations: Operation[] = [
-    { do: 'replace-all', entities: declaration.entities },
-    { do: 'meta', name: hashName, value: declaration.hash },
-    { do: 'meta', name: generatedName, value: JSON.stringify(declaration.generated) },
-    { do: 'meta', name: loadedName, value: isLasting ? loadedBy(by, declaration.hash) : null },
+    { do: 'replace-all', entities },
+    laterMeta(hashName, () => declaration.hash),
+    laterMeta(generatedName, () => JSON.stringify(declaration.generated)),
+    laterMeta(loadedName, () => (isLasting && by !== undefined ? loadedBy(by, declaration.hash) : null)),
   ]
-  giveBackMemory(declaration.entities.length)
-  return store.write(operations)
+  return unlessRefused(() => store.write(operations))
+}
+
+const laterMeta = (name: string, value: () => string | null): Operation => ({
+  do: 'meta',
+  name,
+  get value() {
+    return value()
+  },
+})
+
+function* watched<T>(all: Iterable<T>, look: (each: T) => void): Iterable<T> {
+  for (const each of all) {
+    look(each)
+    yield each
+  }
+}
+
+async function unlessRefused<T>(work: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Refused) return error.refusal
+    throw error
+  }
 }
 
 /**
@@ -120,23 +201,42 @@ export const isLoaded = (reader: Pick<Reader, 'meta'>, text: string, by: string)
 
 const loadedBy = (by: string, hash: string): string => `${hash} by ${by}`
 
+/** What was written, and how many entities; or why nothing was, and of which entity that is said. */
+export type Merged = { readonly written: Written; readonly entities: number; readonly at: Loaded | undefined } | Refusal
+
 /**
  * Writes a configuration's entities beside what a store already holds, replacing those with the same ids, in one durable write.
- * `previous` must be what the configuration was parsed with. Into an empty store a million go as a whole, in the order of the
- * tables.
+ * Into an empty store they go as a whole, in the order of the tables.
  */
-export function mergeDeclarative(
+export async function mergeDeclarative(
   store: Pick<Store, 'write' | 'reader'>,
+  text: string,
+  options: DeclarativeOptions,
+): Promise<Merged> {
+  const previous = previousOf(store.reader)
+  const isEmpty = [...everyKind.keys()].every((kind) => store.reader.count(kind) === 0)
+  const read = (isEmpty ? readDeclarative : parseDeclarative)(text, { ...options, previous })
+  if (!read.ok) return read
+  const merged = await unlessRefused(() => writeBeside(store, read, previous, isEmpty))
+  return merged
+}
+
+async function writeBeside(
+  store: Pick<Store, 'write'>,
   declaration: Declaration,
   previous: Previous,
-): Promise<Written> {
-  const generated = [...new Set([...previous.generated, ...declaration.generated])]
-  const isEmpty = [...everyKind.keys()].every((kind) => store.reader.count(kind) === 0)
-  const written: readonly Operation[] = isEmpty
-    ? [{ do: 'replace-all', entities: declaration.entities }]
-    : declaration.entities.map((loaded) => ({ do: 'upsert', ...loaded }))
-  giveBackMemory(declaration.entities.length)
-  return store.write([...written, { do: 'meta', name: generatedName, value: JSON.stringify(generated) }])
+  isEmpty: boolean,
+): Promise<Merged> {
+  let entities = 0
+  const counted = watched(declaration.entities, () => entities++)
+  const generated = laterMeta(generatedName, () =>
+    JSON.stringify([...new Set([...previous.generated, ...declaration.generated])]),
+  )
+  const upserts = (): Operation[] => [...counted].map((loaded) => ({ do: 'upsert', ...loaded }))
+  const operations: Operation[] = isEmpty ? [{ do: 'replace-all', entities: counted }] : upserts()
+  const written = await store.write([...operations, generated])
+  const failed = written.ok ? undefined : operations[written.at]
+  return { written, entities, at: failed?.do === 'upsert' ? failed : undefined }
 }
 
 /** The hash of the configuration that a store was last loaded with. */
@@ -172,23 +272,62 @@ function refusal(complaint: Complaint, places: () => PlacedMistake[]): Refusal {
   return { ok: false, code: 14, name: 'invalid declarative configuration', ...complaint, places }
 }
 
-function parseData(data: object, text: string | undefined, options: DeclarativeOptions): Declaration | Refusal {
-  const file = modern(asObject(data as Record<string, unknown>))
-  const kinds = declarativeKinds(options.kinds ?? everyKind)
+/** A file, and what is known of all its entities together. */
+interface Surveyed {
+  readonly file: Readonly<Record<string, unknown>>
+  readonly kinds: ReadonlyMap<string, DeclarativeKind>
+  readonly survey: Survey
+  readonly malformed: readonly Malformed[]
+}
+
+function surveyed(given: Record<string, unknown>, kinds: ReadonlyMap<string, DeclarativeKind>): Surveyed {
+  const file = modern(given)
+  const malformed: Malformed[] = []
+  return {
+    file,
+    kinds,
+    survey: surveyOf(
+      nodesOf(file, kinds, (place) => malformed.push(place)),
+      kinds,
+    ),
+    malformed,
+  }
+}
+
+function declarationOf(
+  { file, kinds, survey, malformed }: Surveyed,
+  input: string | object,
+  options: DeclarativeOptions,
+): Declaration {
   const transform = file['_transform'] !== false
-  const nodes = nodesOf(file, kinds, options.info === 'refused' ? kongPassesOver : passesOver)
-  const { entities, generated } = checkNodes(nodes.all, {
+  const wrong: EntityNode[] = []
+  const generated: string[] = []
+  let hash: string | undefined
+  const checking = {
     kinds,
     context: options.context ?? realContext,
     previous: options.previous,
     transform: transform && options.transform !== 'later',
-  })
-  if (hasMistakes(nodes)) {
-    const complaint = options.flatten ? flattenedComplaintOf(nodes) : complaintOf(nodes)
-    return refusal(complaint, () => placed(mistakesOf(nodes), text))
   }
-  const hash = entities.length === 0 ? emptyHash : configHash(text ?? canonical(data))
-  return { ok: true, entities, hash, transform, generated }
+  const entities = function* () {
+    yield* checkNodes(nodesOf(file, kinds), survey, checking, { wrong, generated })
+    const errors = errorsOfFrame(file, kinds, options.info === 'refused' ? kongPassesOver : passesOver)
+    const mistaken = { wrong, malformed, errors }
+    if (!hasMistakes(mistaken)) return
+    const complaint = options.flatten ? flattenedComplaintOf(mistaken) : complaintOf(mistaken)
+    const text = typeof input === 'string' ? input : undefined
+    throw new Refused(refusal(complaint, () => placed(mistakesOf(mistaken), text)))
+  }
+  return {
+    ok: true,
+    entities: entities(),
+    transform,
+    generated,
+    get hash() {
+      return (hash ??=
+        survey.count === 0 ? emptyHash : configHash(typeof input === 'string' ? input : canonical(input)))
+    },
+  }
 }
 
 /** Kong's own exports list the one workspace that there is. */
@@ -222,14 +361,16 @@ function withEach(
   change: (item: Record<string, unknown>) => Record<string, unknown>,
 ): Record<string, unknown> {
   const items = table[name]
-  if (!Array.isArray(items)) return table
+  const changeItem = (item: unknown): unknown => (isTable(item) && !Array.isArray(item) ? change(item) : item)
+  const isRead = items instanceof Items
+  if (!isRead && !Array.isArray(items)) return table
   const changed = { ...table }
-  define(
-    changed,
-    name,
-    items.map((item: unknown) => (isTable(item) && !Array.isArray(item) ? change(item) : item)),
-  )
+  define(changed, name, isRead ? new Items(() => mapped(items, changeItem)) : items.map(changeItem))
   return changed
+}
+
+function* mapped(items: Iterable<unknown>, change: (item: unknown) => unknown): Iterator<unknown> {
+  for (const item of items) yield change(item)
 }
 
 function modernRoute(route: Record<string, unknown>): Record<string, unknown> {

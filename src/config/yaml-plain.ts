@@ -12,12 +12,77 @@ export interface PlainYaml {
  */
 export function readPlainYaml(text: string, depth: number): PlainYaml | undefined {
   if (unusual.test(text)) return undefined
-  const lines: Lines = { raw: text.split('\n'), at: 0, indent: 0, content: '', done: false }
-  if (lines.raw[0] === '---') lines.raw[0] = ''
-  load(lines)
+  const lines = linesOf(text, text.startsWith('---\n') ? 4 : 0, text.length)
   if (lines.done || lines.indent !== 0) return undefined
   const value = block(lines, depth)
   return value === strange || !lines.done ? undefined : { value }
+}
+
+/** A section at the top: a list that is read item by item, the reader returning whether that was all of it; or its value. */
+export type PlainSection =
+  | { readonly name: string; readonly items: () => Iterator<unknown, boolean> }
+  | { readonly name: string; readonly value: unknown }
+
+/** The same for a text whose top is a map, with the lists of these names left to be read item by item. */
+export function yamlSections(
+  text: string,
+  depth: number,
+  names: { has(name: string): boolean },
+): ReadonlyMap<string, PlainSection> | undefined {
+  if (unusual.test(text)) return undefined
+  const begins = beginsAtTop(text)
+  const sections = new Map<string, PlainSection>()
+  for (const [at, begin] of begins.entries()) {
+    const section = sectionOf(text, begin, begins[at + 1] ?? text.length, depth, names)
+    if (!section || sections.has(section.name)) return undefined
+    sections.set(section.name, section)
+  }
+  return sections.size > 0 ? sections : undefined
+}
+
+/** Where the first line begins that says anything, and those below that stand at the left and are neither comments nor items. */
+function beginsAtTop(text: string): number[] {
+  const first = linesOf(text, text.startsWith('---\n') ? 4 : 0, text.length).at
+  const begins: number[] = []
+  for (let at = first; at < text.length; at = endOfLine(text, at) + 1) {
+    const code = text.charCodeAt(at)
+    const isInside = code === blank || code === lineFeed || code === hash || code === dash
+    if (at === first || !isInside) begins.push(at)
+  }
+  return begins
+}
+
+const [lineFeed, blank, hash, dash] = [0x0a, 0x20, 0x23, 0x2d]
+
+function sectionOf(
+  text: string,
+  begin: number,
+  end: number,
+  depth: number,
+  names: { has(name: string): boolean },
+): PlainSection | undefined {
+  const lines = linesOf(text, begin, end)
+  const [, name, rest = ''] = entry.exec(lines.content) ?? []
+  if (name === undefined || name === '__proto__' || lines.indent !== 0) return undefined
+  if (rest === '' && names.has(name)) {
+    advance(lines)
+    if (isItem(lines)) return { name, items: () => itemsOf(text, begin, end, depth - 1) }
+  }
+  const read = linesOf(text, begin, end)
+  const value = map(read, depth)
+  return value === strange || !read.done ? undefined : { name, value: (value as Record<string, unknown>)[name] }
+}
+
+function* itemsOf(text: string, begin: number, end: number, depth: number): Iterator<unknown, boolean> {
+  const lines = linesOf(text, begin, end)
+  advance(lines)
+  const { indent } = lines
+  while (lines.indent === indent && isItem(lines)) {
+    const value = depth > 0 ? item(lines, depth) : strange
+    if (value === strange) return false
+    yield value
+  }
+  return lines.done
 }
 
 /** Tabs, carriage returns and whatever else readers of YAML disagree about. */
@@ -28,17 +93,36 @@ const strange = Symbol('strange')
 
 /** The line that is read now, and where. What stands behind `- ` on its line becomes a line of its own, further in. */
 interface Lines {
-  readonly raw: string[]
+  readonly text: string
+  /** Where they end. */
+  readonly end: number
+  /** Where the present one begins. */
   at: number
   indent: number
   content: string
   done: boolean
 }
 
+function linesOf(text: string, begin: number, end: number): Lines {
+  const lines: Lines = { text, end, at: begin, indent: 0, content: '', done: false }
+  load(lines)
+  return lines
+}
+
+function endOfLine(text: string, at: number): number {
+  const end = text.indexOf('\n', at)
+  return end < 0 ? text.length : end
+}
+
+/** The line that begins at a place; empty behind the last one. */
+const lineAt = ({ text, end }: Lines, at: number): string => text.slice(at, Math.min(end, endOfLine(text, at)))
+
+const nextAt = ({ text }: Lines, at: number): number => endOfLine(text, at) + 1
+
 /** Makes the next line that is neither empty nor a comment the present one, beginning with the one at `at`. */
 function load(lines: Lines): void {
-  for (; lines.at < lines.raw.length; lines.at++) {
-    const line = lines.raw[lines.at] ?? ''
+  for (; lines.at < lines.end; lines.at = nextAt(lines, lines.at)) {
+    const line = lineAt(lines, lines.at)
     const indent = indentOf(line)
     if (indent === line.length || line[indent] === '#') continue
     lines.indent = indent
@@ -57,7 +141,7 @@ function indentOf(line: string): number {
 }
 
 function advance(lines: Lines): void {
-  lines.at++
+  lines.at = nextAt(lines, lines.at)
   load(lines)
 }
 
@@ -150,14 +234,15 @@ const finite = (value: unknown): unknown => (typeof value === 'number' && !Numbe
 
 /** The lines below that stand further in than the line that begins the block; the first of them says how far. */
 function literal(lines: Lines, endsInBreak: boolean): unknown {
-  const outer = indentOf(lines.raw[lines.at] ?? '')
-  const first = lines.raw[lines.at + 1] ?? ''
+  const outer = indentOf(lineAt(lines, lines.at))
+  const below = nextAt(lines, lines.at)
+  const first = below < lines.end ? lineAt(lines, below) : ''
   const indent = indentOf(first)
   // Where the block begins behind `- `, its lines need only stand further in than that.
   if (indent <= Math.max(outer, lines.indent) || indent === first.length) return strange
   const texts: string[] = []
-  for (lines.at++; lines.at < lines.raw.length; lines.at++) {
-    const line = lines.raw[lines.at] ?? ''
+  for (lines.at = below; lines.at < lines.end; lines.at = nextAt(lines, lines.at)) {
+    const line = lineAt(lines, lines.at)
     if (line.length > 0 && indentOf(line) < indent) break
     texts.push(line.slice(indent))
   }

@@ -21,6 +21,8 @@ export interface Audit {
 
 type Facts = Readonly<Record<string, unknown>>
 
+type Outcome = Extract<Written, { ok: true }>
+
 interface Followed {
   readonly changes: AuditedChange[]
   more: number
@@ -36,18 +38,14 @@ export function audited(store: Store, log: AuditLog, kinds: ReadonlyMap<string, 
     const entities = new Map(operations.flatMap((operation) => written(operation, store.reader)))
     const outcome = await store.write(operations, since)
     // Named values beside the entities are the store's own affair.
-    if (outcome.ok)
-      note(
-        followed,
-        outcome.changes.filter(({ kind }) => kind !== 'meta'),
-        entities,
-      )
+    if (outcome.ok) note(followed, outcome, entities)
     return outcome
   }
-  const note = (followed: Followed, changes: readonly Change[], entities: Entities): void => {
+  const note = (followed: Followed, { changes, more = 0 }: Outcome, entities: Entities): void => {
+    const named = changes.filter(({ kind }) => kind !== 'meta' && kind !== '')
     const room = MOST_CHANGES - followed.changes.length
-    followed.changes.push(...changes.slice(0, room).map((change) => audit(change, entities, kinds)))
-    followed.more += Math.max(0, changes.length - room)
+    followed.changes.push(...named.slice(0, room).map((change) => audit(change, entities, kinds)))
+    followed.more += more + Math.max(0, named.length - room)
   }
   return {
     store: { ...store, reader: store.reader, write },

@@ -12,7 +12,7 @@ export function knowing(kinds: readonly KindIndex[]): (operations: readonly Oper
   }
 }
 
+/** A content's entities are looked at when they are gone through. */
 function kindsOf(operation: Operation): readonly string[] {
-  if (operation.do === 'replace-all') return operation.entities.map(({ kind }) => kind)
   return 'kind' in operation ? [operation.kind] : []
 }

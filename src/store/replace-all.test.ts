@@ -89,8 +89,8 @@ onEachStore('nothing is a content, too, and leaves no trace of what was there', 
 onEachStore(
   'a content larger than the log leaves the newest changes in it, and older readers begin afresh',
   async (store) => {
-    const told: number[] = []
-    store.onCommit(async (_, changes) => void told.push(changes.length))
+    const told: (number | undefined)[] = []
+    store.onCommit(async (_, changes) => void told.push(changes.at(-1)?.revision))
     const services = Array.from({ length: 5000 }, (_, at): [string, Stored] => [
       'services',
       { id: `s${at}`, name: `n${at}` },
@@ -101,6 +101,20 @@ onEachStore(
     assert.equal(store.reader.changesSince(4899), undefined)
     assert.equal(store.reader.changesSince(4900)?.length, 100)
     assert.equal([...store.reader.all('services')].length, 5000)
+  },
+  { keep: 100 },
+)
+
+onEachStore(
+  'a content a little larger than the log does not leave a hole in it',
+  async (store) => {
+    for (const id of ['a', 'b', 'c']) await insertAll(store, [['services', { id, name: id }]])
+    const services = Array.from({ length: 150 }, (_, at): [string, Stored] => ['services', { id: `s${at}` }])
+    const { revision } = await succeed(store, replaceAll(...services))
+    assert.equal(revision, 156)
+    assert.equal(store.reader.changesSince(2), undefined)
+    assert.equal(store.reader.changesSince(revision - 101), undefined)
+    assert.equal(store.reader.changesSince(revision - 100)?.length, 100)
   },
   { keep: 100 },
 )
@@ -179,4 +193,40 @@ test('of several mistakes the first in the order of the entities is told, and no
     fields: { name: 'a' },
   })
   assert.equal(store.reader.count('services'), 0)
+})
+
+onEachStore('a content whose entities end in a mistake is not written, and leaves nothing behind', async (store) => {
+  await insertAll(store, [['services', { id: 's1', name: 'a' }]])
+  const entities = function* () {
+    for (let at = 0; at < 2500; at++) yield { kind: 'services', entity: { id: `new${at}`, name: `n${at}` } }
+    throw new RangeError('the last one is wrong')
+  }
+  await assert.rejects(store.write([{ do: 'replace-all', entities: entities() }]), RangeError)
+  assert.deepEqual(
+    [...store.reader.all('services')].map(({ id }) => id),
+    ['s1'],
+  )
+  assert.deepEqual(await changesOf(store, replaceAll(['services', { id: 's2', name: 'b' }])), [
+    'delete services s1',
+    'insert services s2',
+  ])
+  const unknown: Operation = { do: 'replace-all', entities: [{ kind: 'nothing', entity: { id: 'x' } }] }
+  await assert.rejects(store.write([unknown]), /knows no kind nothing/)
+  await insertAll(store, [['services', { id: 's3', name: 'c' }]])
+})
+
+onEachStore('what a content comes to may be told behind it', async (store) => {
+  let count = 0
+  const entities = function* () {
+    for (; count < 1500; count++) yield { kind: 'services', entity: { id: `s${count}`, name: null } }
+  }
+  const told: Operation = {
+    do: 'meta',
+    name: 'count',
+    get value() {
+      return String(count)
+    },
+  }
+  await succeed(store, { do: 'replace-all', entities: entities() }, told)
+  assert.equal(store.reader.meta('count'), '1500')
 })

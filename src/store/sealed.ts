@@ -243,12 +243,18 @@ function sealed(operation: Operation, codec: Codec): Operation {
       return { ...operation, entity, expected: codec.stored(expected) ?? codec.seal(kind, expected) }
     }
     case 'replace-all': {
-      const entities = operation.entities.map(({ kind, entity }) => ({ kind, entity: codec.seal(kind, entity) }))
-      return { ...operation, entities }
+      return { ...operation, entities: sealedEntities(operation.entities, codec) }
     }
     default:
       return operation
   }
+}
+
+function* sealedEntities(
+  entities: Extract<Operation, { do: 'replace-all' }>['entities'],
+  codec: Codec,
+): Iterable<{ readonly kind: Kind; readonly entity: Stored }> {
+  for (const { kind, entity } of entities) yield { kind, entity: codec.seal(kind, entity) }
 }
 
 /** An error with the values that the caller wrote, in place of those that the store has seen. */
@@ -257,7 +263,8 @@ function opened(error: StoreError, codec: Codec, operations: readonly Operation[
   const { kind } = error
   const mine = operations.flatMap((operation) =>
     operation.do === 'replace-all'
-      ? operation.entities.filter((loaded) => loaded.kind === kind).map(({ entity }) => entity)
+      ? // Those that were read as they were gone through are not there any more.
+        [operation.entities].filter(Array.isArray).flatMap(entitiesOf(kind))
       : 'entity' in operation && operation.kind === kind
         ? [operation.entity]
         : [],
@@ -269,6 +276,11 @@ function opened(error: StoreError, codec: Codec, operations: readonly Operation[
   }
   return { ...error, fields: Object.fromEntries(Object.entries(error.fields).map(clear)) }
 }
+
+const entitiesOf =
+  (wanted: Kind) =>
+  (entities: readonly { readonly kind: Kind; readonly entity: Stored }[]): readonly Stored[] =>
+    entities.flatMap(({ kind, entity }) => (kind === wanted ? [entity] : []))
 
 /** Seals whatever is not sealed with the active key, page after page; what others change meanwhile they seal themselves. */
 async function sealEverything(store: Store, codec: Codec, kinds: ReadonlyMap<Kind, Schema>): Promise<number> {

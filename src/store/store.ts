@@ -17,11 +17,14 @@ export interface Stored {
 
 export interface Change {
   readonly revision: number
-  /** An entity's kind, or `meta` for a named value. */
+  /** An entity's kind, or `meta` for a named value; empty for changes that are not told singly: anything may have changed. */
   readonly kind: Kind
   readonly id: string
   readonly operation: 'insert' | 'update' | 'delete'
 }
+
+/** Stands for changes up to a revision that are not told singly. */
+export const untold = (revision: number): Change => ({ revision, kind: '', id: '', operation: 'update' })
 
 export interface PageRequest {
   /** Entities a page holds, 1 to 1000. */
@@ -77,9 +80,10 @@ export type Operation =
   | { readonly do: 'delete'; readonly kind: Kind; readonly id: string }
   /**
    * Makes `entities`, in any order, the whole content of all declared kinds: what is not named goes, what is equal stays untouched and leaves no
-   * change in the log. An entity that differs only in `created_at` or `updated_at` counts as equal and keeps its old times.
+   * change in the log. An entity that differs only in `created_at` or `updated_at` counts as equal and keeps its old times. They are
+   * gone through once, before the operations that follow are looked at; where that throws nothing is written.
    */
-  | { readonly do: 'replace-all'; readonly entities: readonly { readonly kind: Kind; readonly entity: Stored }[] }
+  | { readonly do: 'replace-all'; readonly entities: Iterable<{ readonly kind: Kind; readonly entity: Stored }> }
   | { readonly do: 'meta'; readonly name: string; readonly value: string | null }
 
 export type StoreError =
@@ -99,7 +103,8 @@ export type StoreError =
   | { readonly code: 'unavailable'; readonly message: string; readonly unsure?: true }
 
 export type Written =
-  | { readonly ok: true; readonly revision: number; readonly changes: readonly Change[] }
+  /** `more`: how many changes there were besides, where they are more than the log keeps. */
+  | { readonly ok: true; readonly revision: number; readonly changes: readonly Change[]; readonly more?: number }
   /** `at`: index of the operation that failed. Nothing of the batch was written. */
   | { readonly ok: false; readonly at: number; readonly error: StoreError }
 
@@ -108,8 +113,8 @@ export interface Store {
   readonly reader: Reader
   /**
    * Applies all operations or none, in one transaction that is durable (fsync) when this resolves, and adopted by `onCommit`'s
-   * listeners. An update or upsert that changes nothing leaves no change in the log. Rejects only with bugs: an unknown kind,
-   * operations that are no plain data.
+   * listeners. An update or upsert that changes nothing leaves no change in the log. Rejects only with bugs (an unknown kind,
+   * operations that are no plain data), and with what a content's entities throw.
    *
    * A database that many nodes share has a limited time for it, which counts from `since` (as `performance.now()` tells; now when
    * left out): a write that is tried again has no more time than one that is not.

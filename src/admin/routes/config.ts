@@ -1,7 +1,7 @@
 import { exportDeclarative } from '../../config/declarative-export.ts'
 import {
   configHash,
-  type Declaration,
+  type Checked,
   loadDeclarative,
   loadedHash,
   parseDeclarative,
@@ -46,6 +46,7 @@ async function load({ store, kinds }: Context, { body, query }: AdminRequest): P
   })
   if (!declaration.ok) return refused(declaration)
   const written = await loadDeclarative(store, declaration)
+  if ('places' in written) return refused(written)
   return written.ok ? created(byKindAndId(declaration)) : storeRefusal(written.error)
 }
 
@@ -80,7 +81,7 @@ function refused({ code, name, message: text, fields, flattened }: Refusal): Ans
 }
 
 /** Every entity by kind and id; kinds without any are left out. */
-function byKindAndId({ entities }: Declaration): Record<string, Record<string, unknown>> {
+function byKindAndId({ entities }: Checked): Record<string, Record<string, unknown>> {
   const byKind: Record<string, Record<string, unknown>> = {}
   for (const { kind, entity } of entities) (byKind[kind] ??= {})[entity.id] = entity
   return byKind

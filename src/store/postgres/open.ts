@@ -4,7 +4,7 @@ import { backupFile } from '../sqlite/backup.ts'
 import { prepareFile } from '../sqlite/file.ts'
 import { publisher } from '../sqlite/publisher.ts'
 import { openReader } from '../sqlite/reader.ts'
-import type { Change, OwnedStore } from '../store.ts'
+import { type Change, type Operation, type OwnedStore, untold } from '../store.ts'
 import { writing } from '../writing.ts'
 import type { Database } from './connection.ts'
 import { startCopy, type CopyThread } from './copy-thread.ts'
@@ -65,12 +65,21 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
     return stamp === undefined ? undefined : { revision, stamp }
   }
   const arrived = (revision: number, changes: readonly Change[]) => {
-    const told = changes.length > 0 ? changes : [{ revision, kind: '', id: '', operation: 'update' } as const]
+    const told = changes.length > 0 ? changes : [untold(revision)]
     published.committed({ say: 'committed', revision, changes: told, answers: [] })
   }
   const answer = (answers: Parameters<typeof published.committed>[0]['answers']) =>
     published.committed({ say: 'committed', revision: 0, changes: [], answers })
 
+  const known = new Set(kinds.map(({ kind }) => kind))
+  /** An operation with all of its entities at hand. */
+  const gone = (operation: Operation): Operation => {
+    if (operation.do !== 'replace-all') return operation
+    const entities = [...operation.entities]
+    const stranger = entities.find(({ kind }) => !known.has(kind))
+    if (stranger) throw new TypeError(`the store knows no kind ${stranger.kind}`)
+    return { ...operation, entities }
+  }
   const begin = () =>
     follow({
       database,
@@ -92,10 +101,11 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
     })
   let following = begin()
   const { write, settled, close } = writing(kinds, async (operations, since) => {
+    // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
+    const own = structuredClone(operations.map(gone))
     const batch = ++batches
     const answered = published.answerTo(batch)
-    // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
-    following.write(batch, structuredClone(operations), since)
+    following.write(batch, own, since)
     return answered
   })
   const endCopy = async () => {

@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { KindIndex } from '../kinds.ts'
-import type { Change, Operation, Written } from '../store.ts'
+import { type Change, type Operation, untold, type Written } from '../store.ts'
 import { unavailable } from '../writing.ts'
 import { explain, sqliteCode } from './file.ts'
 import { apply, remove, type Context } from './operations.ts'
+import { openContent } from './replace-all.ts'
 import { statements } from './statements.ts'
 
 /** How many changes more than asked for may stand in the log before it is cut back. */
@@ -19,6 +20,8 @@ export interface Committed {
 export interface GroupOptions {
   /** How many changes the log keeps. */
   readonly keep: number
+  /** How many changes of one batch are told of; of more, the newest of them (default: all). */
+  readonly most?: number
   readonly now: () => number
 }
 
@@ -27,7 +30,7 @@ export interface GroupOptions {
  * What the disk or the file refuses makes the result of every batch concerned `unavailable`; it never throws.
  */
 export function groupCommit(db: DatabaseSync, kinds: readonly KindIndex[], options: GroupOptions) {
-  const group = openGroup(db, kinds, options)
+  const group = openGroup(db, kinds, { most: options.keep, ...options })
   const mortal = kinds.some(({ ttl }) => ttl)
   return (batches: readonly (readonly Operation[])[]): Committed => {
     try {
@@ -45,15 +48,16 @@ export function groupCommit(db: DatabaseSync, kinds: readonly KindIndex[], optio
 }
 
 /** A transaction of several batches, step by step, for those who do something else before it is committed. */
-export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep, now }: GroupOptions) {
+export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep, most = Infinity, now }: GroupOptions) {
   const tables = statements(db)
-  const log = changeLog(db, keep)
+  const log = changeLog(db, keep, most)
   const indexes = new Map(kinds.map((index) => [index.kind, index]))
-  const context: Context = { kinds: indexes, tables, record: log.record, now }
+  const { record, skip } = log
+  const context: Context = { kinds: indexes, tables, record, skip, most, now, openContent: () => openContent(db) }
 
   /** Runs `work` so that what it did is undone, in the tables and in the log, where it returns an error or throws. */
   const inSavepoint = <T>(work: () => T | undefined): T | undefined => {
-    const before = log.length()
+    const before = log.mark()
     let done = false
     db.exec('SAVEPOINT batch')
     try {
@@ -67,7 +71,7 @@ export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep,
     }
   }
   const applyBatch = (operations: readonly Operation[]): Written | Error => {
-    const before = log.length()
+    const before = log.mark()
     try {
       const failure = inSavepoint(() => {
         for (const [at, operation] of operations.entries()) {
@@ -75,7 +79,7 @@ export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep,
           if (error) return { ok: false, at, error } as const
         }
       })
-      return failure ?? { ok: true, revision: log.revision(), changes: log.since(before) }
+      return failure ?? { ok: true, revision: log.revision(), ...log.since(before) }
     } catch (error) {
       if (sqliteCode(error) >= 0) throw error
       return error instanceof Error ? error : new Error(String(error))
@@ -93,7 +97,7 @@ export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep,
     },
     apply: (batches: readonly (readonly Operation[])[]) => batches.map(applyBatch),
     /** The changes made since `begin`, numbered from the last revision on. */
-    changes: () => log.since(0),
+    changes: () => log.since(start).changes,
     revision: () => log.revision(),
     /** Writes the changes to the log. */
     record: () => log.write(),
@@ -105,33 +109,64 @@ export function openGroup(db: DatabaseSync, kinds: readonly KindIndex[], { keep,
   }
 }
 
+/** Where the open transaction's changes stood at a moment: how many are remembered, and how many there were. */
+interface Mark {
+  readonly remembered: number
+  readonly count: number
+}
+
+const start: Mark = { remembered: 0, count: 0 }
+
 /** The open transaction's changes, numbered from the last revision on, written to the log at its end. */
-function changeLog(db: DatabaseSync, keep: number) {
+function changeLog(db: DatabaseSync, keep: number, most: number) {
   const last = db.prepare('SELECT coalesce(max(revision), 0) AS revision FROM changes')
   const first = db.prepare('SELECT coalesce(min(revision), 0) AS revision FROM changes')
   const insert = db.prepare('INSERT INTO changes (revision, kind, id, operation) VALUES (?, ?, ?, ?)')
   const prune = db.prepare('DELETE FROM changes WHERE revision <= ?')
   const revisionOf = (statement: typeof last) => (statement.get() as { revision: number }).revision
   let base = 0
+  let count = 0
   let changes: Change[] = []
+  /** The place from which on the oldest may be forgotten: what stands before it is of another batch. */
+  let floor = 0
 
   return {
     begin() {
       base = revisionOf(last)
+      count = 0
       changes = []
+      floor = 0
     },
     record: (kind: string, id: string, operation: Change['operation']) => {
-      changes.push({ revision: base + changes.length + 1, kind, id, operation })
+      changes.push({ revision: base + ++count, kind, id, operation })
+      if (changes.length - floor >= 2 * most) changes.splice(floor, changes.length - floor - most)
     },
-    length: () => changes.length,
-    cut(length: number) {
-      changes.length = length
+    skip: (changes: number) => {
+      count += changes
     },
-    since: (length: number): readonly Change[] => changes.slice(length),
-    revision: () => base + changes.length,
+    mark(): Mark {
+      floor = changes.length
+      return { remembered: floor, count }
+    },
+    cut(mark: Mark) {
+      changes.length = mark.remembered
+      floor = mark.remembered
+      count = mark.count
+    },
+    /** What has changed since, with one that stands for all that were forgotten, and how many those were. */
+    since(mark: Mark): { readonly changes: readonly Change[]; readonly more?: number } {
+      const remembered = changes.slice(mark.remembered)
+      const more = count - mark.count - remembered.length
+      if (more === 0) return { changes: remembered }
+      return { changes: [untold(base + mark.count + more), ...remembered], more }
+    },
+    revision: () => base + count,
     write() {
-      for (const { revision, kind, id, operation } of changes.slice(-keep)) insert.run(revision, kind, id, operation)
-      if (changes.length > 0) this.cutBack(base + changes.length)
+      const newest = changes.slice(-keep)
+      for (const { revision, kind, id, operation } of newest) insert.run(revision, kind, id, operation)
+      // What was in the log before is not continued by what is in it now.
+      if (newest.length < count) prune.run(base + count - newest.length)
+      else if (count > 0) this.cutBack(base + count)
     },
     /** Forgets all but the newest changes, where it has become too long. */
     cutBack(last: number) {

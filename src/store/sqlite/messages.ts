@@ -17,14 +17,19 @@ export interface Batch {
 
 /** What the writer's thread is told. */
 export type ToWriter =
-  /** A part of what the operation at place `at` of a batch that is yet to come makes the whole content; entities as texts. */
+  /**
+   * A part of what the operation at place `at` of a batch that is yet to come makes the whole content: entities as JSON, a line
+   * each, because one long text is handed over sooner than many short ones.
+   */
   | {
       readonly say: 'content'
       readonly batch: number
       readonly at: number
       readonly kind: Kind
-      readonly bodies: readonly string[]
+      readonly bodies: string
     }
+  /** A batch whose content was begun does not come. */
+  | { readonly say: 'forget'; readonly batch: number }
   | { readonly say: 'write'; readonly batches: readonly Batch[] }
   | { readonly say: 'close' }
 
@@ -43,4 +48,8 @@ export interface Committed {
 }
 
 /** What it tells back. */
-export type FromWriter = { readonly say: 'ready' } | Committed
+export type FromWriter =
+  | { readonly say: 'ready' }
+  /** Said of each part of a content. */
+  | { readonly say: 'gathered' }
+  | Committed

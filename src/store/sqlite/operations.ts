@@ -1,7 +1,7 @@
 import { equal } from '../equal.ts'
 import type { KindIndex } from '../kinds.ts'
 import type { Change, Kind, Operation, Stored, StoreError } from '../store.ts'
-import { addToContent, type Content, emptyContent, replaceAll } from './replace-all.ts'
+import type { Content } from './replace-all.ts'
 import { rowsOf, type Rows } from './rows.ts'
 import type { Statements } from './statements.ts'
 
@@ -10,7 +10,12 @@ export interface Context {
   readonly kinds: ReadonlyMap<Kind, KindIndex>
   readonly tables: Statements
   readonly record: (kind: Kind, id: string, operation: Change['operation']) => void
+  /** Counts changes that are not told singly, since more than `most` follow. */
+  readonly skip: (changes: number) => void
+  readonly most: number
   readonly now: () => number
+  /** Begins a content that is gathered in the open transaction. */
+  readonly openContent: () => Content
 }
 
 type Replacement = Extract<Operation, { do: 'replace-all' }> & { readonly gathered?: Content }
@@ -37,17 +42,20 @@ export function apply(context: Context, operation: WriterOperation): StoreError 
         ? remove(context, operation.kind, operation.id)
         : { code: 'absent', kind: operation.kind, id: operation.id }
     case 'replace-all':
-      return replaceAll(context, contentOf(context, operation))
+      return replaceAll(context, operation)
     case 'meta':
       return setMeta(context, operation.name, operation.value)
   }
 }
 
-/** What was gathered of a content before its operation came, with what the operation brings itself. */
-function contentOf(context: Context, { entities, gathered }: Replacement): Content {
-  const content = gathered ?? emptyContent()
-  for (const { kind, entity } of entities) addToContent(content, indexOf(context, kind), JSON.stringify(entity))
-  return content
+/** A content that was gathered before its operation came is its gatherer's to forget. */
+function replaceAll(context: Context, { entities, gathered }: Replacement): StoreError | undefined {
+  if (gathered) return gathered.replace(context)
+  const content = context.openContent()
+  for (const { kind, entity } of entities) content.add(indexOf(context, kind), JSON.stringify(entity))
+  const error = content.replace(context)
+  content.drop()
+  return error
 }
 
 /** A named value stands in the log as an entity of the kind `meta`, so that who follows the log learns of it, too. */

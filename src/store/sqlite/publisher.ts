@@ -1,4 +1,4 @@
-import type { Change, Reader, Store, Written } from '../store.ts'
+import { type Change, type Reader, type Store, untold, type Written } from '../store.ts'
 import type { Answered, Committed } from './messages.ts'
 
 const isRefusal = ({ result }: Answered): boolean => !(result instanceof Error) && !result.ok
@@ -71,8 +71,7 @@ export function publisher(reader: Reader, report: (error: Error) => void) {
     async look() {
       const revision = reader.renew()
       // Which changes these were the log says; where it does not reach back, it has to do that there were some.
-      const changes = [{ revision, kind: '', id: '', operation: 'update' } as const]
-      if (revision > told) committed({ say: 'committed', revision, changes, answers: [] })
+      if (revision > told) committed({ say: 'committed', revision, changes: [untold(revision)], answers: [] })
       await busy
     },
     listen: (listener: Listener) => void listeners.push(listener),

@@ -42,9 +42,6 @@ export function statements(db: DatabaseSync) {
     void insertLink.run(link.kind, link.id, kind, link.field, id)
   const putTag = (kind: string, id: string, tag: string) => void insertTag.run(tag, kind, id)
   return {
-    insertKey: putKey,
-    insertLink: putLink,
-    insertTag: putTag,
     body: (kind: string, id: string) => (body.get(kind, id) as { body: string } | undefined)?.body,
     row: (kind: string, id: string) =>
       row.get(kind, id) as { readonly body: string; readonly expires_at: number | null } | undefined,

@@ -6,7 +6,7 @@ export interface WriterThread {
   /**
    * Queues a batch under a number that its answer will bear, a large content in parts, between which this thread does other
    * things. Gives the reason where the thread has died before it had all of the batch, of which then nothing is written; rejects
-   * where the operations are no plain data.
+   * where the operations are no plain data, and with what a content's entities throw.
    */
   write(batch: number, operations: readonly Operation[]): Promise<Error | undefined>
   /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
@@ -27,18 +27,29 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './writer.ts' : './write
 /** How many entities are sent at once: some milliseconds of work. */
 const partSize = 1000
 
-/** A content as texts, in parts of one kind each. */
+/** How many parts the thread may be behind. */
+const mostAhead = 16
+
+/** A part of a content, as texts by kind. */
+type Part = ReadonlyMap<Kind, readonly string[]>
+
+/** A content in parts. Throws a TypeError at a kind that the store does not know. */
 function* partsOf(
   entities: Extract<Operation, { do: 'replace-all' }>['entities'],
-): Iterable<{ readonly kind: Kind; readonly bodies: readonly string[] }> {
-  let bodies: string[] = []
-  for (const [at, { kind, entity }] of entities.entries()) {
+  known: ReadonlySet<Kind>,
+): Iterable<Part> {
+  let part = new Map<Kind, string[]>()
+  let size = 0
+  for (const { kind, entity } of entities) {
+    if (!known.has(kind)) throw new TypeError(`the store knows no kind ${kind}`)
+    const bodies = part.get(kind) ?? []
     bodies.push(JSON.stringify(entity))
-    const next = entities[at + 1]
-    if (next?.kind === kind && bodies.length < partSize) continue
-    yield { kind, bodies }
-    bodies = []
+    part.set(kind, bodies)
+    if (++size % partSize > 0) continue
+    yield part
+    part = new Map()
   }
+  yield part
 }
 
 /** Gathers what comes in one turn of the event loop: to wake a thread costs more than to tell it one thing more. */
@@ -80,16 +91,38 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
   const gathered = outbox((batches) => {
     if (!dead) send({ say: 'write', batches })
   })
+  const known = new Set(workerData.kinds.map(({ kind }) => kind))
+  /** Parts that the thread has not gathered yet, and who waits until those are fewer: else all of a content lay between the two. */
+  let ahead = 0
+  let caughtUp = Promise.withResolvers<void>()
+  const isBehind = () => ahead > mostAhead && !dead
+  const gatheredOne = () => {
+    ahead--
+    caughtUp.resolve()
+    caughtUp = Promise.withResolvers()
+  }
+  /** Sends a content part by part, and lets others have a turn in between. */
+  const sendContent = async (batch: number, at: number, parts: Iterable<Part>): Promise<void> => {
+    try {
+      for (const part of parts) {
+        if (dead) return
+        for (const [kind, bodies] of part) send({ say: 'content', batch, at, kind, bodies: bodies.join('\n') })
+        ahead += part.size
+        await new Promise((resolve) => setImmediate(resolve))
+        while (isBehind()) await caughtUp.promise
+      }
+    } catch (error) {
+      send({ say: 'forget', batch })
+      throw error
+    }
+  }
   const thread: WriterThread = {
     async write(batch, operations) {
       const sent: Operation[] = []
       for (const [at, operation] of operations.entries()) {
         if (operation.do === 'replace-all') {
-          for (const part of partsOf(operation.entities)) {
-            if (dead) return dead
-            send({ say: 'content', batch, at, ...part })
-            await new Promise((resolve) => setImmediate(resolve))
-          }
+          await sendContent(batch, at, partsOf(operation.entities, known))
+          if (dead) return dead
           sent.push({ do: 'replace-all', entities: [] })
         } else sent.push(operation)
       }
@@ -113,11 +146,13 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
     })
     worker.on('exit', () => {
       dead = reason
+      caughtUp.resolve()
       reject(reason)
       if (!closing) died(reason)
     })
     worker.on('message', (message: FromWriter) => {
       if (message.say === 'committed') return committed(message)
+      if (message.say === 'gathered') return gatheredOne()
       worker.unref()
       resolve(thread)
     })

@@ -7,7 +7,7 @@ import { gathering } from './gathering.ts'
 import { groupCommit } from './group.ts'
 import type { Batch, FromWriter, ToWriter, WriterData } from './messages.ts'
 import type { WriterOperation } from './operations.ts'
-import { addToContent, type Content, emptyContent } from './replace-all.ts'
+import { type Content, openContent } from './replace-all.ts'
 
 /** How often entities whose time is over are deleted, in ms. */
 const burialMs = 1000
@@ -51,6 +51,7 @@ function writesOf(messages: Iterable<ToWriter>): Write[] {
   for (const message of messages) {
     if (message.say === 'close') closing = true
     else if (message.say === 'content') gather(message)
+    else if (message.say === 'forget') forget(message.batch)
     else
       for (const { batch, operations } of message.batches)
         writes.push({ batch, operations: operations.map((operation, at) => whole(operation, batch, at)) })
@@ -58,21 +59,32 @@ function writesOf(messages: Iterable<ToWriter>): Write[] {
   return writes
 }
 
+/** Between writes: a part is a transaction of its own, of temporary tables alone. */
 function gather({ batch, at, kind, bodies }: Extract<ToWriter, { say: 'content' }>): void {
   const place = `${batch}/${at}`
-  const content = contents.get(place) ?? emptyContent()
+  const content = contents.get(place) ?? openContent(db)
   const index = indexes.get(kind)
   if (!index) throw new TypeError(`the store knows no kind ${kind}`)
   contents.set(place, content)
-  for (const body of bodies) addToContent(content, index, body)
+  db.exec('BEGIN')
+  for (const body of bodies.split('\n')) content.add(index, body)
+  db.exec('COMMIT')
+  send({ say: 'gathered' })
 }
 
 /** An operation with what was gathered for it. */
 function whole(operation: Operation, batch: number, at: number): WriterOperation {
-  const place = `${batch}/${at}`
-  const gathered = contents.get(place)
-  contents.delete(place)
+  const gathered = contents.get(`${batch}/${at}`)
   return operation.do === 'replace-all' && gathered ? { ...operation, gathered } : operation
+}
+
+/** Forgets what was gathered for a batch. */
+function forget(batch: number): void {
+  for (const [place, content] of contents) {
+    if (!place.startsWith(`${batch}/`)) continue
+    contents.delete(place)
+    content.drop()
+  }
 }
 
 function write(writes: readonly Write[]): void {
@@ -83,6 +95,7 @@ function write(writes: readonly Write[]): void {
   if (answers.length > 0 || group.changes.length > 0) {
     send({ say: 'committed', revision: group.revision, changes: group.changes, answers })
   }
+  for (const { batch } of writes) forget(batch)
   checkpointAfter(group.changes.length)
 }
 
