@@ -246,6 +246,20 @@ describe('nodes on one database', { skip: withoutPostgres ?? false }, () => {
     assert.deepEqual(rows, [{ id: 's1' }])
   })
 
+  test('a content that takes longer to go through than the database may be silent is written all the same', async (t) => {
+    const database = await server.database()
+    const store = await node(t, database, { patienceMs: 500 })
+    const entities = function* () {
+      for (let at = 0; at < 3000; at++) {
+        // As checking a million entities keeps the thread busy.
+        if (at % 1000 === 500) keepBusy(300)
+        yield { kind: 'services', entity: { id: `s${at}`, name: `n${at}` } }
+      }
+    }
+    await succeed(store, { do: 'replace-all', entities: entities() })
+    assert.equal(store.reader.count('services'), 3000)
+  })
+
   test('a write that is tried again has no more time than the first attempt had left', async (t) => {
     const database = await server.database()
     const store = await node(t, database, { patienceMs: 2000 })
@@ -331,6 +345,10 @@ describe('nodes on one database', { skip: withoutPostgres ?? false }, () => {
     assert.match(String(reported), /not a file of Gibbon.*made anew/)
   })
 })
+
+function keepBusy(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end;);
+}
 
 const replaceAll = (count: number, name: string) => ({
   do: 'replace-all' as const,

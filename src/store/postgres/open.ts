@@ -4,7 +4,7 @@ import { backupFile } from '../sqlite/backup.ts'
 import { prepareFile } from '../sqlite/file.ts'
 import { publisher } from '../sqlite/publisher.ts'
 import { openReader } from '../sqlite/reader.ts'
-import { type Change, type Operation, type OwnedStore, untold } from '../store.ts'
+import { type Change, type Kind, type Operation, type OwnedStore, type Stored, untold } from '../store.ts'
 import { writing } from '../writing.ts'
 import type { Database } from './connection.ts'
 import { startCopy, type CopyThread } from './copy-thread.ts'
@@ -32,6 +32,9 @@ export interface OpenOptions {
   /** Told why the database cannot be used, and when it can again. */
   readonly onState?: (problem: Error | undefined) => void
 }
+
+/** Entities of a content that are copied in one turn of the event loop: some milliseconds of work. */
+const copiedAtOnce = 1000
 
 /** How long a start that has an older copy to serve waits for the database, in ms. */
 const patienceAtStartMs = 2000
@@ -72,12 +75,18 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
     published.committed({ say: 'committed', revision: 0, changes: [], answers })
 
   const known = new Set(kinds.map(({ kind }) => kind))
-  /** An operation with all of its entities at hand. */
-  const gone = (operation: Operation): Operation => {
-    if (operation.do !== 'replace-all') return operation
-    const entities = [...operation.entities]
-    const stranger = entities.find(({ kind }) => !known.has(kind))
-    if (stranger) throw new TypeError(`the store knows no kind ${stranger.kind}`)
+  /**
+   * A copy of an operation, so that what is no plain data fails alone, and what waits does not change. Of a million entities some
+   * at a time: the connection must be heard meanwhile.
+   */
+  const copied = async (operation: Operation): Promise<Operation> => {
+    if (operation.do !== 'replace-all') return structuredClone(operation)
+    const entities: { readonly kind: Kind; readonly entity: Stored }[] = []
+    for (const { kind, entity } of operation.entities) {
+      if (!known.has(kind)) throw new TypeError(`the store knows no kind ${kind}`)
+      entities.push({ kind, entity: structuredClone(entity) })
+      if (entities.length % copiedAtOnce === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
     return { ...operation, entities }
   }
   const begin = () =>
@@ -101,11 +110,13 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
     })
   let following = begin()
   const { write, settled, close } = writing(kinds, async (operations, since) => {
-    // A copy of its own, so that what is no plain data fails alone, and what waits does not change.
-    const own = structuredClone(operations.map(gone))
+    const begun = performance.now()
+    const own: Operation[] = []
+    for (const operation of operations) own.push(await copied(operation))
     const batch = ++batches
     const answered = published.answerTo(batch)
-    following.write(batch, own, since)
+    // What that has taken is not the database's time.
+    following.write(batch, own, since + performance.now() - begun)
     return answered
   })
   const endCopy = async () => {
