@@ -20,6 +20,7 @@ export function prepareFile(file: string): void {
     try {
       refuseForeign(db)
       refuseNewer(db)
+      keepTemporaryFiles(db, file)
       tune(db)
       migrate(db)
       refuseDamaged(db, file)
@@ -58,6 +59,15 @@ function tune(db: DatabaseSync): void {
       // Temporary files have no name from the beginning, and nobody keeps copies of them.
       'PRAGMA secure_delete = ON; PRAGMA temp.secure_delete = OFF; PRAGMA temp.cache_size = -65536',
   )
+}
+
+/**
+ * What does not fit into memory lies beside the store, where there is room for it and nobody else looks. It holds for the whole
+ * process (https://sqlite.org/pragma.html#pragma_temp_store_directory), and must not be changed while threads use it.
+ */
+function keepTemporaryFiles(db: DatabaseSync, file: string): void {
+  if (db.prepare('PRAGMA temp_store_directory').get() !== undefined) return
+  db.exec(`PRAGMA temp_store_directory = '${dirname(file).replaceAll("'", "''")}'`)
 }
 
 const explanations: Readonly<Record<number, string>> = {
