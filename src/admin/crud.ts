@@ -43,10 +43,13 @@ export function crudEndpoints(context: Context): Endpoint[] {
 /** A kind's collection in the Admin API, such as `/jwts`. */
 const collectionPath = (schema: Schema): string => `/${schema.admin_api_name ?? schema.name}`
 
+/** The mark of endpoints that Kong has not. */
+const ownOf = ({ $own }: Schema) => $own && { own: $own }
+
 function topEndpoints(context: Context, schema: Schema): Endpoint[] {
   const path = collectionPath(schema)
   const parameter = schema.name
-  const own = schema.$own && { own: schema.$own }
+  const own = ownOf(schema)
   return [
     {
       path,
@@ -78,9 +81,11 @@ function foreignEndpoints(context: Context, schema: Schema, foreign: Foreign): E
     (handle: (request: AdminRequest, link: Link) => Answer | Promise<Answer>): Handler =>
     (request) =>
       linked(context, parent, foreign.name, request, (link) => handle(request, link))
+  const own = ownOf(schema)
   return [
     {
       path: children,
+      ...own,
       methods: {
         GET: below((request, link) => list(context, schema, request, link, nestedPath(parent, schema, request))),
         POST: below((request, link) => insert(context, schema, request, link)),
@@ -88,6 +93,7 @@ function foreignEndpoints(context: Context, schema: Schema, foreign: Foreign): E
     },
     {
       path: `${children}/{${schema.name}}`,
+      ...own,
       methods: {
         GET: below((request, link) => named(schema, request, (name) => read(context, schema, name, link))),
         PUT: below((request, link) => named(schema, request, (name) => upsert(context, schema, request, name, link))),
@@ -113,6 +119,7 @@ function parentEndpoint(context: Context, schema: Schema, field: string, parent:
       })
   return {
     path: `${collectionPath(schema)}/{${schema.name}}/${field}`,
+    ...ownOf(schema),
     methods: {
       GET: through((_, __, id) => (id === undefined ? notFound : read(context, parent, { field: 'id', value: id }))),
       PUT: through((request, child, id) => upsertParent(context, schema, field, parent, request, child, id)),

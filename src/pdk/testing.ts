@@ -85,10 +85,10 @@ export function testEntities(): TestEntities {
         const before = change.do === 'insert' ? undefined : of(change.kind).get(change.id)?.entity
         if (change.do !== 'insert' && !before) return { ok: false, reason: 'absent', message: `no ${change.kind}` }
         if (change.do === 'delete') drop(change.kind, change.id)
-        const id = before?.id ?? `made-${++made}`
+        const given = change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
+        const id = before?.id ?? String(given['id'] ?? `made-${++made}`)
         if (change.do === 'insert' && takes(of(change.kind), change.entity))
           return { ok: false, reason: 'refused', message: 'a value of key is taken' }
-        const given = change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
         const entity: Entity = { ...before, ...given, id }
         if (change.do !== 'delete') this.put(change.kind, entity)
         entities.push(entity)

@@ -26,7 +26,7 @@ import oauth2Handler from './oauth2/handler.ts'
 import { schema as oauth2 } from './oauth2/schema.ts'
 import requestTerminationHandler from './request-termination/handler.ts'
 import { schema as requestTermination } from './request-termination/schema.ts'
-import { sessions } from './session/credentials.ts'
+import { session_metadatas, sessions } from './session/credentials.ts'
 import sessionHandler from './session/handler.ts'
 import { schema as session } from './session/schema.ts'
 import standardWebhooksHandler from './standard-webhooks/handler.ts'
@@ -59,6 +59,6 @@ export const bundledPlugins: readonly BundledPlugin[] = [
     entities: [oauth2_credentials, oauth2_authorization_codes, oauth2_tokens],
   },
   { name: 'request-termination', schema: requestTermination, handler: requestTerminationHandler, entities: [] },
-  { name: 'session', schema: session, handler: sessionHandler, entities: [sessions] },
+  { name: 'session', schema: session, handler: sessionHandler, entities: [sessions, session_metadatas] },
   { name: 'standard-webhooks', schema: standardWebhooks, handler: standardWebhooksHandler, entities: [] },
 ]

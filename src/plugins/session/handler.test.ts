@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Entity } from '../../pdk/entities.ts'
 import { identityOf } from '../../pdk/identity.ts'
 import type { Answer, HeaderFilterKong } from '../../pdk/kong.ts'
 import { testEntities, testKong, type RequestDescription, type TestKong } from '../../pdk/testing.ts'
@@ -17,6 +18,8 @@ interface World {
   /** A request with these cookies; where `login` is set, another plugin identifies it as alice. Cookies that come are kept. */
   readonly visit: (request?: RequestDescription & { readonly login?: boolean }) => Promise<Visit>
   readonly cookies: Map<string, string>
+  /** The entities of a kind that were written. */
+  readonly written: (kind: string) => Entity[]
 }
 
 interface Visit {
@@ -34,8 +37,17 @@ const configOf = (config: object): Config => {
 }
 
 function world(config: object = {}): World {
-  const entities = testEntities()
-  entities.put('consumers', alice)
+  const held = testEntities()
+  held.put('consumers', alice)
+  const made: { readonly kind: string; readonly entity: Entity }[] = []
+  const entities: World['entities'] = {
+    ...held,
+    async write(changes) {
+      const outcome = await held.write(changes)
+      if (outcome.ok) made.push(...outcome.entities.map((entity, index) => ({ kind: changes[index]!.kind, entity })))
+      return outcome
+    },
+  }
   const clock = { now: 1_700_000_000 }
   const plugin = createSession(() => clock.now)
   const ready: Ready = plugin.prepare(configOf(config), { id: 'p', name: 'session' })
@@ -54,7 +66,8 @@ function world(config: object = {}): World {
     const set = lines.map((line) => keep(cookies, line))
     return { kong, answer, user: kong.identity?.consumer?.['username'] ?? null, set }
   }
-  return { entities, clock, visit, cookies }
+  const written: World['written'] = (kind) => made.flatMap((one) => (one.kind === kind ? [one.entity] : []))
+  return { entities, clock, visit, cookies, written }
 }
 
 function keep(cookies: Map<string, string>, line: string): string {
@@ -234,4 +247,27 @@ test("the cookie's attributes follow the config", async () => {
   })
   const line = (await visit({ login: true })).kong.responseHeaders.get('set-cookie')?.[0]
   assert.match(line ?? '', /^session=[\w-]+; Domain=app\.test; Path=\/a; SameSite=Lax; Secure$/)
+})
+
+for (const [hash_subject, subject] of [
+  [false, 'alice'],
+  // printf alice | sha256sum | cut -c1-32 | xxd -r -p | base64, in base64url.
+  [true, 'K9gGyX8OAK8aH8Myj6djqQ'],
+] as const) {
+  test(`the database tells whose a session is (hash_subject: ${hash_subject})`, async () => {
+    const { visit, written } = world({ storage: 'kong', store_metadata: true, hash_subject, response_headers: ['id'] })
+    const sid = (await visit({ login: true })).kong.responseHeaders.get('session-id')?.[0]
+    const session = written('sessions').find((one) => one['session_id'] === sid)
+    const [told, ...more] = written('session_metadatas')
+    assert.deepEqual(more, [])
+    assert.deepEqual(told, { id: told?.id, session: { id: session?.id }, sid, audience: 'default', subject })
+  })
+}
+
+test('whose a session is is told where it was asked for, and of sessions in the database', async () => {
+  for (const config of [{ storage: 'kong' }, { storage: 'cookie', store_metadata: true }]) {
+    const { visit, written } = world(config)
+    await visit({ login: true })
+    assert.deepEqual(written('session_metadatas'), [])
+  }
 })

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
 import type { schema } from './schema.ts'
 import { sealOf, type Seal } from './sealing.ts'
@@ -25,6 +26,8 @@ export interface Ready {
   readonly rows: Seal | undefined
   readonly audience: string
   readonly staleTtl: number
+  /** How a subject is written beside the sessions in the database; undefined where it is not. */
+  readonly subjectKept: ((subject: string) => string) | undefined
   /** What follows a cookie's value. */
   readonly attributes: string
   readonly responseHeaders: readonly string[]
@@ -52,6 +55,7 @@ export function prepare(config: Config, now: () => number): Ready {
     rows: config.storage === 'kong' ? sealOf(secret, 'row') : undefined,
     audience: config.audience ?? 'default',
     staleTtl: config.stale_ttl ?? 0,
+    subjectKept: config.store_metadata ? (config.hash_subject ? hashed : (subject) => subject) : undefined,
     attributes: attributesOf(config),
     responseHeaders: config.response_headers ?? [],
     requestHeaders: config.request_headers ?? [],
@@ -61,6 +65,9 @@ export function prepare(config: Config, now: () => number): Ready {
     now,
   }
 }
+
+/** The first 16 bytes of the SHA-256, in base64url, as lua-resty-session has it: `printf alice | sha256sum` finds alice's. */
+const hashed = (subject: string): string => hash('sha256', subject, 'buffer').subarray(0, 16).toString('base64url')
 
 function rememberCookie(config: Config, secret: string): Cookie {
   return {

@@ -21,12 +21,6 @@ const text = (byDefault: string, description: string) => ({ type: 'string', defa
 const flag = (byDefault: boolean, description: string) =>
   ({ type: 'boolean', default: byDefault, description }) as const
 
-const notYet = (description: string) =>
-  ({
-    ...flag(false, description),
-    $check: (value: boolean) => (value ? 'true is not available yet' : undefined),
-  }) as const
-
 const told = (description: string) =>
   ({ type: 'set', elements: { type: 'string', one_of: properties }, description }) as const
 
@@ -104,8 +98,8 @@ export const schema = {
           },
           { logout_query_arg: text('session_logout', 'The query argument that ends a session.') },
           { logout_post_arg: text('session_logout', 'The body field that ends a session.') },
-          { hash_subject: notYet('Whether the subject is hashed in what is stored of sessions; not available yet.') },
-          { store_metadata: notYet('Whether more is stored of sessions; not available yet.') },
+          { hash_subject: flag(false, 'Whether `store_metadata` keeps the hash of a subject in place of itself.') },
+          { store_metadata: flag(false, 'Whether the database tells whose a session is, and for which application.') },
         ],
         shorthand_fields: [
           { cookie_lifetime: formerly('number', (value) => ({ rolling_timeout: value })) },

@@ -5,7 +5,7 @@
  * stand in the cookie, sealed. What it holds, by audience, stands there, too, or in the database.
  * Source: Kong's docs, "Session"; lua-resty-session's documentation for the meaning of the timeouts.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import type { Change, Entities, Entity } from '../../pdk/entities.ts'
 import type { Request } from '../../pdk/kong.ts'
 import type { Cookie, Ready } from './ready.ts'
@@ -106,13 +106,29 @@ export function changesFor(ready: Ready, after: Opened, before: Opened | undefin
   // A row is not written when a session is used, so that its idling does not count here.
   const left = timeLeft(after.session, { ...after.cookie, idlingTimeout: 0 }, now)
   const ttl = Number.isFinite(left) ? Math.max(1, Math.ceil(left)) : 0
+  const id = randomUUID()
   const entity = {
+    id,
     session_id: after.session.id,
     data: ready.rows.seal(after.session.holders),
     expires: ttl === 0 ? null : now + ttl,
     ttl,
   }
-  return [{ do: 'insert', kind: 'sessions', entity }, ...(before?.row ? [ending(ready, before.row, now)] : [])]
+  return [
+    { do: 'insert', kind: 'sessions', entity },
+    ...metadataOf(ready, after.session, id),
+    ...(before?.row ? [ending(ready, before.row, now)] : []),
+  ]
+}
+
+/** What is written beside the row with this id of whose the session is; it goes when the row does. */
+function metadataOf({ subjectKept }: Ready, { id: sid, holders }: Session, id: string): Change[] {
+  if (!subjectKept) return []
+  return Object.entries(holders).map(([audience, { subject }]) => ({
+    do: 'insert',
+    kind: 'session_metadatas',
+    entity: { session: { id }, sid, audience, subject: subjectKept(subject) },
+  }))
 }
 
 /** Requests that were sent with the old cookie meanwhile still come through. */
