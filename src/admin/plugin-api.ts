@@ -3,7 +3,7 @@ import { api as acl } from '../plugins/acl/api.ts'
 import { api as jwt } from '../plugins/jwt/api.ts'
 import type { EntityReader } from '../pdk/entities.ts'
 import { entityReader } from '../store/entity-reader.ts'
-import type { Change, Stored } from '../store/store.ts'
+import type { Store, Stored } from '../store/store.ts'
 import { crudEndpoints } from './crud.ts'
 import { find, isUuid, nameOf } from './entities.ts'
 import type { Context, Endpoint, Handler, IssuerKeys, Method } from './types.ts'
@@ -27,9 +27,9 @@ export interface Tools {
   readonly entities: EntityReader
   /** All entities of a kind. */
   all(kind: string): Iterable<Stored>
-  /** The store's revision, and what has changed after another one; undefined where that is no longer known. */
-  changes(since: number): { readonly revision: number; readonly changes: readonly Change[] | undefined }
   readonly issuerKeys: IssuerKeys
+  /** For what follows from no schema. */
+  readonly store: Pick<Store, 'reader' | 'write'>
 }
 
 export type PluginApi = (tools: Tools) => Endpoint[]
@@ -62,11 +62,8 @@ export function pluginEndpoints(context: Context): Endpoint[] {
     findBelow: (kind, parent, field, value) => find(context, schemaOf(kind), { field, value }, parent),
     entities: entityReader(context.store.reader),
     all: (kind) => context.store.reader.all(kind),
-    changes: (since) => {
-      const { reader } = context.store
-      return { revision: reader.revision, changes: since > reader.revision ? undefined : reader.changesSince(since) }
-    },
     issuerKeys: context.issuerKeys,
+    store: context.store,
   }
   return apis.flatMap(([plugin, api]) => (context.pluginSchemas.has(plugin) ? api(tools) : []))
 }

@@ -14,6 +14,7 @@ export const commands: { readonly [name: string]: Loader } = {
   'jwt sign': () => import('./jwt-sign.ts'),
   'jwt explain': () => import('./jwt-explain.ts'),
   'jwt revoke': () => import('./jwt-revoke.ts'),
+  'jwt rotate-keys': () => import('./jwt-rotate-keys.ts'),
   'admin-token': () => import('./admin-token.ts'),
   keyring: () => import('./keyring.ts'),
   migrations: () => import('./migrations.ts'),

@@ -86,7 +86,7 @@ export function testEntities(): TestEntities {
         if (change.do !== 'insert' && !before) return { ok: false, reason: 'absent', message: `no ${change.kind}` }
         if (change.do === 'delete') drop(change.kind, change.id)
         const given = change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
-        const id = before?.id ?? String(given['id'] ?? `made-${++made}`)
+        const id = before?.id ?? (typeof given['id'] === 'string' ? given['id'] : `made-${++made}`)
         if (change.do === 'insert' && takes(of(change.kind), change.entity))
           return { ok: false, reason: 'refused', message: 'a value of key is taken' }
         const entity: Entity = { ...before, ...given, id }

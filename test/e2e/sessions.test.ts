@@ -43,9 +43,9 @@ test('sessions are listed by whose they are, and what is listed goes with its se
   const cookies = await Promise.all(['alice', 'bob'].map((name) => visit({ apikey: `${name}s-key` })))
   let list: Told[] = []
   while (list.length < 2) list = await told()
-  assert.deepEqual(list.map(({ subject, audience }) => [subject, audience]).toSorted(), [
-    ['alice', 'default'],
-    ['bob', 'default'],
+  assert.deepEqual(list.map(({ subject, audience }) => `${subject} of ${audience}`).toSorted(), [
+    'alice of default',
+    'bob of default',
   ])
   const alices = list.find(({ subject }) => subject === 'alice')!
   assert.deepEqual(await told(`/sessions/${alices.sid}/session_metadatas`), [alices])

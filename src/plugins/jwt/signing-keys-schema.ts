@@ -17,7 +17,7 @@ export const jwt_signing_keys = {
         required: true,
         $secret: true,
         description:
-          'Private keys as JSON: an array of objects with `kid`, `created_at` in seconds since 1970, and `pem`.',
+          'Private keys as JSON: an array of objects with `kid`, `created_at` and `signs_at` in seconds since 1970, and `pem`.',
       },
     },
   ],

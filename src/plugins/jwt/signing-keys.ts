@@ -2,9 +2,11 @@
  * The gateway's own signing keys. They stand in the store, sealed like every secret there, so that all nodes sign with the same
  * ones and publish all that are in use. They change by themselves: a new key is published for an hour before it signs, and two
  * older ones stay published, so that whoever fetches the set now and then always has the key of a token that is not over yet.
+ * Who cannot wait, because a key was stolen, changes them at once.
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { Entities, Entity, Loaded } from '../../pdk/entities.ts'
+import { checkInsert } from '../../schema/check.ts'
 import { jwt_signing_keys } from './signing-keys-schema.ts'
 
 export interface SigningKeys {
@@ -32,6 +34,8 @@ const name = 'gateway'
 interface Kept {
   readonly kid: string
   readonly created_at: number
+  /** From when on it signs, where that is not an hour after it was made. */
+  readonly signs_at?: number
   readonly pem: string
 }
 
@@ -71,9 +75,59 @@ async function rotate(entities: Entities, entity: Entity, now: number): Promise<
   await entities.write([{ do: 'update', kind: jwt_signing_keys.name, id: entity.id, changes: { keys } }])
 }
 
+/** What came of a change at once: the `kid` of the key that signs, and those of all that are published, the newest first. */
+export interface ChangedKeys {
+  readonly kid: string
+  readonly published: readonly string[]
+}
+
+/** What a change needs of the store: to read anew, and to write only where nobody else has written meanwhile. */
+export interface KeyStore {
+  readonly reader: { renew(): number; by(kind: string, field: string, value: string): Entity | undefined }
+  readonly write: (
+    operations: readonly Replacing[],
+  ) => Promise<{ readonly ok: true } | { readonly ok: false; readonly error: { readonly code: string } }>
+}
+
+type Replacing =
+  | { readonly do: 'insert'; readonly kind: string; readonly entity: Entity }
+  | { readonly do: 'update'; readonly kind: string; readonly entity: Entity; readonly expected: Entity }
+
+/** How often a change that met another one is tried again. */
+const mostTries = 10
+
+/**
+ * Has a new key sign from now on, in seconds since 1970; older ones stay published, or go with `withdraw`, so that what they have
+ * signed is worth nothing. Undefined where the store cannot be written.
+ */
+export async function changeSigningKeys(
+  { reader, write }: KeyStore,
+  now: number,
+  { withdraw }: { readonly withdraw: boolean },
+): Promise<ChangedKeys | undefined> {
+  for (let triesLeft = mostTries; triesLeft > 0; triesLeft--) {
+    reader.renew()
+    const before = reader.by(jwt_signing_keys.name, 'name', name)
+    const older = before === undefined || withdraw ? [] : keptIn(before)
+    const kept = [{ ...newKey(now), signs_at: now }, ...older].slice(0, mostKeys)
+    const written = await write([replacing(before, JSON.stringify(kept))])
+    if (written.ok) return { kid: kept[0]!.kid, published: kept.map(({ kid }) => kid) }
+    if (written.error.code === 'unavailable') break
+  }
+  return undefined
+}
+
+function replacing(before: Entity | undefined, keys: string): Replacing {
+  const kind = jwt_signing_keys.name
+  if (before) return { do: 'update', kind, entity: { ...before, keys }, expected: before }
+  const checked = checkInsert(jwt_signing_keys, { name, keys })
+  if (!checked.ok) throw new Error('the entity of the signing keys is not as its schema says')
+  return { do: 'insert', kind, entity: checked.value as Entity }
+}
+
 const keptIn = (entity: Entity): Kept[] => JSON.parse(String(entity['keys'])) as Kept[]
 
-function newKey(now: number): Kept {
+function newKey(now: number): Omit<Kept, 'signs_at'> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const kid = createHash('sha256')
     .update(publicKey.export({ type: 'spki', format: 'der' }))
@@ -83,12 +137,17 @@ function newKey(now: number): Kept {
 
 /** `kept` has the newest key first. */
 function keysOf(kept: readonly Kept[]): Omit<SigningKeys, 'from'> & { readonly newestAt: number } {
-  const keys = kept.map(({ kid, created_at, pem }) => ({ kid, createdAt: created_at, key: createPrivateKey(pem) }))
+  const keys = kept.map(({ kid, created_at, signs_at = created_at + leadSeconds, pem }) => ({
+    kid,
+    createdAt: created_at,
+    signsAt: signs_at,
+    key: createPrivateKey(pem),
+  }))
   const [newest] = keys
   if (newest === undefined) throw new Error('the entity of the signing keys holds none')
   return {
     newestAt: newest.createdAt,
-    current: (now) => keys.find(({ createdAt }) => now - createdAt >= leadSeconds) ?? keys.at(-1) ?? newest,
+    current: (now) => keys.find(({ signsAt }) => now >= signsAt) ?? keys.at(-1) ?? newest,
     published: {
       keys: keys.map(({ kid, key }) => ({
         ...createPublicKey(key).export({ format: 'jwk' }),

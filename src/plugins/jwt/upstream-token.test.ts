@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, createSecretKey, verify } from 'node:crypto'
 import { test } from 'node:test'
+import { startTestAdmin } from '../../../test/admin/fixture.ts'
 import type { Answer } from '../../pdk/kong.ts'
 import { testEntities, testKong } from '../../pdk/testing.ts'
 import { checkInsert } from '../../schema/check.ts'
@@ -8,6 +9,7 @@ import { createJwt } from './handler.ts'
 import type { Config } from './ready.ts'
 import { schema } from './schema.ts'
 import { signToken } from './sign.ts'
+import { changeSigningKeys } from './signing-keys.ts'
 import { createTokenMemory } from './tokens.ts'
 
 const now = 1_700_000_000
@@ -124,4 +126,60 @@ test('where the keys cannot be kept nobody goes on without a token', async () =>
   assert.equal(answer.status, 503)
   const [document] = jwt.documents!(ready)
   assert.equal((await document!.answer(entities)).status, 503)
+})
+
+test('a changed key signs at once, remembered tokens are made anew with it, and older ones stay published until they are withdrawn', async (t) => {
+  const { token, upstreamOf, entities, keySet, clock } = await world()
+  const admin = await startTestAdmin()
+  t.after(() => admin.stop())
+  const { store } = admin
+  const take = () => entities.put('jwt_signing_keys', store.reader.by('jwt_signing_keys', 'name', 'gateway')!)
+  const first = (await changeSigningKeys(store, clock.now, { withdraw: false }))!
+  take()
+  const text = token({})
+  const before = await upstreamOf(text)
+  assert.equal(before.kid, first.kid)
+  const second = (await changeSigningKeys(store, clock.now, { withdraw: false }))!
+  take()
+  const after = await upstreamOf(text)
+  assert.equal(after.kid, second.kid)
+  assert.notEqual(after.given, before.given)
+  assert.deepEqual(
+    (await keySet()).map(({ kid }) => kid),
+    [second.kid, first.kid],
+  )
+  assert.deepEqual(second.published, [second.kid, first.kid])
+  const third = (await changeSigningKeys(store, clock.now, { withdraw: true }))!
+  take()
+  assert.deepEqual(
+    (await keySet()).map(({ kid }) => kid),
+    [third.kid],
+  )
+  clock.now += 400 * day
+  assert.equal((await upstreamOf(text)).kid, third.kid)
+  assert.equal((await keySet()).length, 2, 'from then on they change by themselves again')
+})
+
+test('of changes at the same time none is lost', async (t) => {
+  const admin = await startTestAdmin()
+  t.after(() => admin.stop())
+  const { store } = admin
+  const changes = await Promise.all([1, 2, 3].map(() => changeSigningKeys(store, now, { withdraw: false })))
+  const { published } = changes.find((change) => change?.published.length === 3)!
+  assert.deepEqual(published.toSorted(), changes.map((change) => change!.kid).toSorted())
+})
+
+test('the Admin API changes the keys, and tells no secret of them', async (t) => {
+  const admin = await startTestAdmin()
+  t.after(() => admin.stop())
+  const send = (body: object) => admin.send('POST', '/jwt/rotate-keys', body)
+  assert.equal((await send({})).status, 200)
+  const { status, json } = await send({ withdraw: true })
+  assert.equal(status, 200)
+  assert.deepEqual(json, { kid: json.kid, published: [json.kid] })
+  assert.deepEqual((await send({ withdraw: 'x' })).json.fields, {
+    withdraw: 'expected a boolean',
+  })
+  admin.store.write = async () => ({ ok: false, at: 0, error: { code: 'unavailable', message: 'full' } })
+  assert.equal((await send({})).status, 503)
 })
