@@ -115,6 +115,12 @@ const perWorker: readonly PerWorker[] = [
   gauge('gibbon_worker_entities', 'Consumers, credentials and the like in memory.', ({ entities }) => entities),
   gauge('gibbon_worker_entity_bytes', 'About how much memory they take.', ({ entityBytes }) => entityBytes),
   count('gibbon_worker_entity_reads_total', 'Reads of the store for one.', ({ entityReads }) => entityReads),
+  gauge('gibbon_worker_held_bytes', 'What clients that are waited for make it hold.', ({ heldBytes }) => heldBytes),
+  count(
+    'gibbon_worker_clients_given_up_total',
+    'Clients that were given up for others, by client_buffers_limit.',
+    ({ clientsGivenUp }) => clientsGivenUp,
+  ),
 ]
 
 const ofWorkers = ({ of, ...metric }: PerWorker, reports: readonly (WorkerReport | undefined)[]): Metric => ({

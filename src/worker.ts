@@ -233,6 +233,8 @@ function report(): WorkerReport {
     entities: held.entities,
     entityBytes: held.bytes,
     entityReads: held.reads,
+    heldBytes: runtime.held.bytes,
+    clientsGivenUp: runtime.held.givenUp,
     linesDropped: logFiles.reduce((sum, file) => sum + file.dropped, 0),
     observed: observedCounts(),
   }

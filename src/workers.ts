@@ -108,6 +108,9 @@ export interface WorkerReport {
   readonly entities: number
   readonly entityBytes: number
   readonly entityReads: number
+  /** What clients that are waited for make it hold, in bytes, and how many were given up for others. */
+  readonly heldBytes: number
+  readonly clientsGivenUp: number
   readonly linesDropped: number
   /** What jwt plugins that observe would have refused. */
   readonly observed: readonly Observed[]

@@ -1,11 +1,26 @@
 /** Attackers, in a process of their own: connections that are held by sending or reading next to nothing. */
 import net from 'node:net'
+import { flag, frameHead, frameType, preface, setting, settingsFrame } from '../../src/proxy/http2/frames.ts'
+import { dataFrame, requestFrames } from '../../test/e2e/http2-wire.ts'
+import { encodeField } from '../../src/proxy/http2/hpack.ts'
 
 export interface Attack {
   readonly kind: AttackKind
   readonly port: number
   readonly count: number
 }
+
+/** Of a header block of 28 KiB all but the end. */
+const fields = encodeField('x-full', 'x'.repeat(14_000))
+const openBlock =
+  frameHead(fields.length, frameType.headers, flag.endStream, 1) +
+  fields +
+  frameHead(fields.length, frameType.continuation, 0, 1) +
+  fields
+
+const openBody = (stream: number): string =>
+  requestFrames(stream, '/small', { open: true, fields: [['content-length', '65000']] }) +
+  dataFrame(stream, 'x'.repeat(15_000)).repeat(4)
 
 /** What an attacker sends at once, and what it adds now and then. */
 const kinds = {
@@ -22,6 +37,18 @@ const kinds = {
   'full body': {
     first: `POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 65000\r\n\r\n${'x'.repeat(64_000)}`,
     more: 'x',
+  },
+  'HTTP/2 idle': { first: preface + settingsFrame([]) + requestFrames(1, '/small'), more: '' },
+  'HTTP/2 full head': {
+    first: preface + settingsFrame([]) + openBlock,
+    more: `${frameHead(1, frameType.continuation, 0, 1)}x`,
+  },
+  /** Two requests in each connection. */
+  'HTTP/2 full bodies': { first: preface + settingsFrame([]) + openBody(1) + openBody(3), more: dataFrame(1, 'x') },
+  /** Answers for which there is no window. */
+  'HTTP/2 slow read': {
+    first: preface + settingsFrame([[setting.initialWindowSize, 0]]) + requestFrames(1, '/large'),
+    more: '',
   },
 } as const
 export type AttackKind = keyof typeof kinds
@@ -56,7 +83,7 @@ async function begin({ kind, port, count }: Attack): Promise<void> {
     setInterval(() => {
       for (let due = Math.ceil((sockets.length * tickMs) / roundMs); due > 0; due--) {
         const socket = sockets[at++ % sockets.length]
-        if (socket && !socket.destroyed) socket.write(more)
+        if (socket && !socket.destroyed) socket.write(more, 'latin1')
       }
     }, tickMs)
 }
@@ -71,8 +98,8 @@ function opened(socket: net.Socket, first: string, kind: AttackKind): Promise<vo
     socket.on('connect', () => {
       held.open++
       if (kind === 'slow read') socket.pause()
-      socket.write(first)
-      if (kind !== 'idle') resolve()
+      socket.write(first, 'latin1')
+      if (!kind.endsWith('idle')) resolve()
     })
     // An answer to what is kept open; of the others none is expected.
     if (kind !== 'slow read') socket.on('data', () => resolve())

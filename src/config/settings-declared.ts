@@ -570,6 +570,14 @@ export const declared = {
     $aliases: ['nginx_events_worker_connections'],
     description: 'Client connections per worker, auto being 16384; further ones are closed at once.',
   },
+  client_buffers_limit: {
+    ...bytes,
+    default: '64m',
+    between: [2 ** 20, 2 ** 40],
+    $own: true,
+    description:
+      'What all clients together may make the gateway hold while it waits for them: incomplete heads and bodies, answers without a window; shared by the workers. Above it those who hold much for longest are answered 503 or cut.',
+  },
   client_header_timeout: {
     ...time,
     default: '60s',
@@ -615,7 +623,8 @@ export const declared = {
     default: '256k',
     between: [65_535, 2 ** 30],
     $own: true,
-    description: 'How much of request bodies one HTTP/2 connection of a client may hold, in all its streams.',
+    description:
+      'How much of request bodies one HTTP/2 connection of a client may hold, in all its streams, and how much of their heads.',
   },
   http2_connection_time: {
     ...time,

@@ -51,6 +51,7 @@ export const errors = {
   badGateway: error(502, 'An invalid response was received from the upstream server', 'plain'),
   noService: error(503, 'no Service found with those values', 'json'),
   nameResolution: error(503, 'name resolution failed', 'json'),
+  overloaded: error(503, 'Too many incomplete requests', 'plain'),
   noPeer: error(503, 'failure to get a peer from the ring-balancer', 'json'),
   gatewayTimeout: error(504, 'The upstream server is timing out', 'plain'),
   versionNotSupported: error(505, 'HTTP version not supported', 'plain'),

@@ -5,6 +5,7 @@ import { RouteTally } from '../observe/traffic.ts'
 import { errorShape, type ErrorShape, shapeError } from '../pdk/error-shape.ts'
 import { formOf } from './answers.ts'
 import { createDeadlines } from './deadlines.ts'
+import { HeldBytes } from './held-bytes.ts'
 import { createPools } from './pools.ts'
 import { addressSet } from './real-ip.ts'
 import type { Runtime, SentHeaders } from './runtime.ts'
@@ -47,6 +48,7 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
     maxBodyBytes: settings.client_max_body_size,
     bodyBufferBytes: settings.client_body_buffer_size,
     maxConnections: settings.max_connections,
+    held: new HeldBytes(settings.client_buffers_limit / settings.nginx_worker_processes),
     maxRequestsPerConnection: settings.keepalive_requests,
     http2: {
       maxStreams: settings.http2_max_concurrent_streams,

@@ -5,6 +5,7 @@ import type { Entities } from '../pdk/entities.ts'
 import type { ErrorShape } from '../pdk/error-shape.ts'
 import type { Form } from './answers.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { HeldBytes } from './held-bytes.ts'
 import type { HeadLimits } from './http1/head.ts'
 import type { Compiled } from './plan.ts'
 import type { Pools } from './pools.ts'
@@ -62,6 +63,8 @@ export interface Runtime {
   /** Bytes of a request's body that are waited for before the upstream is asked. */
   readonly bodyBufferBytes: number
   readonly maxConnections: number
+  /** What clients that are waited for make the worker hold. */
+  readonly held: HeldBytes
   /** Requests that a client's connection carries before it is closed. */
   readonly maxRequestsPerConnection: number
   readonly http2: Http2Limits

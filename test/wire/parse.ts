@@ -1,5 +1,5 @@
 import { ChunkedBody, LengthBody, noBody } from '../../src/proxy/http1/body.ts'
-import { checkPartialHead, findHeadEnd, markSize, parseRequestHead } from '../../src/proxy/http1/head.ts'
+import { findHeadEnd, markSize, parseRequestHead, PartialHead } from '../../src/proxy/http1/head.ts'
 import { limits, type OracleRequest, type Reading } from './oracle.ts'
 
 /** Reads all requests of a text with the gateway's parser, as its connections do. */
@@ -11,7 +11,7 @@ export function parseAll(bytes: Buffer): Reading {
     if (at === bytes.length) return { requests, end: 'complete' }
     const headEnd = findHeadEnd(bytes, at, at, bytes.length)
     if (headEnd < 0)
-      return { requests, end: checkPartialHead(bytes, at, bytes.length, limits) ? 'refused' : 'incomplete' }
+      return { requests, end: new PartialHead().check(bytes, at, bytes.length, limits) ? 'refused' : 'incomplete' }
     const head = parseRequestHead(bytes, at, headEnd, limits)
     if ('refused' in head) return { requests, end: 'refused' }
     const reader = head.chunked

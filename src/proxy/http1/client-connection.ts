@@ -10,12 +10,15 @@ import type { Timed } from '../deadlines.ts'
 import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
 import type { ProxiedPeer } from '../proxy-protocol.ts'
 import type { UsualLines } from '../request-text.ts'
+import { copyOf, grown, release } from '../growing.ts'
+import type { Holder } from '../held-bytes.ts'
+import { ByteQueue } from '../http2/byte-queue.ts'
 import { finish } from '../respond.ts'
 import type { Runtime } from '../runtime.ts'
 import { clientCertificate } from '../tls/client-certificate.ts'
 import { travel } from '../way.ts'
 import { ChunkedBody, LengthBody, noBody, type BodyReader } from './body.ts'
-import { checkPartialHead, emptyHead, findHeadEnd, parseRequestHead, type Refusal, type RequestHead } from './head.ts'
+import { emptyHead, findHeadEnd, parseRequestHead, PartialHead, type Refusal, type RequestHead } from './head.ts'
 import type { SocketEvents } from './socket.ts'
 import type { Successor } from './tunnel.ts'
 import { Writer } from './writer.ts'
@@ -43,7 +46,7 @@ export const refusals: Readonly<Record<Refusal['status'], GatewayError>> = {
 
 type State = 'idle' | 'head' | 'exchange' | 'discarding' | 'sending' | 'closing' | 'closed'
 
-export class ClientConnection implements SocketEvents, Downstream, RequestBody, Timed {
+export class ClientConnection implements SocketEvents, Downstream, RequestBody, Timed, Holder {
   readonly httpVersion = 1
   readonly scheme: 'http' | 'https'
   readonly remoteAddress: string
@@ -53,6 +56,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   readonly proxied: ProxiedPeer | undefined
   usualLines: UsualLines | undefined
   deadline: number
+  heldBytes = 0
   readonly #runtime: Runtime
   readonly #socket: net.Socket
   readonly #writer: Writer
@@ -60,7 +64,10 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   #consuming = false
   /** Bytes read but not looked at yet: the beginning of a head, or later requests. */
   #kept: Buffer | undefined
-  #searched = 0
+  #keptLength = 0
+  #partial: PartialHead | undefined
+  /** Of a request whose client is waited for, what its head takes. */
+  #headBytes = 0
   #paused = false
   #clientDone = false
   #keepAlive = true
@@ -72,8 +79,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   #body: BodyReader = noBody
   #bodyLength = 0
   #bodyBytes = 0
-  #waiting: Buffer[] = []
-  #waitingBytes = 0
+  #waiting: ByteQueue | undefined
   #ready: (() => void) | undefined
   #readyLimit = 0
   #take: ((bytes: Buffer, from: number, to: number) => boolean) | undefined
@@ -125,48 +131,73 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       this.#consume(bytes, 0, length)
       return
     }
-    const all = Buffer.concat([this.#kept, bytes.subarray(0, length)])
-    this.#kept = undefined
-    this.#consume(all, 0, all.length)
+    this.#consumeKept(grown(this.#kept, this.#keptLength, bytes, 0, length), this.#keptLength + length)
   }
 
-  #consume(bytes: Buffer, at: number, end: number): void {
+  #consumeKept(bytes: Buffer, length: number): void {
+    this.#kept = undefined
+    this.#consume(bytes, 0, length, true)
+    if (this.heldBytes > 0) this.#count()
+  }
+
+  /** Reads `at..end`; where the bytes are `own`, nobody else writes into them. */
+  #consume(bytes: Buffer, at: number, end: number, own = false): void {
     this.#consuming = true
     while (at < end) {
-      if (this.#state === 'idle' || this.#state === 'head') at = this.#readHead(bytes, at, end)
+      if (this.#state === 'idle' || this.#state === 'head') at = this.#readHead(bytes, at, end, own)
       else if (this.#state === 'closing' || this.#state === 'closed') break
       else if (!this.#body.done && !this.#body.failed) at = this.#readBody(bytes, at, end)
       else {
-        this.#keep(bytes, at, end)
+        this.#keep(bytes, at, end, own)
         break
       }
     }
     this.#consuming = false
   }
 
-  #keep(bytes: Buffer, at: number, end: number): void {
-    this.#kept = Buffer.from(bytes.subarray(at, end))
-    if (this.#state !== 'head' && this.#kept.length > maxKeptBytes) this.#pause()
+  #keep(bytes: Buffer, at: number, end: number, own: boolean): void {
+    this.#kept = own && at === 0 ? bytes : copyOf(bytes, at, end)
+    this.#keptLength = end - at
+    if (this.#state !== 'head' && this.#keptLength > maxKeptBytes) this.#pause()
+    if (!this.#count()) this.giveUp()
   }
 
-  #readHead(bytes: Buffer, at: number, end: number): number {
+  /** Tells what is held of this client's now; false where it is too much for all. */
+  #count(): boolean {
+    const { held } = this.#runtime
+    const fits = held.hold(this, this.#headBytes + (this.#kept?.length ?? 0) + (this.#waiting?.size ?? 0))
+    // Of a whole request the upstream is waited for.
+    if (this.#body.done && this.#kept === undefined && this.#exchange?.responseBegun === false) held.spare(this)
+    return fits
+  }
+
+  /** Others need the room. */
+  giveUp(): void {
+    if (this.#kept) release(this.#kept)
+    this.#kept = undefined
+    this.#waiting?.release()
+    if (this.#state === 'head') this.#reject(errors.overloaded)
+    else if (this.#state === 'exchange' && this.#exchange?.responseBegun === false) this.#bodyFailed(errors.overloaded)
+    else this.#leave()
+  }
+
+  #readHead(bytes: Buffer, at: number, end: number, own: boolean): number {
     // RFC 9112 2.2: empty lines before a request line are skipped.
-    while (this.#searched === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++
+    while (this.#partial === undefined && at < end && (bytes[at] === CR || bytes[at] === LF)) at++
     if (at === end) return end
     const limits = this.#runtime.headLimits
-    const headEnd = findHeadEnd(bytes, at, at + this.#searched, end)
+    const headEnd = findHeadEnd(bytes, at, at + (this.#partial?.searched ?? 0), end)
     if (headEnd < 0) {
-      const refusal = checkPartialHead(bytes, at, end, limits)
+      const refusal = (this.#partial ??= new PartialHead()).check(bytes, at, end, limits)
       if (refusal) return this.#refuseHead(refusal, end)
       if (this.#state === 'idle') {
         this.#state = 'head'
         this.deadline = now() + this.#runtime.timeouts.headMs
       }
-      this.#searched = end - at
-      this.#keep(bytes, at, end)
+      this.#keep(bytes, at, end, own)
       return end
     }
-    this.#searched = 0
+    this.#partial = undefined
     const head = parseRequestHead(bytes, at, headEnd, limits)
     if ('refused' in head) return this.#refuseHead(head, end)
     return this.#begin(head, bytes, headEnd, end)
@@ -180,6 +211,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   #reject(problem: GatewayError, head: RequestHead = emptyHead): void {
     this.#keepAlive = false
+    this.#partial = this.#kept = undefined
     this.#body = noBody
     this.#state = 'exchange'
     this.deadline = Infinity
@@ -199,10 +231,19 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     const limit = this.#runtime.maxBodyBytes
     if (limit > 0 && head.contentLength > limit) exchange.refuse(errors.payloadTooLarge)
     else {
-      if (!this.#body.done && at < end) at = this.#readBody(bytes, at, end)
+      if (!this.#body.done) at = this.#beginBodyOf(head, bytes, at, end)
       if (this.#exchange === exchange && !exchange.responseBegun) travel(exchange)
     }
     return at
+  }
+
+  /** Reads what has come of a body. As long as it is not complete, the head waits with it. */
+  #beginBodyOf(head: RequestHead, bytes: Buffer, at: number, end: number): number {
+    const next = at < end ? this.#readBody(bytes, at, end) : at
+    if (this.#body.done || this.#state !== 'exchange') return next
+    this.#headBytes = head.text.length
+    if (!this.#count()) this.giveUp()
+    return next
   }
 
   #beginBody(head: RequestHead): void {
@@ -228,7 +269,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     if (this.#body.done) this.#bodyDone()
     else {
       this.deadline = now() + this.#runtime.timeouts.bodyMs
-      if (this.#ready && this.#waitingBytes > this.#readyLimit) this.#callReady()
+      if (this.#ready && this.waitingBytes > this.#readyLimit) this.#callReady()
     }
     return at
   }
@@ -246,9 +287,10 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       if (!this.#take(bytes, from, to)) this.#pause()
       return
     }
-    this.#waiting.push(Buffer.from(bytes.subarray(from, to)))
-    this.#waitingBytes += to - from
-    if (this.#waitingBytes > maxKeptBytes && !this.#ready) this.#pause()
+    const waiting = (this.#waiting ??= new ByteQueue())
+    waiting.append(bytes, from, to, this.#body.done)
+    if (!this.#count()) this.giveUp()
+    else if (waiting.length > maxKeptBytes && !this.#ready) this.#pause()
   }
 
   #bodyDone(): void {
@@ -257,6 +299,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       this.#next()
       return
     }
+    if (this.heldBytes > 0) this.#count()
     this.#callReady()
     const end = this.#takeEnd
     this.#take = this.#takeEnd = undefined
@@ -296,15 +339,15 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   }
 
   get waiting(): readonly Buffer[] {
-    return this.#waiting
+    return this.#waiting?.pieces() ?? []
   }
 
   get waitingBytes(): number {
-    return this.#waitingBytes
+    return this.#waiting?.length ?? 0
   }
 
   whenReady(limit: number, ready: () => void): void {
-    if (this.#body.done || this.#waitingBytes > limit) {
+    if (this.#body.done || this.waitingBytes > limit) {
       ready()
       return
     }
@@ -322,8 +365,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   }
 
   pipe(take: (bytes: Buffer, from: number, to: number) => boolean, end: (trailers: string) => void): void {
-    this.#waiting = []
-    this.#waitingBytes = 0
+    this.#waiting = undefined
+    if (this.heldBytes > 0) this.#count()
     if (this.#body.done) {
       end(this.#body.trailers)
       return
@@ -405,8 +448,16 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   flush(): boolean {
     if (this.#state !== 'exchange') return true
     const goesOn = this.#writer.flush()
-    if (!goesOn) this.deadline = now() + this.#runtime.timeouts.sendMs
+    if (!goesOn) this.#awaitReader()
     return goesOn
+  }
+
+  /** The client takes its time, and its request's head waits with it. Its answer has begun, so that others are given up for it, not it. */
+  #awaitReader(): void {
+    this.deadline = now() + this.#runtime.timeouts.sendMs
+    if (this.#exchange === undefined || this.#headBytes > 0) return
+    this.#headBytes = this.#exchange.head.text.length
+    this.#count()
   }
 
   end(trailers: string): void {
@@ -448,17 +499,20 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.#writer.flush()
     this.deadline = Infinity
     this.#successor = successor(this.#socket)
-    const early = this.#kept
+    const early = this.#kept?.subarray(0, this.#keptLength)
     this.#kept = undefined
+    this.#headBytes = 0
+    if (this.heldBytes > 0) this.#count()
     this.resume()
     if (early) this.#successor.onBytes(early, early.length)
     if (this.#clientDone) this.#successor.onEnd()
   }
 
   #dropBody(): void {
-    this.#waiting = []
-    this.#waitingBytes = 0
+    this.#waiting = undefined
+    this.#headBytes = 0
     this.#ready = this.#take = this.#takeEnd = undefined
+    if (this.heldBytes > 0) this.#count()
   }
 
   /** The connection is free for the next request, which may have been read already. */
@@ -479,8 +533,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.resume()
     const kept = this.#kept
     if (kept === undefined || this.#consuming) return
-    this.#kept = undefined
-    this.#consume(kept, 0, kept.length)
+    this.#consumeKept(kept, this.#keptLength)
     if (this.#clientDone && (this.#state === 'idle' || this.#state === 'head')) this.#close()
   }
 
@@ -489,6 +542,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#state = 'closing'
     this.#kept = undefined
+    if (this.heldBytes > 0) this.#count()
     this.deadline = now() + this.#runtime.timeouts.sendMs
     this.#socket.end(() => (this.deadline = look() + lingerMs))
     this.#paused = true
@@ -550,8 +604,8 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     const exchange = this.#exchange
     this.#exchange = undefined
     this.#state = 'closed'
-    this.#dropBody()
     this.#kept = undefined
+    this.#dropBody()
     this.#socket.destroy()
     if (exchange === undefined) return
     exchange.cancel?.()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ChunkedBody } from './body.ts'
-import { findHeadEnd, firstValue, parseRequestHead, parseResponseHead } from './head.ts'
+import { findHeadEnd, firstValue, parseRequestHead, parseResponseHead, PartialHead } from './head.ts'
 
 const limits = { headBytes: 32_768, lineBytes: 8192, headers: 100 }
 const parse = (text: string) => parseRequestHead(Buffer.from(text, 'latin1'), 0, text.length, limits)
@@ -55,6 +55,46 @@ for (const [what, [text, status]] of Object.entries(refused)) {
     assert.equal('refused' in head ? head.status : 200, status)
   })
 }
+
+test('what is wrong with a head is found however it is cut, and as soon as its line is there', () => {
+  const names = [
+    'a bare LF',
+    'a bare LF in a header',
+    'HTTP/2.0',
+    'a space in the target',
+    'a long line',
+    'a long head',
+  ]
+  for (const [text, status] of names.map((name) => refused[name] as readonly [string, number])) {
+    const bytes = Buffer.from(text, 'latin1')
+    const partial = new PartialHead()
+    let refusal
+    let read = 0
+    while (refusal === undefined && read < bytes.length - 2) refusal = partial.check(bytes, 0, ++read, limits)
+    assert.equal(refusal?.status, status, JSON.stringify(text.slice(0, 60)))
+  }
+})
+
+test('of a head that comes byte by byte each byte is looked at once', () => {
+  const text = get(...Array.from({ length: 90 }, (_, at) => `X-${at}: ${'x'.repeat(300)}`)).slice(0, -4)
+  const bytes = Buffer.from(text, 'latin1')
+  let looked = 0
+  const subarray = bytes.subarray.bind(bytes)
+  // Where the search begins and what it may see at most tells what it costs.
+  bytes.subarray = (from, to) => {
+    const part = subarray(from, to)
+    const indexOf = part.indexOf.bind(part)
+    part.indexOf = ((value: number, at: number) => {
+      const found = indexOf(value, at)
+      looked += (found < 0 ? part.length : found + 1) - at
+      return found
+    }) as typeof part.indexOf
+    return part
+  }
+  const partial = new PartialHead()
+  for (let end = 1; end <= bytes.length; end++) assert.equal(partial.check(bytes, 0, end, limits), undefined)
+  assert.equal(looked, bytes.length)
+})
 
 const badResponses: readonly string[] = [
   'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n',

@@ -155,18 +155,30 @@ function requestStatus(head: Reading, problem: Problem): Refusal['status'] | 200
 }
 
 /**
- * What can be said of a head that is not complete yet: a refusal as soon as it can never become a good one, so that the client
- * is told at once and not when its time is up.
+ * A head that is not complete yet. Each byte of it is looked at once, however many pieces it comes in; all of it has to lie together.
  */
-export function checkPartialHead(bytes: Buffer, start: number, end: number, limits: HeadLimits): Refusal | undefined {
-  const lineEnd = bytes.subarray(0, end).indexOf(LF, start)
-  if (lineEnd < 0) return end - start > limits.lineBytes ? uriTooLong : undefined
-  const next = readRequestLine(begun(bytes.toString('latin1', start, end)), bytes, start, end, limits)
-  if (typeof next !== 'number') return next
-  for (let at = lineEnd; at >= 0 && at < end; at = bytes.subarray(0, end).indexOf(LF, at + 1)) {
-    if (bytes[at - 1] !== CR) return badRequest
+export class PartialHead {
+  /** Bytes that have been looked at. */
+  searched = 0
+  #lineIsRead = false
+
+  /** A refusal as soon as the head can never become a good one, so that the client is told at once and not when its time is up. */
+  check(bytes: Buffer, start: number, end: number, limits: HeadLimits): Refusal | undefined {
+    const from = start + this.searched
+    this.searched = end - start
+    const read = bytes.subarray(0, end)
+    for (let at = read.indexOf(LF, from); at >= 0; at = read.indexOf(LF, at + 1)) {
+      if (!this.#lineIsRead) {
+        const line = begun(bytes.toString('latin1', start, at + 1))
+        const next = readRequestLine(line, bytes, start, at + 1, limits)
+        if (typeof next !== 'number') return next
+        this.#lineIsRead = true
+      }
+      if (bytes[at - 1] !== CR) return badRequest
+    }
+    if (!this.#lineIsRead) return end - start > limits.lineBytes ? uriTooLong : undefined
+    return end - start > limits.headBytes ? headTooLarge : undefined
   }
-  return end - start > limits.headBytes ? headTooLarge : undefined
 }
 
 /** Reads method, target and version; gives where the next line begins, or a refusal. */

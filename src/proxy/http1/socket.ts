@@ -71,7 +71,7 @@ export function acceptPlain(
       refused(new Error(`accept: ${error ? getSystemErrorName(error) : 'no handle'}`))
       return
     }
-    const reads = new Reads(undefined, () => socket.isPaused())
+    const reads = new Reads(undefined, () => socket.isPaused() || !mayReadLong(socket))
     const options = { handle: client, allowHalfOpen: true, onread: reads }
     const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
     socket.setNoDelay(true)
@@ -79,6 +79,21 @@ export function acceptPlain(
     reads.events = events
     watchRest(socket, events)
   }
+}
+
+/**
+ * Clients' sockets that have had long reads. Each has a buffer for the next one for as long as it says nothing more, so that there is
+ * a bound on them; what others send is copied.
+ */
+const mostLongReaders = 256
+const longReaders = new Set<net.Socket>()
+
+function mayReadLong(socket: net.Socket): boolean {
+  if (longReaders.has(socket)) return true
+  if (longReaders.size >= mostLongReaders) return false
+  longReaders.add(socket)
+  socket.once('close', () => longReaders.delete(socket))
+  return true
 }
 
 /** Whether this Node's `Socket` keeps the `onread` that it was made with, tried on one that is never connected. */

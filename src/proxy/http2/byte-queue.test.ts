@@ -25,6 +25,7 @@ test('what goes in comes out, in the same order, however it is cut', () => {
           expected = expected.subarray(count)
         }
         assert.equal(queue.length, expected.length)
+        assert.ok(queue.size >= queue.length && (queue.length > 0 || queue.size === 0))
         assert.deepEqual(Buffer.concat(queue.pieces()), expected)
       }
     }),
@@ -35,4 +36,5 @@ test('single bytes take hardly more memory than they are', () => {
   const queue = new ByteQueue()
   for (let count = 0; count < 60_000; count++) queue.append(Buffer.from('x'), 0, 1)
   assert.ok(queue.pieces().length < 20)
+  assert.ok(queue.size < 64 * 1024, `${queue.size} bytes`)
 })

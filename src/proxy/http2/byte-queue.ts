@@ -1,15 +1,22 @@
 /** Bytes that wait: however small the pieces in which they come, they take little more memory than they are. */
 
+import { release } from '../growing.ts'
+
+/** Blocks grow with what waits, from one of these sizes to the other; the first is as long as what it begins with. */
+const leastBlockBytes = 512
 const blockBytes = 4096
 
 export class ByteQueue {
   length = 0
+  /** Bytes of memory that it takes. */
+  size = 0
   #blocks: Buffer[] = []
   /** What of the first block is gone already, and what of the last one is filled. */
   #start = 0
   #end = 0
 
-  append(bytes: Buffer, from: number, to: number): void {
+  /** Adds a copy. Memory for what is `brief`, waiting for no client, may come from Node's pool. */
+  append(bytes: Buffer, from: number, to: number, brief = false): void {
     this.length += to - from
     const last = this.#blocks.at(-1)
     if (last) {
@@ -18,7 +25,9 @@ export class ByteQueue {
       from += copied
     }
     if (from === to) return
-    const block = Buffer.allocUnsafeSlow(Math.max(blockBytes, to - from))
+    const size = last ? Math.max(to - from, leastBlockBytes, Math.min(this.size, blockBytes)) : to - from
+    const block = brief ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size)
+    this.size += block.length
     this.#end = bytes.copy(block, 0, from, to)
     this.#blocks.push(block)
   }
@@ -33,6 +42,7 @@ export class ByteQueue {
     this.length -= to - from
     if (to === block.length || this.length === 0) {
       this.#blocks.shift()
+      this.size -= block.length
       this.#start = 0
     }
     use(block, from, to)
@@ -47,8 +57,15 @@ export class ByteQueue {
     )
   }
 
+  /** Forgets what waits, and gives its memory back at once: nobody else may have a piece of it. */
+  release(): void {
+    for (const block of this.#blocks) release(block)
+    this.clear()
+  }
+
   clear(): void {
     this.length = 0
+    this.size = 0
     this.#blocks = []
     this.#start = 0
   }

@@ -6,6 +6,7 @@ import type net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { look, now } from '../clock.ts'
 import type { Exchange } from '../exchange.ts'
+import type { Holder } from '../held-bytes.ts'
 import { plainAddress } from '../http1/client-connection.ts'
 import { emptyHead } from '../http1/head.ts'
 import type { ProxiedPeer } from '../proxy-protocol.ts'
@@ -23,7 +24,11 @@ import type { Stream } from './stream.ts'
 const noticeMs = 1000
 const noticePing = 'goodbye!'
 
-export class ClientSession extends Session {
+export class ClientSession extends Session implements Holder {
+  /** Of frames and header blocks that are not complete; its streams hold for themselves. */
+  heldBytes = 0
+  /** Of the heads of open streams. */
+  headBytes = 0
   readonly scheme: 'http' | 'https'
   readonly remoteAddress: string
   readonly remotePort: number
@@ -89,9 +94,10 @@ export class ClientSession extends Session {
     stream.start(head)
   }
 
-  /** As many connections, or streams in their place, as there may be. */
+  /** As many connections, or streams in their place, as there may be, or as many bytes of heads in this one. */
   get #isFull(): boolean {
     const { stats, openStreams, maxConnections, http2 } = this.#runtime
+    if (this.headBytes > http2.bodyBytes) return true
     return this.streams.size >= http2.maxStreams || stats.active + openStreams >= maxConnections
   }
 
@@ -111,11 +117,19 @@ export class ClientSession extends Session {
   protected onRead(inBlock: boolean): void {
     // Now, not at once: what came of their bodies with them is there already, and they can be sent twice.
     for (const stream of this.#fresh.splice(0)) stream.travel()
+    const { held } = this.#runtime
+    if (this.partialBytes !== this.heldBytes && !held.hold(this, this.partialBytes)) return this.giveUp()
     if (inBlock === this.#awaitsBlock || this.state !== 'open' || this.#phase === 'telling') return
     this.#awaitsBlock = inBlock
     if (inBlock) this.deadline = Math.min(this.deadline, now() + this.#runtime.timeouts.headMs)
     else if (this.streams.size > 0) this.deadline = Infinity
     else this.#restart()
+  }
+
+  /** Others need the room. */
+  giveUp(): void {
+    this.releasePartial()
+    this.fail(errorCode.enhanceYourCalm, 'too much is incomplete')
   }
 
   #restart(): void {
@@ -179,6 +193,7 @@ export class ClientSession extends Session {
 
   protected onOver(): void {
     this.#runtime.stats.active--
+    this.#runtime.held.hold(this, 0)
     this.#runtime.deadlines.delete(this)
   }
 

@@ -5,6 +5,7 @@ import { now } from '../clock.ts'
 import type { Timed } from '../deadlines.ts'
 import { type Downstream, Exchange, type OutgoingHead, type RequestBody } from '../exchange.ts'
 import { isGrpc, timeoutOf } from '../grpc.ts'
+import type { Holder } from '../held-bytes.ts'
 import { refusals } from '../http1/client-connection.ts'
 import type { Refusal, RequestHead } from '../http1/head.ts'
 import type { Successor } from '../http1/tunnel.ts'
@@ -23,8 +24,9 @@ import { Stream } from './stream.ts'
 /** Bytes that the client may still send, below which it is taken to wait for more room. */
 const littleRoom = 1024
 
-export class ClientStream extends Stream implements Downstream, RequestBody, Timed {
+export class ClientStream extends Stream implements Downstream, RequestBody, Timed, Holder {
   readonly httpVersion = 2
+  heldBytes = 0
   deadline = Infinity
   /** When the request has to be over by its client's own word. */
   #endsBy = Infinity
@@ -32,6 +34,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   readonly #runtime: Runtime
   #exchange: Exchange | undefined
   // the request's body
+  #headBytes = 0
   #bodyLength = 0
   #bodyBytes = 0
   #trailers = ''
@@ -119,6 +122,8 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     this.#owesContinue = head.expectsContinue && !this.remoteClosed
     if (isGrpc(head)) this.#endsBy = now() + timeoutOf(head)
     this.#awaitBody()
+    this.#headBytes = head.text.length
+    this.#client.headBytes += this.#headBytes
     const exchange = (this.#exchange = new Exchange(this.#runtime, this, head))
     const limit = this.#runtime.maxBodyBytes
     if (limit > 0 && head.contentLength > limit) exchange.refuse(errors.payloadTooLarge)
@@ -126,7 +131,28 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
 
   /** Sends the request on its way, once all that came with its head has been read. */
   travel(): void {
+    if (!this.remoteClosed && this.#exchange && !this.#count()) this.giveUp()
     if (this.#exchange && !this.#exchange.responseBegun) travel(this.#exchange)
+  }
+
+  /** Tells what is held of this request and its answer now; false where it is too much for all. */
+  #count(): boolean {
+    const { held } = this.#runtime
+    const isGone = this.localClosed && this.remoteClosed
+    const fits = held.hold(this, isGone ? 0 : this.#headBytes + this.#waiting.size + this.queuedBytes)
+    // Of a whole request the upstream is waited for.
+    if (this.remoteClosed && this.#exchange?.responseBegun === false) held.spare(this)
+    return fits
+  }
+
+  /** Others need the room. */
+  giveUp(): void {
+    this.#waiting.release()
+    if (this.#exchange?.responseBegun === false) this.#bodyFailed(errors.overloaded)
+    else {
+      this.reset(errorCode.enhanceYourCalm)
+      this.onLost()
+    }
   }
 
   // ---- what is received
@@ -168,6 +194,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
 
   #keep(bytes: Buffer, from: number, to: number): void {
     this.#waiting.append(bytes, from, to)
+    if (!this.#count()) return this.giveUp()
     if (this.#ready === undefined) return
     // Whoever wants the whole body gets it, up to a bound of his own.
     if (this.#wantsMore) this.giveBack(to - from)
@@ -187,6 +214,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     // RFC 9113 8.1.1: what is said of the length must be so.
     if (this.#bodyLength > this.#bodyBytes) return this.#violated()
     this.#awaitBody()
+    if (this.heldBytes > 0) this.#count()
     this.#callReady()
     const end = this.#takeEnd
     this.#take = this.#takeEnd = undefined
@@ -277,6 +305,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   pipe(take: (bytes: Buffer, from: number, to: number) => boolean, end: (trailers: string) => void): void {
     this.giveBack(this.#waiting.length)
     this.#waiting.clear()
+    if (this.heldBytes > 0) this.#count()
     if (this.remoteClosed) {
       end(this.#trailers)
       return
@@ -295,6 +324,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
 
   #dropBody(): void {
     this.#waiting.clear()
+    if (this.heldBytes > 0) this.#count()
     this.#ready = this.#take = this.#takeEnd = undefined
   }
 
@@ -328,7 +358,11 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   flush(): boolean {
     if (!this.#bodiless) this.#sendHead(false)
     const goesOn = this.push()
-    if (!goesOn) this.#awaitReader()
+    if (!goesOn) {
+      this.#awaitReader()
+      // Others are given up for it; its own bound is that nothing more is read from the upstream.
+      this.#count()
+    }
     return goesOn
   }
 
@@ -345,6 +379,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     const isEmpty = this.#head !== '' && trailers === ''
     this.#sendHead(isEmpty)
     this.writeEnd(encodeLines(trailers))
+    if (this.waits) this.#count()
   }
 
   abort(): void {
@@ -361,6 +396,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   // ---- what happens to the stream
 
   onProgress(): void {
+    if (this.heldBytes > 0) this.#count()
     this.#wait(this.#runtime.timeouts.sendMs)
   }
 
@@ -392,6 +428,8 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   }
 
   onGone(): void {
+    this.#client.headBytes -= this.#headBytes
+    this.#runtime.held.hold(this, 0)
     this.#runtime.openStreams--
     this.#runtime.deadlines.delete(this)
   }

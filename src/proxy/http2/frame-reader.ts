@@ -1,4 +1,5 @@
 /** Cuts what is received into frames; those of a header block are put together. Source: RFC 9113 4 and 6. */
+import { copyOf, grown, release } from '../growing.ts'
 import { errorCode, flag, frameHeadBytes, frameType, maxPayloadBytes } from './frames.ts'
 
 /** Takes the frames. Bytes are only valid during the call. */
@@ -24,6 +25,7 @@ export class FrameReader {
   readonly #maxBlockBytes: number
   /** The beginning of a frame that is not there yet as a whole. */
   #kept: Buffer | undefined
+  #keptLength = 0
   #stopped = false
   // a header block under way
   #blockStream = 0
@@ -46,6 +48,18 @@ export class FrameReader {
     return this.#blockStream !== 0
   }
 
+  /** Bytes of frames and header blocks that are not complete. */
+  get heldBytes(): number {
+    return (this.#kept?.length ?? 0) + (this.#block.length > 0 ? this.#blockBytes : 0)
+  }
+
+  /** Reads nothing more, and gives the memory back at once; not from within a read. */
+  release(): void {
+    if (this.#kept) release(this.#kept)
+    for (const piece of this.#block) release(piece)
+    this.stop()
+  }
+
   stop(): void {
     this.#stopped = true
     this.#kept = undefined
@@ -53,18 +67,21 @@ export class FrameReader {
   }
 
   read(bytes: Buffer, at: number, end: number): void {
+    const isOwn = this.#kept !== undefined
     if (this.#kept) {
-      bytes = Buffer.concat([this.#kept, bytes.subarray(at, end)])
+      bytes = grown(this.#kept, this.#keptLength, bytes, at, end)
+      end = this.#keptLength + end - at
       this.#kept = undefined
       at = 0
-      end = bytes.length
     }
     while (!this.#stopped) {
       const next = this.#inData ? this.#readData(bytes, at, end) : this.#readFrame(bytes, at, end)
       if (next === at) break
       at = next
     }
-    if (at < end && !this.#stopped) this.#kept = Buffer.from(bytes.subarray(at, end))
+    if (at === end || this.#stopped) return
+    this.#kept = isOwn && at === 0 ? bytes : copyOf(bytes, at, end)
+    this.#keptLength = end - at
   }
 
   /** Reads one frame, of DATA only the beginning; gives where it ends, `at` itself where it is not there yet. */
@@ -127,7 +144,7 @@ export class FrameReader {
       this.#endBlock(bytes, from, to)
       return
     }
-    this.#block.push(Buffer.from(bytes.subarray(from, to)))
+    this.#block.push(copyOf(bytes, from, to))
     if (this.#block.length > freePieces + this.#blockBytes / pieceBytes)
       return void this.#bad(errorCode.enhanceYourCalm, 'the header block comes in too many pieces', 0)
     if (!complete) return

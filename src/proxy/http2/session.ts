@@ -40,7 +40,7 @@ export interface SessionLimits {
 /** Bytes that are gathered before they are written without waiting for the end of the event loop's turn. */
 const gatherBytes = 64 * 1024
 /** Bytes that the other end has not taken, above which nothing more is read from it: they could be answers to pings. */
-const maxUnsentBytes = 256 * 1024
+const maxUnsentBytes = 64 * 1024
 /** Streams that are remembered as closed, so that frames which were on their way are no surprise. */
 const maxClosed = 256
 /** How long a closed connection is read on, so that the other end gets to read why. */
@@ -126,6 +126,15 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
     if (at < length) this.#reader.read(bytes, at, length)
     if (this.socket.writableLength > maxUnsentBytes) this.#pauseReading()
     this.onRead(this.#reader.inBlock)
+  }
+
+  /** Bytes of frames and header blocks that are not complete. */
+  protected get partialBytes(): number {
+    return this.#reader.heldBytes
+  }
+
+  protected releasePartial(): void {
+    this.#reader.release()
   }
 
   /** Everything that has come is read; `inBlock` where the rest of a header block is awaited. */

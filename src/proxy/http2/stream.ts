@@ -140,6 +140,11 @@ export abstract class Stream {
     return true
   }
 
+  /** Bytes of memory that this takes. */
+  protected get queuedBytes(): number {
+    return this.#queue?.size ?? 0
+  }
+
   /** Whether there is something that could not be sent yet. */
   get waits(): boolean {
     return this.#queue !== undefined
