@@ -107,12 +107,12 @@ function lastLines(directory: string): string {
 }
 
 async function waitUntilListening(name: string, { process: child, port }: Running, how: How): Promise<void> {
-  for (let tries = 0; tries < 1200; tries++) {
+  for (let tries = 0; tries < 6000; tries++) {
     if (child.exitCode !== null) throw new Error(`${name} ended with status ${child.exitCode} while starting`)
     if (await ask(port, '/', how).catch(() => undefined)) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-  throw new Error(`${name} does not listen after a minute`)
+  throw new Error(`${name} does not listen after five minutes`)
 }
 
 interface Asked {

@@ -19,8 +19,20 @@ export interface Options {
 }
 
 /** Parts of a run. */
-export const sections = ['requests', 'bodies', 'tls', 'http2', 'cores', 'logs', 'latency', 'floods'] as const
+export const sections = [
+  'requests',
+  'bodies',
+  'tls',
+  'http2',
+  'cores',
+  'logs',
+  'latency',
+  'floods',
+  'credentials',
+] as const
 export type Section = (typeof sections)[number]
+/** This one takes minutes and gigabytes. */
+const onlyWhenNamed: readonly Section[] = ['credentials']
 
 const help = `npm run bench -- [options]
 
@@ -28,7 +40,7 @@ const help = `npm run bench -- [options]
   --seconds S        length of one measurement (default 3)
   --connections C    kept-alive connections (default 32)
   --only REGEX       subjects by name, such as 'nginx|HS256'
-  --sections A,B     parts of the run: ${sections.join(', ')} (default all)
+  --sections A,B     parts of the run: ${sections.join(', ')} (default all but ${onlyWhenNamed.join(', ')})
   --no-floods        leave out the floods of bad tokens
   --no-install       leave out the peers that would have to be installed
   --instructions     count instructions in place of a true time: counting makes some gateways half as slow again
@@ -76,7 +88,7 @@ const known = {
 } as const
 
 function chosen(text: string | undefined): readonly Section[] {
-  if (text === undefined) return sections
+  if (text === undefined) return sections.filter((section) => !onlyWhenNamed.includes(section))
   return text.split(',').map((name) => {
     const section = sections.find((one) => one === name)
     if (!section) throw new Error(`--sections takes ${sections.join(', ')}, not "${name}"`)

@@ -32,6 +32,7 @@ const sections = [
   ['http2', 'HTTP/2 from the client, without TLS'],
   ['cores', 'As many workers as cores'],
   ['logs', 'With an access log'],
+  ['credentials', 'A token of each of a million credentials'],
 ] as const
 
 const costs = (subjects: readonly SubjectResult[]): string =>

@@ -6,6 +6,7 @@ import { fastifyHs256 } from './subjects/fastify.ts'
 import {
   gibbonBasicAuth,
   gibbonClaims,
+  gibbonCredentials1m,
   gibbonEdDsa,
   gibbonEs256,
   gibbonHs256,
@@ -97,6 +98,7 @@ export const rows: readonly Row[] = [
   ...few.map((subject) => row('tls', subject, { tls: true, variant: 'TLS' })),
   ...withHttp2.map((subject) => row('http2', subject, { http2: true, variant: 'HTTP/2' })),
   ...few.map((subject) => row('cores', subject, { allCores: true, variant: 'all cores' })),
+  ...[nginx, gibbonHs256, gibbonCredentials1m].map((subject) => row('credentials', subject)),
   ...few.map((subject) => row('logs', subject, { accessLog: true, variant: 'access log' })),
 ]
 

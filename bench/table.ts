@@ -7,6 +7,7 @@ const titles: Readonly<Record<string, string>> = {
   http2: 'HTTP/2 from the client, without TLS',
   cores: 'as many workers as cores',
   logs: 'with an access log',
+  credentials: 'a token of each of a million credentials',
 }
 
 /** Prints a result for people. */

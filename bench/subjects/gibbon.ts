@@ -13,7 +13,7 @@ const command = new URL('../../src/cli/gibbon.ts', import.meta.url).pathname
 interface Authentication extends Pick<Subject, 'header' | 'distinct'> {
   readonly plugin: string
   readonly tokens: readonly string[]
-  readonly consumers: readonly object[]
+  readonly consumers: () => readonly object[]
   /** The plugin's config; undefined where its defaults will do. */
   readonly config?: () => Promise<object>
 }
@@ -21,7 +21,7 @@ interface Authentication extends Pick<Subject, 'header' | 'distinct'> {
 const byJwt = (set: TokenSet): Authentication => ({
   plugin: 'jwt',
   tokens: set.tokens,
-  consumers: set.keys.map(consumerWith(set)),
+  consumers: () => set.keys.map(consumerWith(set)),
   ...(set.distinct && { distinct: { count: set.distinct, owners: set.keys.length, secret: set.secret } }),
 })
 
@@ -30,7 +30,7 @@ const byJwtWith = (config: object): Authentication => ({ ...byJwt(hs256), config
 const byIssuer: Authentication = {
   plugin: 'jwt',
   tokens: published.tokens,
-  consumers: [],
+  consumers: () => [],
   config: async () => ({
     issuers: [{ issuer: published.issuer, jwks_uri: await publish(published.jwks()) }],
     consumer_optional: true,
@@ -50,17 +50,18 @@ const names = hs256.keys
 const byKey: Authentication = {
   plugin: 'key-auth',
   tokens: names,
-  consumers: names.map((key) => ({ username: `user-of-${key}`, keyauth_credentials: [{ key }] })),
+  consumers: () => names.map((key) => ({ username: `user-of-${key}`, keyauth_credentials: [{ key }] })),
   header: (token) => ['apikey', token],
 }
 
 const byPassword: Authentication = {
   plugin: 'basic-auth',
   tokens: names,
-  consumers: names.map((username) => ({
-    username: `user-of-${username}`,
-    basicauth_credentials: [{ username, password: hs256.secret }],
-  })),
+  consumers: () =>
+    names.map((username) => ({
+      username: `user-of-${username}`,
+      basicauth_credentials: [{ username, password: hs256.secret }],
+    })),
   header: (token) => ['Authorization', `Basic ${Buffer.from(`${token}:${hs256.secret}`).toString('base64')}`],
 }
 
@@ -74,6 +75,7 @@ export const gibbonEdDsa = subject('gibbon EdDSA', byJwt(eddsa))
 /** HS256 with many tokens of a thousand credentials, and with many routes. */
 export const gibbonTokens10k = subject('gibbon 10,000 tokens', byJwt(manyTokens(10_000, 1000)))
 export const gibbonTokens1m = subject('gibbon 1,000,000 tokens', byJwt(manyTokens(1_000_000, 1000)))
+export const gibbonCredentials1m = subject('gibbon 1,000,000 credentials', byJwt(manyTokens(1_000_000, 1_000_000)))
 export const gibbonRoutes100 = subject('gibbon 100 routes', byJwt(hs256), 100)
 export const gibbonRoutes10k = subject('gibbon 10,000 routes', byJwt(hs256), 10_000)
 /** Gibbon with what its jwt plugin has beyond Kong's. */
@@ -149,7 +151,7 @@ async function config(
     routes: [...others, { name: 'bench', paths: ['/anything'], strip_path: false }],
     plugins: authentication ? [{ name: authentication.plugin, config: (await authentication.config?.()) ?? {} }] : [],
   }
-  return { _format_version: '3.0', services: [service], consumers: authentication?.consumers ?? [] }
+  return { _format_version: '3.0', services: [service], consumers: authentication?.consumers() ?? [] }
 }
 
 function consumerWith({ algorithm, secret, publicKey }: TokenSet) {
