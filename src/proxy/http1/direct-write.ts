@@ -1,45 +1,12 @@
 /**
  * Writes straight to the system, past the queue that each of Node's sockets keeps: most are taken whole at once, and what the queue
- * keeps of them is a twentieth of a request's cost. It uses what `node:net` does itself and Node does not document;
- * where that is not as expected, or the system takes less than all, the documented way remains.
+ * keeps of them is a twentieth of a request's cost. Where the system takes less than all, the usual way follows.
  */
-import net from 'node:net'
+import type net from 'node:net'
+import { streamBinding as binding, streamHandle, type StreamHandle, type WriteRequest } from './stream-binding.ts'
 
-/** Both give 0 or an error. What the system does not take at once waits, and `request.oncomplete` is called when it has gone. */
-interface Handle {
-  writeLatin1String(request: WriteRequest, text: string): number
-  writeBuffer(request: WriteRequest, bytes: Buffer): number
-}
-
-interface WriteRequest {
-  handle: Handle
-  /** Kept from being collected until then. */
-  buffer?: Buffer
-  oncomplete: (status: number) => void
-}
-
-interface StreamBinding {
-  readonly WriteWrap: new () => WriteRequest
-  /** What came of the latest call, by place. */
-  readonly streamBaseState: Readonly<Record<number, number>>
-  readonly kLastWriteWasAsync: number
-}
-
-const binding = streamBinding()
 /** Used again and again: only a write that has to wait keeps it. */
 let request = binding && new binding.WriteWrap()
-
-function streamBinding(): StreamBinding | undefined {
-  try {
-    const { binding: open } = process as unknown as { readonly binding: (name: string) => unknown }
-    const found = open('stream_wrap') as Partial<StreamBinding>
-    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = found
-    const isKnown = typeof WriteWrap === 'function' && typeof streamBaseState?.[kLastWriteWasAsync ?? -1] === 'number'
-    return isKnown ? (found as StreamBinding) : undefined
-  } catch {
-    return undefined
-  }
-}
 
 /** Direct writes to one socket, in order with those that take the usual way. */
 export class DirectWrites {
@@ -73,13 +40,17 @@ export class DirectWrites {
   }
 
   /** What can be written to at once. */
-  #handle(): Handle | undefined {
+  #handle(): StreamHandle | undefined {
     const socket = this.#socket
     if (this.#isWaiting || socket.writableLength > 0 || socket.connecting || socket.writableEnded) return undefined
-    return (socket as unknown as { readonly _handle: Handle | null })._handle ?? undefined
+    return streamHandle(socket)
   }
 
-  #wait(handle: Handle, waiting: WriteRequest, kept?: { readonly bytes: Buffer; readonly done: () => void }): void {
+  #wait(
+    handle: StreamHandle,
+    waiting: WriteRequest,
+    kept?: { readonly bytes: Buffer; readonly done: () => void },
+  ): void {
     this.#isWaiting = true
     waiting.handle = handle
     if (kept) waiting.buffer = kept.bytes

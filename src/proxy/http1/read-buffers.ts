@@ -3,6 +3,8 @@
  * large gets buffers of its own for as long as they are: whoever passes such bytes on keeps the buffer until they are written, and
  * nothing is copied.
  */
+import type net from 'node:net'
+import { streamBinding, streamHandle } from './stream-binding.ts'
 
 export const bufferBytes = 32 * 1024
 /** A read this long means that more of the same follows. */
@@ -77,6 +79,20 @@ export class Reads {
   constructor(events: Reader | undefined, isPaused: () => boolean) {
     this.events = events
     this.#isPaused = isPaused
+  }
+
+  /** Has a socket without TLS tell of short reads without Node's function in between, which does no more for them than call this. */
+  takeOver(socket: net.Socket): void {
+    const handle = streamHandle(socket)
+    if (streamBinding === undefined || typeof handle?.onread !== 'function') return
+    const { streamBaseState, kReadBytesOrError } = streamBinding
+    const usual = handle.onread
+    handle.onread = (bytes) => {
+      const length = streamBaseState[kReadBytesOrError] as number
+      if (length <= 0 || length >= bulkBytes || this.#own !== undefined) return usual.call(handle, bytes)
+      this.events?.onBytes(shared, length)
+      return undefined
+    }
   }
 
   readonly callback = (length: number, bytes: Uint8Array): boolean => {

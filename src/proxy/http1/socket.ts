@@ -44,6 +44,7 @@ export function connectPlain(address: string, port: number, events: SocketEvents
     allowHalfOpen: true,
     onread: reads,
   })
+  reads.takeOver(socket)
   return watchRest(socket, events)
 }
 
@@ -75,6 +76,7 @@ export function acceptPlain(
     const options = { handle: client, allowHalfOpen: true, onread: reads }
     const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
     socket.setNoDelay(true)
+    reads.takeOver(socket)
     const events = accept(socket)
     reads.events = events
     watchRest(socket, events)
