@@ -61,9 +61,12 @@ class Said {
   reopened = 0
   ended: string | undefined
   #timer: NodeJS.Timeout | undefined
+  #hasStopped = false
 
   begin(say: (count: number) => void): void {
     clearInterval(this.#timer)
+    // It may have been closed in good order while the last of it was waited for.
+    if (this.#hasStopped) return
     this.#timer = setInterval(() => say(this.said++), sayEveryMs)
   }
 
@@ -86,6 +89,7 @@ class Said {
 
   /** Resolves when everything said is heard, or nothing more will be. */
   async stop(): Promise<void> {
+    this.#hasStopped = true
     clearInterval(this.#timer)
     for (let left = patienceMs; this.heard < this.said && this.ended === undefined && left > 0; left -= 10)
       await new Promise((resolve) => setTimeout(resolve, 10))
