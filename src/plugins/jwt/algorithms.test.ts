@@ -84,6 +84,18 @@ test('PS signatures are right with any length of salt and any size of RSA key', 
   }
 })
 
+test('an RSA signature without its first byte is none, also where that is zero', () => {
+  for (const alg of ['RS256', 'PS256']) {
+    const algorithm = algorithms.get(alg)!
+    let text = ''
+    let signature: Buffer
+    do signature = algorithm.sign((text += 'a'), rsa.privateKey)
+    while (signature[0] !== 0)
+    assert.equal(algorithm.verify(text, signature, rsa.publicKey), true)
+    assert.equal(algorithm.verify(text, signature.subarray(1), rsa.publicKey), false, alg)
+  }
+})
+
 test('PS takes a key that is only for PSS, RS does not', () => {
   const { publicKey } = generateKeyPairSync('rsa-pss', { modulusLength: 2048 })
   assert.equal(algorithms.get('PS256')!.suits(publicKey), true)

@@ -98,12 +98,17 @@ function hmac(name: string, block: number, size: number): Algorithm {
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
 
+/** RFC 8017 8.1.2 and 8.2.2: of the modulus' length. OpenSSL takes a shorter one, too, where the first bytes would be zeros. */
+const isOfModulus = (signature: Buffer, { asymmetricKeyDetails }: KeyObject): boolean =>
+  signature.length === Math.ceil((asymmetricKeyDetails?.modulusLength ?? 0) / 8)
+
 function rsa(hash: string): Algorithm {
   const padding = constants.RSA_PKCS1_PADDING
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'rsa',
-    verify: (signed, signature, key) => verify(hash, bytesOf(signed), { key, padding }, signature),
+    verify: (signed, signature, key) =>
+      isOfModulus(signature, key) && verify(hash, bytesOf(signed), { key, padding }, signature),
     sign: (signed, key) => sign(hash, bytesOf(signed), { key, padding }),
   }
 }
@@ -116,7 +121,8 @@ function rsaPss(hash: string): Algorithm {
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss',
-    verify: (signed, signature, key) => verify(hash, bytesOf(signed), { key, padding, saltLength: anySalt }, signature),
+    verify: (signed, signature, key) =>
+      isOfModulus(signature, key) && verify(hash, bytesOf(signed), { key, padding, saltLength: anySalt }, signature),
     sign: (signed, key) => sign(hash, bytesOf(signed), { key, padding, saltLength: saltOfDigestLength }),
   }
 }
