@@ -46,13 +46,13 @@ function beginsAtTop(text: string): number[] {
   const begins: number[] = []
   for (let at = first; at < text.length; at = endOfLine(text, at) + 1) {
     const code = text.charCodeAt(at)
-    const isInside = code === blank || code === lineFeed || code === hash || code === dash
+    const isInside = code === blank || code === lineFeed || code === numberSign || code === dash
     if (at === first || !isInside) begins.push(at)
   }
   return begins
 }
 
-const [lineFeed, blank, hash, dash] = [0x0a, 0x20, 0x23, 0x2d]
+const [lineFeed, blank, numberSign, dash] = [0x0a, 0x20, 0x23, 0x2d]
 
 function sectionOf(
   text: string,

@@ -26,10 +26,15 @@ test(
     const folder = join(temporaryFolder(t), "where it's kept")
     const store = await openStore({ file: join(folder, 'gibbon.db'), kinds: sampleKinds })
     const folders = new Set<string>()
+    const look = (): void => {
+      for (const found of foldersOfTemporaryFiles()) folders.add(found)
+    }
+    const timer = setInterval(look, 5)
+    t.after(() => clearInterval(timer))
     const entities = function* () {
       for (let at = 0; at < 24_000; at++) {
         yield { kind: 'services', entity: { id: `s${at}`, name: null, text: 'x'.repeat(4000) } }
-        if (at % 1000 === 0) for (const found of foldersOfTemporaryFiles()) folders.add(found)
+        if (at % 1000 === 0) look()
       }
     }
     await succeed(store, { do: 'replace-all', entities: entities() })
