@@ -70,7 +70,8 @@ export async function startRedis(settings: readonly (readonly string[])[] = []):
     place: (given = {}) => ({
       host: '127.0.0.1',
       port,
-      timeout: 2000,
+      // Longer than a busy machine may take for anything.
+      timeout: 20_000,
       username: null,
       password: null,
       database: 0,
