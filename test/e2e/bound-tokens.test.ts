@@ -114,6 +114,20 @@ test('DPoP tokens of a real identity provider are let in with a proof and the no
   assert.equal((await ask({ Authorization: `Bearer ${token}` })).status, 401)
 })
 
+/** A gateway that asks for certificates, and a token of an identity provider that is bound to the client's own. */
+async function boundToCertificate(t: TestContext) {
+  const own = issue('client')
+  const { newToken, gateway } = await world(
+    t,
+    (issuer) => ({ ...claims, issuers: [{ issuer }], certificate_bound: true }),
+    'jwt',
+    true,
+  )
+  const base64 = new X509Certificate(own.cert).raw.toString('base64')
+  const { access_token: token } = await newToken({ [inHeader]: base64 })
+  return { own, token, ports: gateway.proxyPorts }
+}
+
 /** Sends a request over TLS, with a certificate where one is given. */
 function askTls(port: number, token: string, own?: Issued): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -137,16 +151,8 @@ function askTls(port: number, token: string, own?: Issued): Promise<number> {
 }
 
 test('a token that an identity provider has bound to a certificate is good with that one alone', async (t) => {
-  const own = issue('client')
-  const { newToken, gateway } = await world(
-    t,
-    (issuer) => ({ ...claims, issuers: [{ issuer }], certificate_bound: true }),
-    'jwt',
-    true,
-  )
-  const base64 = new X509Certificate(own.cert).raw.toString('base64')
-  const { access_token: token } = await newToken({ [inHeader]: base64 })
-  const [plain = 0, tls = 0] = gateway.proxyPorts
+  const { own, token, ports } = await boundToCertificate(t)
+  const [plain = 0, tls = 0] = ports
   assert.equal(await askTls(tls, token, own), 200)
   assert.equal(await askTls(tls, token, issue('another')), 401)
   assert.equal(await askTls(tls, token), 401)
@@ -174,16 +180,8 @@ async function askHttp2(port: number, token: string, own?: Issued): Promise<(num
 }
 
 test('the same holds over HTTP/2, for every request of the connection', async (t) => {
-  const own = issue('client')
-  const { newToken, gateway } = await world(
-    t,
-    (issuer) => ({ ...claims, issuers: [{ issuer }], certificate_bound: true }),
-    'jwt',
-    true,
-  )
-  const base64 = new X509Certificate(own.cert).raw.toString('base64')
-  const { access_token: token } = await newToken({ [inHeader]: base64 })
-  const [, tls = 0] = gateway.proxyPorts
+  const { own, token, ports } = await boundToCertificate(t)
+  const [, tls = 0] = ports
   assert.deepEqual(await askHttp2(tls, token, own), [200, 200])
   assert.deepEqual(await askHttp2(tls, token, issue('another')), [401, 401])
   assert.deepEqual(await askHttp2(tls, token), [401, 401])
