@@ -3,6 +3,7 @@
  * a stranger may make us, when a token names a key that is not known; kept for as long as the issuer cannot be reached.
  * Source: OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3, RFC 7517 section 5.
  */
+import { backOffMs } from '../../pdk/back-off.ts'
 import type { Document } from './document.ts'
 import type { KeptKeys } from './kept-keys.ts'
 import { isObject } from './token.ts'
@@ -41,8 +42,7 @@ const within = 30_000
 const usualAgeMs = 300_000
 const leastAgeMs = 60_000
 const mostAgeMs = 3_600_000
-const firstPauseMs = 2_000
-const longestPauseMs = 300_000
+const pauses = { firstMs: 2_000, longestMs: 300_000 }
 const followedMs = 86_400_000
 const mostIssuers = 1000
 
@@ -118,8 +118,7 @@ export function createKeyFetching({
     if (issuer.failures === 0)
       warn(`cannot fetch the keys of the issuer ${issuer.address.issuer}: ${error.message}; ${kept}`)
     issuer.failures++
-    const pause = Math.min(firstPauseMs * 2 ** Math.min(issuer.failures - 1, 10), longestPauseMs)
-    again(issuer, pause * (0.5 + 0.5 * random()))
+    again(issuer, backOffMs(issuer.failures, pauses, random))
   }
   const again = (issuer: Followed, ms: number): void => {
     issuer.callOff = after(ms, () => {

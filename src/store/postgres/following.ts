@@ -1,5 +1,6 @@
 /** Keeps a node connected to the shared store, whatever happens to that, and takes this node's writes to it. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { backOffMs } from '../../pdk/back-off.ts'
 import type { Operation } from '../store.ts'
 import { connect, explain, placeOf, type Connection, type Database } from './connection.ts'
 import type { CopyThread } from './copy-thread.ts'
@@ -41,8 +42,7 @@ export interface Following {
 const refreshMs = 200
 
 /** Pauses between attempts to connect, in ms: doubled each time, and shortened by chance, so that nodes do not come all at once. */
-const shortestPauseMs = 100
-const longestPauseMs = 5000
+const pauses = { firstMs: 100, longestMs: 5000 }
 
 /** A batch that has no answer yet. */
 interface Waiting {
@@ -182,7 +182,7 @@ export function follow({
       if (closing.signal.aborted) return
       setProblem(reason)
       firstEnded(reason)
-      await sleep(pauseMs(failures), undefined, { signal: closing.signal }).catch(() => undefined)
+      await sleep(backOffMs(failures + 1, pauses), undefined, { signal: closing.signal }).catch(() => undefined)
     }
   }
   const lived = live()
@@ -214,6 +214,3 @@ export function follow({
     },
   }
 }
-
-const pauseMs = (failures: number): number =>
-  Math.min(longestPauseMs, shortestPauseMs * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
