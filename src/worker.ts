@@ -64,7 +64,10 @@ configureTokenMemory({ bytes: settings.token_cache_bytes })
 const asking = new Map<number, () => void>()
 let questions = 0
 configureKeySource({
-  follow: (address) => say({ say: 'follow keys', address }),
+  follow(address) {
+    say({ say: 'follow keys', address })
+    return undefined
+  },
   ask: (address) =>
     new Promise((resolve) => {
       const number = ++questions

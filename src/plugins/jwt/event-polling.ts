@@ -3,10 +3,11 @@
  * tell, so that it is in force as fast as if it had been pushed; what was taken is told with the next request.
  * Source: RFC 8936 sections 2 and 3.
  */
+import { backOffMs } from '../../pdk/back-off.ts'
 import type { Entities, Entity } from '../../pdk/entities.ts'
 import type { Document } from './document.ts'
 import type { KeyFetching } from './key-fetching.ts'
-import { createKeySet, type KeySets, type OwnKeySet } from './key-sets.ts'
+import { createKeySets } from './key-sets.ts'
 import type { Config } from './ready.ts'
 import { type PolledTake, polledTakerOf } from './security-events.ts'
 import { isObject } from './token.ts'
@@ -36,7 +37,7 @@ export interface Surroundings {
 const longestWaitMs = 60_000
 /** The pause where an issuer does not hold requests, or where what it told could not be written. */
 const pauseMs = 1_000
-const longestPauseMs = 60_000
+const pauses = { firstMs: pauseMs, longestMs: 60_000 }
 const mostEvents = 100
 
 /** What is told with the next request: what was taken, and what was not and why. */
@@ -54,21 +55,8 @@ interface Stream {
 
 export function createEventPolling({ post, entities, keys, warn }: Surroundings): EventPolling {
   const following = new Map<string, () => void>()
-  const sets = new Map<string, OwnKeySet>()
-  keys.onChange((address, text) => sets.get(address)?.adopt(text))
-
-  const keySets: KeySets = (address) => {
-    const known = sets.get(address)
-    if (known) return known
-    const adopt = (): void => {
-      const text = keys.follow(address)
-      if (text !== undefined) set.adopt(text)
-    }
-    const set = createKeySet(() => keys.ask(address).then(adopt), adopt)
-    sets.set(address, set)
-    adopt()
-    return set
-  }
+  const keySets = createKeySets(keys)
+  keys.onChange(keySets.adopt)
 
   const begin = ({ endpoint, authorization }: Stream, take: PolledTake): (() => void) => {
     const end = new AbortController()
@@ -89,10 +77,7 @@ export function createEventPolling({ post, entities, keys, warn }: Surroundings)
         if (performance.now() - began >= longestWaitMs) return next(0, nothing)
         if (failures === 0) warn(`cannot ask for events at ${endpoint}: ${answer.message}`)
         failures++
-        return next(
-          Math.min(pauseMs * 2 ** Math.min(failures - 1, 10), longestPauseMs) * (0.5 + Math.random() / 2),
-          report,
-        )
+        return next(backOffMs(failures, pauses), report)
       }
       failures = 0
       const tokens = tokensIn(answer.value)
@@ -128,7 +113,7 @@ export function createEventPolling({ post, entities, keys, warn }: Surroundings)
         following.delete(name)
       }
       for (const [name, { stream, config }] of wanted) {
-        const take = following.has(name) ? undefined : polledTakerOf(config, keySets)
+        const take = following.has(name) ? undefined : polledTakerOf(config, keySets.of)
         if (take) following.set(name, begin(stream, take))
       }
     },

@@ -26,9 +26,10 @@ export interface KeySet {
   refreshed(): Promise<void> | undefined
 }
 
-/** Where a worker gets keys from: the thread that fetches them. */
+/** Where keys come from: what fetches them, or the thread that does. What changes later is adopted. */
 export interface KeySource {
-  follow(address: string): void
+  /** Gives the keys, a JSON array of JWKs, where they are at hand. */
+  follow(address: string): string | undefined
   ask(address: string): Promise<void>
 }
 
@@ -43,32 +44,46 @@ export interface OwnKeySet extends KeySet {
   adopt(keys: string): void
 }
 
-const sets = new Map<string, OwnKeySet>()
+/** Sets of a source's keys, each followed from the first time on that somebody wants it. */
+export function createKeySets(source: KeySource) {
+  const sets = new Map<string, OwnKeySet>()
+  const follow = (address: string, set: OwnKeySet): void => {
+    const keys = source.follow(address)
+    if (keys !== undefined) set.adopt(keys)
+  }
+  const of: KeySets = (address) => {
+    const known = sets.get(address)
+    if (known) return known
+    const set = createKeySet(
+      () => source.ask(address),
+      () => follow(address, set),
+    )
+    sets.set(address, set)
+    follow(address, set)
+    return set
+  }
+  return {
+    of,
+    /** Puts an issuer's keys (a JSON array of JWKs) in force. */
+    adopt: (address: string, keys: string): void => sets.get(address)?.adopt(keys),
+    followAgain: (): void => sets.forEach((set, address) => follow(address, set)),
+  }
+}
+
 let source: KeySource = { follow: () => undefined, ask: () => Promise.resolve() }
+const own = createKeySets({ follow: (address) => source.follow(address), ask: (address) => source.ask(address) })
 
 /** Sets where this worker's keys come from. */
 export function configureKeySource(given: KeySource): void {
   source = given
-  for (const address of sets.keys()) source.follow(address)
+  own.followAgain()
 }
 
 /** The keys that this worker has of an issuer; followed from the first time on. */
-export const keySetOf: KeySets = (address) => {
-  const known = sets.get(address)
-  if (known) return known
-  const set = createKeySet(
-    () => source.ask(address),
-    () => source.follow(address),
-  )
-  sets.set(address, set)
-  source.follow(address)
-  return set
-}
+export const keySetOf: KeySets = own.of
 
 /** Puts an issuer's keys (a JSON array of JWKs) in force in this worker. */
-export function adoptKeys(address: string, keys: string): void {
-  sets.get(address)?.adopt(keys)
-}
+export const adoptKeys = own.adopt
 
 /** A set without keys. `ask` is to bring others where one is missed, `follow` is called now and then as long as it is used. */
 export function createKeySet(ask: () => Promise<void>, follow: () => void = () => {}, now = Date.now): OwnKeySet {
