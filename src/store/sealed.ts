@@ -11,7 +11,7 @@ import { keyrings } from '../entities/keyrings.ts'
 import type { Schema } from '../schema/field.ts'
 import { mapSecrets, maySecrets, uniqueSecrets } from '../schema/secrets.ts'
 import { blindIndex, isSealed, keyIdOf, type Keyring, type Sealed, type Sealer, sealerOf } from './keyring.ts'
-import type { Kind, Operation, Reader, Store, Stored, StoreError, Written } from './store.ts'
+import type { ContentEntities, Kind, Operation, Reader, Store, Stored, StoreError, Written } from './store.ts'
 
 export interface SealingOptions {
   /** The keys of the settings; undefined where there are none. */
@@ -250,10 +250,7 @@ function sealed(operation: Operation, codec: Codec): Operation {
   }
 }
 
-function* sealedEntities(
-  entities: Extract<Operation, { do: 'replace-all' }>['entities'],
-  codec: Codec,
-): Iterable<{ readonly kind: Kind; readonly entity: Stored }> {
+function* sealedEntities(entities: ContentEntities, codec: Codec): ContentEntities {
   for (const { kind, entity } of entities) yield { kind, entity: codec.seal(kind, entity) }
 }
 

@@ -83,8 +83,11 @@ export type Operation =
    * change in the log. An entity that differs only in `created_at` or `updated_at` counts as equal and keeps its old times. They are
    * gone through once, before the operations that follow are looked at; where that throws nothing is written.
    */
-  | { readonly do: 'replace-all'; readonly entities: Iterable<{ readonly kind: Kind; readonly entity: Stored }> }
+  | { readonly do: 'replace-all'; readonly entities: ContentEntities }
   | { readonly do: 'meta'; readonly name: string; readonly value: string | null }
+
+/** The entities of a whole content, gone through once. */
+export type ContentEntities = Iterable<{ readonly kind: Kind; readonly entity: Stored }>
 
 export type StoreError =
   | { readonly code: 'primary'; readonly kind: Kind; readonly id: string }

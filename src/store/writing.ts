@@ -16,10 +16,10 @@ export interface Writing {
 export function writing(kinds: readonly KindIndex[], write: Write): Writing {
   const underWay = new Set<Promise<Written>>()
   let closing: Promise<void> | undefined
-  const refuseUnknown = knowing(kinds)
+  const known = knowing(kinds)
   const checked: Write = async (operations, since) => {
-    refuseUnknown(operations)
-    return closing ? unavailable('the store is closed') : write(operations, since)
+    const own = known(operations)
+    return closing ? unavailable('the store is closed') : write(own, since)
   }
   const settled = () => Promise.allSettled(underWay)
   const closed = async (end: () => Promise<void>) => {

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import type { Kind, Operation } from '../store.ts'
+import type { ContentEntities, Kind, Operation } from '../store.ts'
 import type { Batch, Committed, FromWriter, ToWriter, WriterData } from './messages.ts'
 
 export interface WriterThread {
@@ -33,15 +33,11 @@ const mostAhead = 16
 /** A part of a content, as texts by kind. */
 type Part = ReadonlyMap<Kind, readonly string[]>
 
-/** A content in parts. Throws a TypeError at a kind that the store does not know. */
-function* partsOf(
-  entities: Extract<Operation, { do: 'replace-all' }>['entities'],
-  known: ReadonlySet<Kind>,
-): Iterable<Part> {
+/** A content in parts. */
+function* partsOf(entities: ContentEntities): Iterable<Part> {
   let part = new Map<Kind, string[]>()
   let size = 0
   for (const { kind, entity } of entities) {
-    if (!known.has(kind)) throw new TypeError(`the store knows no kind ${kind}`)
     const bodies = part.get(kind) ?? []
     bodies.push(JSON.stringify(entity))
     part.set(kind, bodies)
@@ -91,7 +87,6 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
   const gathered = outbox((batches) => {
     if (!dead) send({ say: 'write', batches })
   })
-  const known = new Set(workerData.kinds.map(({ kind }) => kind))
   /** Parts that the thread has not gathered yet, and who waits until those are fewer: else all of a content lay between the two. */
   let ahead = 0
   let caughtUp = Promise.withResolvers<void>()
@@ -121,7 +116,7 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
       const sent: Operation[] = []
       for (const [at, operation] of operations.entries()) {
         if (operation.do === 'replace-all') {
-          await sendContent(batch, at, partsOf(operation.entities, known))
+          await sendContent(batch, at, partsOf(operation.entities))
           if (dead) return dead
           sent.push({ do: 'replace-all', entities: [] })
         } else sent.push(operation)
