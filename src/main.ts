@@ -49,7 +49,7 @@ import { entityReader } from './store/entity-reader.ts'
 import { givable } from './store/given.ts'
 import { readKeyring } from './store/keyring.ts'
 import { type SealedStore, sealStore } from './store/sealed.ts'
-import type { Store } from './store/store.ts'
+import { hasUntold, type Store } from './store/store.ts'
 import { type TargetHealthWatch, watchTargets } from './target-health.ts'
 import { version } from './version.ts'
 import { createWorkers, type ProxyListener, type Workers } from './workers.ts'
@@ -212,7 +212,7 @@ async function start(
 function followEvents(store: Store, polling: EventPolling): void {
   const follow = (): void => polling.follow(store.reader.all('plugins'))
   store.onCommit(async (_, changes) => {
-    if (changes.some(({ kind }) => kind === 'plugins')) follow()
+    if (hasUntold(changes) || changes.some(({ kind }) => kind === 'plugins')) follow()
   })
   follow()
 }

@@ -4,7 +4,7 @@
  */
 import type { Log } from './observe/log.ts'
 import { jwt_secrets } from './plugins/jwt/credentials.ts'
-import type { Store, Stored } from './store/store.ts'
+import { hasUntold, type Store, type Stored } from './store/store.ts'
 
 /** The bytes of each algorithm's hash. */
 const hashBytes: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 }
@@ -21,11 +21,13 @@ export function watchSecrets({ reader, onCommit }: Pick<Store, 'reader' | 'onCom
     const fields = { credentials: short.length, key: first['key'], algorithm: first['algorithm'] }
     log.warn('secrets of jwt credentials are shorter than the hash they are used with, and can be guessed', fields)
   }
+  const warnOfAll = (): void => warn(reader.page(jwt_secrets.name, { size: mostLookedAt }).entities)
   onCommit(async (_, changes) => {
+    if (hasUntold(changes)) return warnOfAll()
     const written = changes.filter(({ kind, operation }) => kind === jwt_secrets.name && operation !== 'delete')
     warn(written.slice(0, mostLookedAt).flatMap(({ id }) => reader.get(jwt_secrets.name, id) ?? []))
   })
-  warn(reader.page(jwt_secrets.name, { size: mostLookedAt }).entities)
+  warnOfAll()
 }
 
 /** In base64 (`secret_is_base64`) it is shorter still, which only the plugin knows. One that is kept elsewhere cannot be told. */

@@ -13,7 +13,7 @@ import { type MonitoredUpstream, startHealthMonitor } from './proxy/balancer/hea
 import { trustedCertificates } from './proxy/create-runtime.ts'
 import { resolverOptions } from './proxy/dns/resolver-options.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
-import type { Change, Reader, Store, Stored } from './store/store.ts'
+import { type Change, hasUntold, type Reader, type Store, type Stored } from './store/store.ts'
 
 export interface TargetHealthWatch extends UpstreamHealthSource {
   /** The memory in which the health of targets is now. */
@@ -56,7 +56,7 @@ export function watchTargets({ store, settings, log, onMove }: WatchOptions): Ta
   }
 
   function note(changes: readonly Change[]): void {
-    if (changes.some(({ kind }) => kind === '')) return noteAll()
+    if (hasUntold(changes)) return noteAll()
     const relevant = changes.filter(({ kind }) => Object.hasOwn(touched, kind))
     const byHand = changes.filter(({ kind, operation }) => kind === target_health.name && operation !== 'delete')
     if (relevant.length + byHand.length === 0) return

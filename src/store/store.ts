@@ -26,6 +26,9 @@ export interface Change {
 /** Stands for changes up to a revision that are not told singly. */
 export const untold = (revision: number): Change => ({ revision, kind: '', id: '', operation: 'update' })
 
+/** Whether there are changes among these that are not told singly. */
+export const hasUntold = (changes: readonly Change[]): boolean => changes.some(({ kind }) => kind === '')
+
 export interface PageRequest {
   /** Entities a page holds, 1 to 1000. */
   readonly size: number
