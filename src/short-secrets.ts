@@ -3,11 +3,9 @@
  * one token may find such a secret by trying, and then make others. Source: RFC 7518 section 3.2, RFC 8725 section 3.5.
  */
 import type { Log } from './observe/log.ts'
+import { algorithms } from './plugins/jwt/algorithms.ts'
 import { jwt_secrets } from './plugins/jwt/credentials.ts'
 import { hasUntold, type Store, type Stored } from './store/store.ts'
-
-/** The bytes of each algorithm's hash. */
-const hashBytes: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 }
 
 /** A load of a million is not looked through: the first show what the others are like. */
 const mostLookedAt = 1000
@@ -32,7 +30,7 @@ export function watchSecrets({ reader, onCommit }: Pick<Store, 'reader' | 'onCom
 
 /** In base64 (`secret_is_base64`) it is shorter still, which only the plugin knows. One that is kept elsewhere cannot be told. */
 function isShort({ secret, algorithm }: Stored): boolean {
-  const least = hashBytes[String(algorithm)]
-  if (least === undefined || typeof secret !== 'string' || secret.startsWith('{vault://')) return false
-  return Buffer.byteLength(secret) < least
+  const { material, signatureLength: hashBytes = 0 } = algorithms.get(String(algorithm)) ?? {}
+  if (material !== 'secret' || typeof secret !== 'string' || secret.startsWith('{vault://')) return false
+  return Buffer.byteLength(secret) < hashBytes
 }

@@ -91,7 +91,8 @@ function hmac(name: string, block: number, size: number): Algorithm {
   return {
     material: 'secret',
     suits: (key) => key.type === 'secret',
-    verify: (signed, signature, key) => signature.length === size && sameSecret(signature, expect(signed, key)),
+    signatureLength: size,
+    verify: (signed, signature, key) => sameSecret(signature, expect(signed, key)),
     sign: (signed, key) => Buffer.from(expect(signed, key)),
   }
 }
