@@ -34,25 +34,16 @@ interface Subject {
 
 const firstOrLast = 'first or last byte'
 
-/** Bytes that differ from the secret in the first, or else in the last one. */
+const bytesOfAllKinds = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
+const hexadecimal = Buffer.from('0123456789abcdef')
+
+/** What differs from the secret in the first byte, or else in the last one, which is another of those that there may be. */
 const differing =
-  (secret: Buffer) =>
+  (secret: Buffer, alphabet: Buffer) =>
   (inLast: boolean): Buffer => {
     const wrong = Buffer.from(secret)
     const at = inLast ? wrong.length - 1 : 0
-    wrong[at] = wrong[at]! ^ (1 + randomInt(255))
-    return wrong
-  }
-
-const alphabet = Buffer.from('0123456789abcdef')
-
-/** The same for hexadecimal text. */
-const differingText =
-  (secret: string) =>
-  (inLast: boolean): Buffer => {
-    const wrong = Buffer.from(secret)
-    const at = inLast ? wrong.length - 1 : 0
-    const others = alphabet.filter((character) => character !== wrong[at])
+    const others = alphabet.filter((byte) => byte !== wrong[at])
     wrong[at] = others[randomInt(others.length)]!
     return wrong
   }
@@ -67,7 +58,7 @@ function ofBytes(name: string, secret: Buffer, same: (given: Buffer) => boolean)
   return {
     name,
     classes: firstOrLast,
-    wrong: differing(secret),
+    wrong: differing(secret, bytesOfAllKinds),
     place: (input) => given.set(input),
     run: () => same(given),
   }
@@ -78,7 +69,7 @@ function ofTexts(name: string, secret: string, same: (given: string) => unknown)
   return {
     name,
     classes: firstOrLast,
-    wrong: differingText(secret),
+    wrong: differing(Buffer.from(secret), hexadecimal),
     place: (input) => void (given = input.toString('latin1')),
     run: () => same(given),
   }
@@ -100,7 +91,7 @@ function ofMemory(): Subject {
   const signer = { credential: live, consumer: live, bytes: 0, countedIn: -1 } as unknown as Remembered['signer']
   const policy = { exp: false, nbf: false, maximumExpiration: 0, leeway: 0, any: false }
   for (let again = 0; again < 3; again++) space.remember(head + signature, { exp: NaN, nbf: NaN, signer, policy })
-  const wrongSignature = differingText(signature)
+  const wrongSignature = differing(Buffer.from(signature), hexadecimal)
   return {
     ...ofTexts('jwt: memory of verified tokens', signature, (given) => space.recall(given)),
     classes: 'first or last byte of the signature',

@@ -217,8 +217,7 @@ export async function mergeDeclarative(
   const isEmpty = [...everyKind.keys()].every((kind) => store.reader.count(kind) === 0)
   const read = (isEmpty ? readDeclarative : parseDeclarative)(text, { ...options, previous })
   if (!read.ok) return read
-  const merged = await unlessRefused(() => writeBeside(store, read, previous, isEmpty))
-  return merged
+  return unlessRefused(() => writeBeside(store, read, previous, isEmpty))
 }
 
 async function writeBeside(

@@ -1,8 +1,8 @@
 /** Bytes that come piece by piece and have to lie together, and how their memory is given back at once. */
 
 /**
- * Each byte is copied a few times at most, however small the pieces are: writes `bytes[from..to]` behind the first `length` bytes of `kept`: into `kept` itself where there is room, else into a longer
- * copy. Gives the one that it was.
+ * Writes `bytes[from..to]` behind the first `length` bytes of `kept`: into `kept` itself where there is room, else into a longer copy.
+ * Gives the one that it was. However small the pieces are, each byte is copied a few times at most.
  */
 export function grown(kept: Buffer, length: number, bytes: Buffer, from: number, to: number): Buffer {
   const needed = length + to - from

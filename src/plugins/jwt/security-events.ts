@@ -1,7 +1,8 @@
 /**
  * What identity providers tell of tokens, sessions and accounts that are over. They post it to a path of the plugin's routes: OpenID
- * Connect back-channel logout tokens as a form, Security Event Tokens as they are; or they are asked (`event-polling.ts`). Only `issuers` of the config are believed, and
- * only of their own tokens; what they tell becomes revocations (`/jwt-revocations`), which end with the tokens.
+ * Connect back-channel logout tokens as a form, Security Event Tokens as they are; or they are asked (`event-polling.ts`). Only
+ * `issuers` of the config are believed, and only of their own tokens; what they tell becomes revocations (`/jwt-revocations`), which
+ * end with the tokens.
  * Source: OpenID Connect Back-Channel Logout 1.0 sections 2.4 to 2.8; RFC 8417; RFC 8935; RFC 9493; OpenID CAEP 1.0 and RISC 1.0.
  */
 import type { Change, Entities } from '../../pdk/entities.ts'
