@@ -137,7 +137,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
   #consumeKept(bytes: Buffer, length: number): void {
     this.#kept = undefined
     this.#consume(bytes, 0, length, true)
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
   }
 
   /** Reads `at..end`; where the bytes are `own`, nobody else writes into them. */
@@ -169,6 +169,11 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     // Of a whole request the upstream is waited for.
     if (this.#body.done && this.#kept === undefined && this.#exchange?.responseBegun === false) held.spare(this)
     return fits
+  }
+
+  /** The same where nothing can have been added: who holds nothing needs no count. */
+  #recount(): void {
+    if (this.heldBytes > 0) this.#count()
   }
 
   /** Others need the room. */
@@ -299,7 +304,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
       this.#next()
       return
     }
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     this.#callReady()
     const end = this.#takeEnd
     this.#take = this.#takeEnd = undefined
@@ -366,7 +371,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
 
   pipe(take: (bytes: Buffer, from: number, to: number) => boolean, end: (trailers: string) => void): void {
     this.#waiting = undefined
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     if (this.#body.done) {
       end(this.#body.trailers)
       return
@@ -502,7 +507,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     const early = this.#kept?.subarray(0, this.#keptLength)
     this.#kept = undefined
     this.#headBytes = 0
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     this.resume()
     if (early) this.#successor.onBytes(early, early.length)
     if (this.#clientDone) this.#successor.onEnd()
@@ -512,7 +517,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     this.#waiting = undefined
     this.#headBytes = 0
     this.#ready = this.#take = this.#takeEnd = undefined
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
   }
 
   /** The connection is free for the next request, which may have been read already. */
@@ -542,7 +547,7 @@ export class ClientConnection implements SocketEvents, Downstream, RequestBody, 
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#state = 'closing'
     this.#kept = undefined
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     this.deadline = now() + this.#runtime.timeouts.sendMs
     this.#socket.end(() => (this.deadline = look() + lingerMs))
     this.#paused = true

@@ -145,6 +145,11 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     return fits
   }
 
+  /** The same where nothing can have been added: who holds nothing needs no count. */
+  #recount(): void {
+    if (this.heldBytes > 0) this.#count()
+  }
+
   /** Others need the room. */
   giveUp(): void {
     this.#waiting.release()
@@ -214,7 +219,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
     // RFC 9113 8.1.1: what is said of the length must be so.
     if (this.#bodyLength > this.#bodyBytes) return this.#violated()
     this.#awaitBody()
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     this.#callReady()
     const end = this.#takeEnd
     this.#take = this.#takeEnd = undefined
@@ -305,7 +310,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   pipe(take: (bytes: Buffer, from: number, to: number) => boolean, end: (trailers: string) => void): void {
     this.giveBack(this.#waiting.length)
     this.#waiting.clear()
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     if (this.remoteClosed) {
       end(this.#trailers)
       return
@@ -324,7 +329,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
 
   #dropBody(): void {
     this.#waiting.clear()
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     this.#ready = this.#take = this.#takeEnd = undefined
   }
 
@@ -396,7 +401,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
   // ---- what happens to the stream
 
   onProgress(): void {
-    if (this.heldBytes > 0) this.#count()
+    this.#recount()
     this.#wait(this.#runtime.timeouts.sendMs)
   }
 
