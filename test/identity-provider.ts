@@ -15,6 +15,8 @@ export interface ProviderOptions {
   /** Tokens are signed with the first of them. */
   readonly keys: readonly object[]
   readonly format?: 'jwt' | 'opaque'
+  /** How long tokens are good, in seconds; ten minutes without it. */
+  readonly ttl?: number
   /** What the client `app` has beside its name and its secret. */
   readonly client?: object
   readonly features?: object
@@ -27,7 +29,7 @@ export const providerOf = (issuer: string, options: ProviderOptions): RequestLis
 /** A provider that gives the client `app`, with the secret `app-secret`, access tokens for `orders` with the scope `orders:read`. */
 export const createProvider = (
   issuer: string,
-  { keys, format = 'jwt', client = {}, features = {} }: ProviderOptions,
+  { keys, format = 'jwt', ttl = 600, client = {}, features = {} }: ProviderOptions,
 ): Provider =>
   new Provider(issuer, {
     jwks: { keys },
@@ -43,7 +45,7 @@ export const createProvider = (
       },
     ],
     scopes: ['orders:read'],
-    ttl: { ClientCredentials: () => 600 },
+    ttl: { ClientCredentials: () => ttl },
     // It speaks to no private addresses by itself, which is where tests are.
     fetch: (url: string, request: object) => fetch(url, { ...request, dispatcher: undefined } as object),
     features: {
@@ -61,3 +63,16 @@ export const createProvider = (
       ...features,
     },
   })
+
+/** Has it give the client `app` a token. */
+export async function newTokenOf(issuer: string): Promise<string> {
+  const response = await fetch(`${issuer}/token`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from('app:app-secret').toString('base64')}`,
+      'content-type': 'application/x-www-form-urlencoded',
+    },
+    body: 'grant_type=client_credentials&scope=orders:read&resource=urn:orders',
+  })
+  return ((await response.json()) as { access_token: string }).access_token
+}

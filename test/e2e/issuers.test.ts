@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { startGateway } from '../../src/main.ts'
 import { sendTo } from '../admin/fixture.ts'
-import { keyNamed, providerOf } from '../identity-provider.ts'
+import { keyNamed, newTokenOf, providerOf } from '../identity-provider.ts'
 import { startForTest } from './gateway.ts'
 
 const unavailable: RequestListener = (_, response) => response.writeHead(503).end()
@@ -32,17 +32,6 @@ test('tokens of a real identity provider are let in, while its keys rotate under
     const answer = await sendTo(gateway.adminPorts[0]!, method, path, body)
     assert.ok(answer.status < 300, answer.text)
   }
-  const newToken = async (): Promise<string> => {
-    const response = await fetch(`${issuer}/token`, {
-      method: 'POST',
-      headers: {
-        authorization: `Basic ${Buffer.from('app:app-secret').toString('base64')}`,
-        'content-type': 'application/x-www-form-urlencoded',
-      },
-      body: 'grant_type=client_credentials&scope=orders:read&resource=urn:orders',
-    })
-    return ((await response.json()) as { access_token: string }).access_token
-  }
   const ask = async (token: string) => {
     const response = await fetch(`http://127.0.0.1:${gateway.proxyPorts[0]}/`, {
       headers: { authorization: `Bearer ${token}` },
@@ -66,7 +55,7 @@ test('tokens of a real identity provider are let in, while its keys rotate under
       upstream_headers: [{ name: 'X-Scope', claim: ['scope'] }],
     },
   })
-  const old = await newToken()
+  const old = await newTokenOf(issuer)
   const answer = await ask(old)
   assert.equal(answer.status, 200, answer.body)
   const headers = JSON.parse(answer.body) as Record<string, string>
@@ -77,7 +66,7 @@ test('tokens of a real identity provider are let in, while its keys rotate under
     while (load.goesOn) load.statuses.push((await ask(old)).status)
   })
   serve = providerOf(issuer, { keys: [second, first] })
-  const fresh = await newToken()
+  const fresh = await newTokenOf(issuer)
   assert.deepEqual([(await ask(fresh)).status, (await ask(old)).status], [200, 200])
 
   const before = fetches
