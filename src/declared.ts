@@ -12,12 +12,13 @@ import { version } from './version.ts'
  * a line each, where there are any, with everything as before.
  */
 export async function loadDeclared(store: Store, settings: Settings, catalogue: Catalogue): Promise<void> {
-  const { kinds, pluginSchemas } = catalogue
+  const { kinds, pluginSchemas, filters } = catalogue
   const { declarative_config: file, declarative_config_string: given } = settings
   const name = file ?? 'declarative_config_string'
   const text = given ?? (file === undefined ? '_format_version: "3.0"' : asStartError(() => readFileSync(file, 'utf8')))
   // Other plugins may fill in other defaults, and refuse other things.
-  const by = `${version} with ${[...pluginSchemas.keys()].join()}`
+  const known = [...pluginSchemas.keys(), ...(filters ? ['wasm', ...filters.keys()] : [])]
+  const by = `${version} with ${known.join()}`
   store.reader.renew()
   if (isLoaded(store.reader, text, by)) return
   const declaration = readDeclarative(text, { kinds, previous: previousOf(store.reader) })

@@ -19,6 +19,7 @@ import { HealthTable } from './proxy/balancer/health/table.ts'
 import { createRuntime, trustedCertificates } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
 import { resolverOptions } from './proxy/dns/resolver-options.ts'
+import { filterChains, filterChainStandIn } from './proxy/filter-chains.ts'
 import { listen, type Listener } from './proxy/listener.ts'
 import { listenForStreams, type StreamListener } from './proxy/stream/listener.ts'
 import type { StreamStats, StreamTools } from './proxy/stream/session.ts'
@@ -395,7 +396,10 @@ function planTools(settings: Settings): PlanTools {
     resolver: createResolver(resolverOptions(settings)),
     health,
     routerFlavor: settings.router_flavor === 'expressions' ? 'expressions' : 'traditional_compatible',
-    plugins: new Map(enabledPlugins(settings.plugins).map(({ name, handler }) => [name, handler])),
+    plugins: new Map([
+      ...enabledPlugins(settings.plugins).map(({ name, handler }) => [name, handler] as const),
+      ...(settings.wasm ? [[filterChains, filterChainStandIn] as const] : []),
+    ]),
     warn: (message) => isSpokesman && log.warn(message),
     withSecrets: secretsOf(storeKinds, process.env, settings.vault_env_prefix),
   }

@@ -3,10 +3,11 @@ import { ok, type Answer } from './answers.ts'
 import { crudEndpoints } from './crud.ts'
 import { certificateEndpoints } from './routes/certificates.ts'
 import { openApiDocument } from './openapi.ts'
-import { closedEndpoints, unusedEndpoints } from './routes/closed.ts'
+import { closedEndpoints } from './routes/closed.ts'
 import { pluginEndpoints } from './plugin-api.ts'
 import { configEndpoints } from './routes/config.ts'
 import { consumerEndpoints } from './routes/consumers.ts'
+import { filterEndpoints } from './routes/filters.ts'
 import { nodeEndpoints, type NodeOptions } from './routes/node.ts'
 import { schemaEndpoints } from './routes/schemas.ts'
 import { tagEndpoints } from './routes/tags.ts'
@@ -28,7 +29,7 @@ export function allEndpoints(context: Context, options: EndpointOptions): Endpoi
     ...upstreamEndpoints(context, options.node, options.health),
     ...configEndpoints(context),
     ...closedEndpoints(),
-    ...unusedEndpoints(),
+    ...filterEndpoints(context),
     ...pluginEndpoints(context),
   ]
   const taken = new Set(byHand.map(({ path }) => path))

@@ -7,7 +7,7 @@ import { bundledPlugins } from '../plugins/index.ts'
 
 let admin: TestAdmin
 before(async () => {
-  admin = await startTestAdmin({ router_flavor: 'expressions' }, catalogueOf(bundledPlugins, 'expressions'))
+  admin = await startTestAdmin({ router_flavor: 'expressions' }, catalogueOf(bundledPlugins, { flavor: 'expressions' }))
 })
 after(() => admin.stop())
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { kinds as everyKind, pluginSchemas as everyPluginSchema } from '../config/kinds.ts'
+import type { Filters } from '../config/filters.ts'
 import type { Settings } from '../config/settings.ts'
 import type { AnsweredRequest, Log } from '../observe/log.ts'
 import type { UpstreamHealthSource } from '../observe/upstream-health.ts'
@@ -52,6 +53,7 @@ export interface AdminOptions {
   readonly onAnswer?: (entry: AnsweredRequest) => void
   readonly kinds?: ReadonlyMap<string, Schema>
   readonly pluginSchemas?: ReadonlyMap<string, Schema>
+  readonly filters?: Filters | undefined
 }
 
 type Respond = (request: IncomingMessage, response: ServerResponse) => void
@@ -164,9 +166,10 @@ function contextOf({
   store,
   kinds = everyKind,
   pluginSchemas = everyPluginSchema,
+  filters,
   issuerKeys = { known: () => undefined, ask: async () => undefined },
 }: AdminOptions): Context {
-  return { store, kinds, pluginSchemas, writable: settings.database !== 'off', issuerKeys }
+  return { store, kinds, pluginSchemas, filters, writable: settings.database !== 'off', issuerKeys }
 }
 
 const writes = ({ method = '' }: IncomingMessage, endpoint: Endpoint): boolean =>

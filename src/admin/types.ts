@@ -1,3 +1,4 @@
+import type { Filters } from '../config/filters.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Store } from '../store/store.ts'
 import type { Answer } from './answers.ts'
@@ -48,6 +49,8 @@ export interface Context {
   readonly store: Store
   readonly kinds: ReadonlyMap<string, Schema>
   readonly pluginSchemas: ReadonlyMap<string, Schema>
+  /** What filter chains may name; undefined where there may be none. */
+  readonly filters: Filters | undefined
   /** Whether entities can be written one by one; not where a declarative file is the source. */
   readonly writable: boolean
   readonly issuerKeys: IssuerKeys

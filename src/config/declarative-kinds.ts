@@ -102,7 +102,8 @@ function nested(schema: Schema): Schema {
   const isParents = (path: string): boolean =>
     schema.fields.some((entry) => entry[path.split('.')[0] ?? '']?.type === 'foreign')
   const $transforms = given && { ...given, needs: given.needs.filter((path) => !isParents(path)) }
-  return { ...rest, fields, ...($transforms && { $transforms }) }
+  const entity_checks = schema.entity_checks?.filter(({ at_least_one_of: paths }) => !paths?.some(isParents))
+  return { ...rest, fields, ...(entity_checks && { entity_checks }), ...($transforms && { $transforms }) }
 }
 
 /** Depth first along the references, by name among equals; a kind that refers to itself comes once. */

@@ -4,7 +4,7 @@ import { ca_certificates } from '../entities/ca_certificates.ts'
 import { certificates } from '../entities/certificates.ts'
 import { clustering_data_planes } from '../entities/clustering_data_planes.ts'
 import { consumers } from '../entities/consumers.ts'
-import { filter_chains } from '../entities/filter_chains.ts'
+import { filter_chains, filterChainsOf } from '../entities/filter_chains.ts'
 import { key_sets } from '../entities/key_sets.ts'
 import { keyrings } from '../entities/keyrings.ts'
 import { keys } from '../entities/keys.ts'
@@ -22,6 +22,7 @@ import { workspaces } from '../entities/workspaces.ts'
 import { bundledPlugins, type BundledPlugin } from '../plugins/index.ts'
 import type { Field, Fields, Schema, Subschema } from '../schema/field.ts'
 import { bundledVaults } from '../vaults/index.ts'
+import { type Filters, installedFilters } from './filters.ts'
 import type { Settings } from './settings.ts'
 
 /** The vaults' settings by the vault's name. */
@@ -32,10 +33,19 @@ export interface Catalogue {
   readonly kinds: ReadonlyMap<string, Schema>
   /** By the plugin's name. */
   readonly pluginSchemas: ReadonlyMap<string, Schema>
+  /** What filter chains may name; undefined where there may be none. */
+  readonly filters: Filters | undefined
 }
 
-/** The catalogue with these plugins alone, and the kinds that they bring; `flavor` is how routes are written. */
-export function catalogueOf(plugins: readonly BundledPlugin[], flavor?: string): Catalogue {
+/** What the settings say beside which plugins there are. */
+interface Variety {
+  /** How routes are written. */
+  readonly flavor?: string
+  readonly filters?: Filters | undefined
+}
+
+/** The catalogue with these plugins alone, and the kinds that they bring. */
+export function catalogueOf(plugins: readonly BundledPlugin[], { flavor, filters }: Variety = {}): Catalogue {
   const pluginSchemas: ReadonlyMap<string, Schema> = new Map(plugins.map(({ name, schema }) => [name, schema]))
   const kinds = new Map<string, Schema>()
   const kindNamed = (name: string): Schema => {
@@ -45,12 +55,21 @@ export function catalogueOf(plugins: readonly BundledPlugin[], flavor?: string):
   }
   for (const schema of declaredWith(plugins, pluginSchemas)) kinds.set(schema.name, tied(schema, kindNamed))
   if (flavor === 'expressions') kinds.set(expressionRoutes.name, tied(expressionRoutes, kindNamed))
-  return { kinds, pluginSchemas }
+  if (filters) {
+    const chains = filterChainsOf([...filters.keys()], (name) => filters.get(name) !== undefined)
+    kinds.set(chains.name, tied(chains, kindNamed))
+  }
+  return { kinds, pluginSchemas, filters }
 }
 
 /** The catalogue that follows from the settings. */
-export const catalogueFor = (settings: Pick<Settings, 'plugins' | 'router_flavor'>): Catalogue =>
-  catalogueOf(enabledPlugins(settings.plugins), settings.router_flavor)
+export const catalogueFor = (
+  settings: Pick<Settings, 'plugins' | 'router_flavor' | 'wasm' | 'wasm_filters' | 'wasm_filters_path'>,
+): Catalogue =>
+  catalogueOf(enabledPlugins(settings.plugins), {
+    flavor: settings.router_flavor,
+    filters: installedFilters(settings),
+  })
 
 /** The plugins that the setting `plugins` allows: names, `bundled` for all, `off` for none. */
 export function enabledPlugins(names: readonly string[]): readonly BundledPlugin[] {

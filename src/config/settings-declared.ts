@@ -1,5 +1,5 @@
 /** Every setting that has a meaning here, declared once, in the schema language. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { isAddress, isAddressOrRange } from '../schema/address.ts'
 import type { Field } from '../schema/field.ts'
@@ -52,6 +52,9 @@ const plugin = (text: string): string | undefined => {
   const names = ['bundled', 'off', ...folders.filter((entry) => entry.isDirectory()).map(({ name }) => name)]
   return names.includes(text) ? undefined : `no plugin is called ${text}${didYouMean(text, names)}`
 }
+
+const folder = (path: string): string | undefined =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() ? undefined : 'expected a folder'
 
 const bytes = { type: 'integer', $form: 'bytes' } as const
 const time = { type: 'integer', $form: 'milliseconds' } as const
@@ -302,6 +305,25 @@ export const declared = {
     elements: { type: 'string', $check: plugin },
     default: 'bundled',
     description: 'Plugins that may be used; bundled stands for all that come along, off for none.',
+  },
+  wasm: {
+    type: 'boolean',
+    default: 'off',
+    $note:
+      'filter chains are kept and shown, but no WebAssembly is run: requests that one is for are answered with 500',
+    description:
+      'Whether filter chains may be configured. None is run: requests that one is for are answered with 500.',
+  },
+  wasm_filters: {
+    type: 'array',
+    elements: { type: 'string' },
+    default: 'bundled, user',
+    description: 'Filters that chains may name: user for all in wasm_filters_path, single ones by name, off for none.',
+  },
+  wasm_filters_path: {
+    type: 'string',
+    $check: folder,
+    description: 'The folder of the filters, NAME.wasm each, and of what they say of their config, NAME.meta.json.',
   },
   vault_env_prefix: {
     type: 'string',

@@ -74,8 +74,7 @@ const groups: readonly Inert[] = [
   },
   {
     why: 'WebAssembly filters are not available',
-    names: 'wasm wasm_filters wasm_filters_path wasm_dynamic_module',
-    quiet: ['off'],
+    names: 'wasm_dynamic_module',
   },
   {
     why: 'TLS sessions are resumed by tickets, which need no cache',

@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { checkInsert, type FieldError } from '../schema/check.ts'
 import { isReference } from '../schema/value.ts'
 import { resolveReference } from '../vaults/env.ts'
+import { installedFilters } from './filters.ts'
 import { didYouMean } from './nearest.ts'
 import { allSettings, type Setting, type SettingName, type Settings } from './settings-declared.ts'
 import { parseSettingsFile } from './settings-file.ts'
@@ -236,6 +237,7 @@ function finished(values: Settings, origins: ReadonlyMap<SettingName, Origin>): 
     ...withAll,
     prefix,
     declarative_config: values.declarative_config === undefined ? undefined : resolve(values.declarative_config),
+    wasm_filters_path: values.wasm_filters_path === undefined ? undefined : resolve(values.wasm_filters_path),
     keyring_file: values.keyring_file === undefined ? undefined : resolve(values.keyring_file),
     proxy_access_log: logTarget(values.proxy_access_log, prefix),
     proxy_error_log: logTarget(values.proxy_error_log, prefix),
@@ -263,6 +265,7 @@ function wrongTogether(settings: Settings): string[] {
     ...unpaired(settings, 'admin_ssl_cert'),
     ...unpaired(settings, 'status_ssl_cert'),
     ...wrongAccess(settings),
+    ...wrongFilters(settings),
   ]
   if (settings.keyring !== undefined && settings.keyring_file !== undefined)
     errors.push('keyring and keyring_file are both given: one of them is enough')
@@ -273,6 +276,15 @@ function wrongTogether(settings: Settings): string[] {
   for (const name of ['admin_listen', 'status_listen'] as const)
     errors.push(...settings[name].flatMap((listener) => cannotListen(name, listener)))
   return errors
+}
+
+function wrongFilters(settings: Settings): string[] {
+  try {
+    installedFilters(settings)
+    return []
+  } catch (error) {
+    return [`wasm_filters_path: ${(error as Error).message}`]
+  }
 }
 
 function unpaired(settings: Settings, name: 'ssl_cert' | 'admin_ssl_cert' | 'status_ssl_cert'): string[] {

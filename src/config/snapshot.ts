@@ -25,6 +25,7 @@ const kinds = [
   'routes',
   'services',
   'plugins',
+  'filter_chains',
   'upstreams',
   'targets',
   'certificates',

@@ -8,6 +8,7 @@ import type { Snapshot } from '../config/snapshot.ts'
 import type { Entity } from '../pdk/entities.ts'
 import type { Plugin, ServedDocument } from '../pdk/plugin.ts'
 import { closed, closing } from './closed.ts'
+import { filterChains } from './filter-chains.ts'
 
 /** A plugin as it takes part in a route's requests. */
 export interface Call {
@@ -42,7 +43,7 @@ export interface ChainTools {
 
 /** The plugins of a snapshot, and the chains of all scopes that routes share. */
 export interface Chains {
-  /** By plugin id. */
+  /** By plugin id, and filter chains by theirs behind `filter_chains/`. */
   readonly instances: PersistentMap<Instance>
   /** What plugins have the gateway serve, by plugin id; most serve nothing. */
   readonly serving: PersistentMap<readonly ServedDocument[]>
@@ -66,6 +67,10 @@ interface PluginFields {
   readonly route: { readonly id: string } | null
   readonly service: { readonly id: string } | null
   readonly consumer: { readonly id: string } | null
+}
+
+type FilterChainFields = Pick<PluginFields, 'id' | 'enabled' | 'route' | 'service'> & {
+  readonly filters: readonly { readonly enabled: boolean }[]
 }
 
 /** A plugin entity that takes part, and what `prepare` made of its config. */
@@ -198,11 +203,14 @@ function changeInstances(
   const serving = before.serving.edit()
   const asking = before.asking.edit()
   const scopes = before.scopes.edit()
-  const ids = changedPlugins(snapshot, last, before)
-  const gone = ids.flatMap((id) => instances.get(id) ?? [])
+  const made = new Map(
+    changedPlugins(snapshot, last, before).map((id) => [id, instanceOf(tools, snapshot, snapshot.plugins.get(id))]),
+  )
+  for (const id of snapshot.filter_chains.changedSince(last?.filter_chains ?? emptyMap()))
+    made.set(`${filterChains}/${id}`, filtersOf(tools, snapshot.filter_chains.get(id)))
+  const gone = [...made.keys()].flatMap((id) => instances.get(id) ?? [])
   const come: Instance[] = []
-  for (const id of ids) {
-    const instance = instanceOf(tools, snapshot, snapshot.plugins.get(id))
+  for (const [id, instance] of made) {
     if (instance) {
       instances.set(id, instance)
       come.push(instance)
@@ -216,6 +224,23 @@ function changeInstances(
   for (const instance of come) put(scopes, instance, instance)
   const changed = new Set([...gone, ...come].map(({ scope }) => scope))
   return { instances: instances.done(), serving: serving.done(), asking: asking.done(), scopes: scopes.done(), changed }
+}
+
+/** As with plugins, a chain that is left out would let through what it is there to refuse. */
+function filtersOf({ plugins, warn }: ChainTools, entity: Entity | undefined): Instance | undefined {
+  if (!entity || !plugins.has(filterChains)) return undefined
+  const { id, enabled, filters, route, service } = entity as unknown as FilterChainFields
+  if (!enabled || !filters.some((filter) => filter.enabled)) return undefined
+  warn(`filter chain ${id}: requests that it is for are answered with 500: no WebAssembly is run here`)
+  return {
+    name: filterChains,
+    scope: scopeKey(route?.id, service?.id),
+    consumer: undefined,
+    ready: id,
+    documents: [],
+    asksForCertificate: false,
+    refers: false,
+  }
 }
 
 function changedPlugins(snapshot: Snapshot, last: Snapshot | undefined, { instances }: Chains): string[] {

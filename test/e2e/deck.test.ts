@@ -9,6 +9,7 @@ import { bundledPlugins } from '../../src/plugins/index.ts'
 import { parseYaml } from '../../src/config/yaml.ts'
 import { readRecording } from '../admin/recorded.ts'
 import { startPostgres, withoutPostgres } from '../postgres/server.ts'
+import { withFilters } from './filters.ts'
 import { startTestGateway, type TestGateway } from './gateway.ts'
 
 const deck = process.env['GIBBON_DECK']
@@ -99,6 +100,8 @@ function everything(): Sample {
           { name: 'tcp', protocols: ['tcp'], destinations: [{ port: 9000 }] },
         ],
         plugins,
+        // What decK does not know the default of, as above.
+        filter_chains: [{ name: 'guard', enabled: true, filters: [{ name: 'waf', config: 'strict', enabled: true }] }],
       },
     ],
     plugins: [{ name: 'jwt', instance_name: 'everywhere', enabled: false, tags: ['global'] }],
@@ -120,7 +123,7 @@ function everything(): Sample {
     key_sets: [{ name: 'set' }],
     keys: [{ name: 'signing', kid: 'k1', set: { name: 'set' }, pem: { public_key: publicKey() } }],
   }
-  return { file, count: 16 + plugins.length + present.length }
+  return { file, count: 17 + plugins.length + present.length }
 }
 
 const publicKey = (): string => {
@@ -137,7 +140,7 @@ interface Ran {
 
 /** A gateway, and decK run against it with files in its folder. */
 async function cycle(t: TestContext, overrides: Readonly<Record<string, string>> = {}) {
-  const gateway = await startTestGateway(overrides)
+  const gateway = await startTestGateway({ ...withFilters(), ...overrides })
   t.after(() => gateway.stop())
   const save = (name: string, content: object): string => {
     const path = join(gateway.folder, name)

@@ -4,6 +4,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { withFilters } from './filters.ts'
 import { startTestGateway } from './gateway.ts'
 
 const folder = join(import.meta.dirname, '../go-kong')
@@ -21,7 +22,7 @@ function missing(): string | false {
 }
 
 test("Kong's Go client makes, reads, changes, lists and deletes every core entity", { skip: missing() }, async (t) => {
-  const gateway = await startTestGateway()
+  const gateway = await startTestGateway(withFilters())
   t.after(() => gateway.stop())
   const { stdout } = await promisify(execFile)(program, [gateway.adminUrl], { timeout: 60_000 })
   assert.match(stdout, /every entity lived/)

@@ -98,6 +98,16 @@ func main() {
 			Config: kong.Configuration{"claims_to_verify": []string{"exp"}},
 		},
 	})
+	lives(life[kong.FilterChain]{
+		kind: "filter chain", create: call(client.FilterChains.Create), get: call(client.FilterChains.Get),
+		update: call(client.FilterChains.Update), list: all(client.FilterChains.ListAll),
+		remove: gone(client.FilterChains.Delete),
+		id:     func(f *kong.FilterChain) *string { return f.ID }, by: func(f *kong.FilterChain) *string { return f.Name },
+		tags: func(f *kong.FilterChain) *[]*string { return &f.Tags },
+		created: &kong.FilterChain{
+			Name: kong.String("guard"), Route: &kong.Route{ID: route.ID}, Filters: []*kong.Filter{{Name: kong.String("waf")}},
+		},
+	})
 	schema, err := client.Plugins.GetFullSchema(ctx, kong.String("jwt"))
 	must("a plugin's schema", err)
 	filled := &kong.Plugin{Name: kong.String("jwt"), Config: kong.Configuration{}}

@@ -1,40 +1,27 @@
-import { message, notFound, type Answer } from '../answers.ts'
+import { notFound, type Answer } from '../answers.ts'
 import type { Endpoint, Method } from '../types.ts'
 
-const onlyWasm = message(400, 'this endpoint is only available when wasm is enabled')
+/** The methods of a path of many entities, and of one of a single one. */
+export const collection: readonly Method[] = ['GET', 'POST']
+export const entity: readonly Method[] = ['GET', 'PUT', 'PATCH', 'DELETE']
 
-const collection: readonly Method[] = ['GET', 'POST']
-const entity: readonly Method[] = ['GET', 'PUT', 'PATCH', 'DELETE']
-
-/** Paths that Kong has but that lead nowhere, each with what it says to every method that it has. */
-const closed: readonly (readonly [path: string, methods: readonly Method[], answer: Answer])[] = [
+/** Paths that Kong has but that lead nowhere. */
+const closed: readonly (readonly [path: string, methods: readonly Method[]])[] = [
   // Targets are reached below their upstream only.
-  ['/targets', collection, notFound],
-  ['/targets/{targets}', entity, notFound],
-  ['/targets/{targets}/upstream', entity, notFound],
+  ['/targets', collection],
+  ['/targets/{targets}', entity],
+  ['/targets/{targets}/upstream', entity],
   // An SNI's certificate holds a private key, which is not reached by a name that everyone knows.
-  ['/snis/{snis}/certificate', entity, notFound],
-  ['/filter-chains', collection, onlyWasm],
-  ['/filter-chains/{filter_chains}', entity, onlyWasm],
-  ['/filter-chains/{filter_chains}/route', entity, onlyWasm],
-  ['/filter-chains/{filter_chains}/service', entity, onlyWasm],
-  ['/routes/{routes}/filter-chains', collection, onlyWasm],
-  ['/routes/{routes}/filter-chains/{filter_chains}', entity, onlyWasm],
-  ['/services/{services}/filter-chains', collection, onlyWasm],
-  ['/services/{services}/filter-chains/{filter_chains}', entity, onlyWasm],
+  ['/snis/{snis}/certificate', entity],
 ]
 
-/** The endpoints of what cannot be reached, or not in this way. */
+/** The endpoints of what cannot be reached in this way. */
 export const closedEndpoints = (): Endpoint[] =>
-  closed.map(([path, methods, answer]) => ({
-    path,
-    methods: Object.fromEntries(methods.map((method) => [method, () => answer])),
-    options: answer,
-  }))
+  closed.map(([path, methods]) => closedEndpoint(path, methods, notFound))
 
-/** Paths of features that are not in use; other than the closed ones they tell what methods they have. */
-export const unusedEndpoints = (): Endpoint[] =>
-  ['enabled', 'disabled', 'all'].map((which) => ({
-    path: `/routes/{routes}/filters/${which}`,
-    methods: { GET: () => onlyWasm },
-  }))
+/** An endpoint that answers every method that it has, and OPTIONS, with the same. */
+export const closedEndpoint = (path: string, methods: readonly Method[], answer: Answer): Endpoint => ({
+  path,
+  methods: Object.fromEntries(methods.map((method) => [method, () => answer])),
+  options: answer,
+})

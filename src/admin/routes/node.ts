@@ -65,7 +65,6 @@ function configurationDocument({ pluginSchemas, store }: Context, settings: Sett
     database: databaseWord(settings),
     router_flavor: settings.router_flavor === 'expressions' ? 'expressions' : 'traditional_compatible',
     role: 'traditional',
-    wasm: false,
     loaded_plugins: Object.fromEntries([...pluginSchemas.keys()].map((name) => [name, true])),
     proxy_listeners: settings.proxy_listen.map(listenerDocument),
     admin_listeners: settings.admin_listen.map(listenerDocument),

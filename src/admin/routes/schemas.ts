@@ -40,10 +40,6 @@ export function schemaEndpoints(context: Context): Endpoint[] {
       methods: { POST: (request) => validate('vaults', request) },
       onlyReads: true,
     },
-    {
-      path: '/schemas/filters/{name}',
-      methods: { GET: ({ params }) => message(404, `Filter '${params['name'] ?? ''}' not found`) },
-    },
     { path: '/plugins/enabled', methods: { GET: () => ok({ enabled_plugins: [...pluginSchemas.keys()] }) } },
     {
       path: '/plugins/schema/{name}',
