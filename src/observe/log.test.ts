@@ -185,6 +185,7 @@ const entry = {
   route: 'r',
   service: undefined,
   consumer: 'jöe',
+  more: undefined,
 }
 
 test('a line of the access log is JSON whatever the client sent', () => {
@@ -203,6 +204,17 @@ test('a line of the access log is JSON whatever the client sent', () => {
     route: 'r',
     consumer: 'jöe',
   })
+})
+
+test('what plugins add to a line of the access log stays in its place, whatever it holds', () => {
+  const claims = { sub: 'a"}\n\x9b\u2028', 'org.id': 7 }
+  const more = new Map<string, unknown>([['claims', claims]])
+  const json = accessLineMaker('json', openLogFile('off'))({ ...entry, more })
+  assert.equal(json.indexOf('\n'), json.length - 1)
+  assert.doesNotMatch(json, /\x9b/)
+  assert.deepEqual((JSON.parse(json) as { claims: unknown }).claims, claims)
+  const text = accessLineMaker('text', openLogFile('off'))({ ...entry, path: '/x', more })
+  assert.match(text, /consumer=jöe claims=\{"sub":"a\\"\}\\n\\u009b\u2028","org\.id":7\} abc\n$/)
 })
 
 test('a line of the access log for people tells the same in words', () => {

@@ -71,6 +71,8 @@ export interface AccessEntry {
   readonly route: string | undefined
   readonly service: string | undefined
   readonly consumer: string | undefined
+  /** What plugins have added, by its name. */
+  readonly more: ReadonlyMap<string, unknown> | undefined
 }
 
 /** Makes the function that turns a request into its line; chosen once, because it runs once per request. */
@@ -119,7 +121,8 @@ export const isText = (format: LogOptions['format'], file: LogFile): boolean =>
 
 // Only what a client or an administrator has a free hand in can hold what JSON has to escape: methods and ids cannot.
 function accessJson(entry: AccessEntry): string {
-  const { requestId, client, method, path, host, status, bytes, totalMs, upstreamMs, route, service, consumer } = entry
+  const { requestId, client, method, path, host, status, bytes, totalMs, upstreamMs, route, service, consumer, more } =
+    entry
   return (
     `{"time":"${timestamp(entry.startMs)}","request_id":"${requestId}","client":"${client}","method":"${method}"` +
     `,"host":"${escaped(host)}","path":"${escaped(path)}","status":${status},"bytes":${bytes},"ms":${totalMs}` +
@@ -127,15 +130,16 @@ function accessJson(entry: AccessEntry): string {
     (route === undefined ? '' : `,"route":"${route}"`) +
     (service === undefined ? '' : `,"service":"${service}"`) +
     (consumer === undefined ? '' : `,"consumer":"${escaped(consumer)}"`) +
+    (more === undefined ? '' : moreJson(more)) +
     '}\n'
   )
 }
 
 function accessText(entry: AccessEntry): string {
-  const { requestId, client, method, path, host, status, bytes, totalMs, upstreamMs, consumer } = entry
+  const { requestId, client, method, path, host, status, bytes, totalMs, upstreamMs, consumer, more } = entry
   const upstream = upstreamMs === undefined ? '' : ` upstream=${upstreamMs}ms`
   const who = consumer === undefined ? '' : ` consumer=${escaped(consumer)}`
-  return `${timestamp(entry.startMs)} ${client} ${escaped(method)} ${escaped(host)}${escaped(path)} ${status} ${bytes}B ${totalMs}ms${upstream}${who} ${requestId}\n`
+  return `${timestamp(entry.startMs)} ${client} ${escaped(method)} ${escaped(host)}${escaped(path)} ${status} ${bytes}B ${totalMs}ms${upstream}${who}${more === undefined ? '' : shownFields(more)} ${requestId}\n`
 }
 
 function jsonLine(time: number, level: Level, message: string, fields?: LogFields): string {
@@ -143,9 +147,15 @@ function jsonLine(time: number, level: Level, message: string, fields?: LogField
 }
 
 function textLine(time: number, level: Level, message: string, fields: LogFields = {}): string {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
-  const shown = given.map(([name, value]) => ` ${name}=${fieldText(value)}`).join('')
-  return `${timestamp(time)} [${level}] ${oneLine(message)}${oneLine(shown)}\n`
+  return `${timestamp(time)} [${level}] ${oneLine(message)}${shownFields(Object.entries(fields))}\n`
+}
+
+const moreJson = (more: ReadonlyMap<string, unknown>): string =>
+  [...more].map(([name, value]) => `,"${escaped(name)}":${oneLine(asJson(value))}`).join('')
+
+function shownFields(fields: Iterable<readonly [string, unknown]>): string {
+  const given = [...fields].filter(([, value]) => value !== undefined)
+  return oneLine(given.map(([name, value]) => ` ${name}=${fieldText(value)}`).join(''))
 }
 
 const fieldText = (value: unknown): string =>

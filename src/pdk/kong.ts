@@ -119,6 +119,8 @@ export interface Log {
   notice(message: string): void
   warn(message: string): void
   err(message: string): void
+  /** Puts a value into the request's line in the access log, and into what log plugins tell of it. */
+  set_serialize_value(key: string, value: unknown): void
 }
 
 export interface Ip {

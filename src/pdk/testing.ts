@@ -21,6 +21,8 @@ export interface RequestDescription {
   readonly certificate?: Buffer
 }
 
+type LogLevel = Exclude<keyof Log, 'set_serialize_value'>
+
 /** Entities that a test puts, changes and deletes; whoever holds one that changed sees its `live` turn false. */
 export interface TestEntities extends Entities {
   put(kind: string, entity: Entity): Loaded
@@ -39,7 +41,9 @@ export interface TestKong extends AccessKong {
   readonly responseHeaders: ReadonlyMap<string, readonly string[] | null>
   /** The query and the body of the request to the upstream where the plugin changed them. */
   readonly sent: { readonly query?: string; readonly body?: string }
-  readonly logged: readonly { readonly level: keyof Log; readonly message: string }[]
+  readonly logged: readonly { readonly level: LogLevel; readonly message: string }[]
+  /** What the plugin put into the request's line in the log. */
+  readonly serialized: ReadonlyMap<string, unknown>
 }
 
 /** An empty store of entities. */
@@ -111,8 +115,9 @@ const takes = (held: ReadonlyMap<string, { readonly entity: Entity }>, { key }: 
 
 /** A `kong` for one request. */
 export function testKong(description: RequestDescription = {}, entities: Entities = testEntities()): TestKong {
-  const logged: { level: keyof Log; message: string }[] = []
-  const log = (level: keyof Log) => (message: string) => void logged.push({ level, message })
+  const logged: { level: LogLevel; message: string }[] = []
+  const serialized = new Map<string, unknown>()
+  const log = (level: LogLevel) => (message: string) => void logged.push({ level, message })
   const upstreamHeaders = new Map<string, string[] | null>()
   const responseHeaders = new Map<string, string[] | null>()
   const sent: { query?: string; body?: string } = {}
@@ -135,7 +140,14 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
       get_route: () => undefined,
       get_service: () => (description.service === undefined ? undefined : { id: description.service }),
     },
-    log: { debug: log('debug'), info: log('info'), notice: log('notice'), warn: log('warn'), err: log('err') },
+    log: {
+      debug: log('debug'),
+      info: log('info'),
+      notice: log('notice'),
+      warn: log('warn'),
+      err: log('err'),
+      set_serialize_value: (key, value) => void serialized.set(key, value),
+    },
     entities,
     ctx: { shared: {} },
     service: { request: { ...targetCalls(request, sent), ...headerCalls(upstreamHeaders) } },
@@ -147,6 +159,7 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
     responseHeaders,
     sent,
     logged,
+    serialized,
   }
 }
 

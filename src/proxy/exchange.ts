@@ -124,6 +124,8 @@ export class Exchange implements RoutingRequest, HashInput {
   match: Match<number> | undefined
   identity: Identity | undefined
   requestChanges: HeaderChanges | undefined
+  /** What plugins have put into the log, by its name there. */
+  logged: Map<string, unknown> | undefined
   redirection: Redirection | undefined
   /** The plugins' configs where they depend on the consumer, by the index of the chain's calls. */
   picked: unknown[] | undefined

@@ -92,7 +92,17 @@ class KongOf implements Kong {
 function logOf(exchange: Exchange): Log {
   const fields = { request_id: exchange.id }
   const at = (level: Level) => (message: string) => exchange.runtime.log[level](message, fields)
-  return { debug: at('debug'), info: at('info'), notice: at('notice'), warn: at('warn'), err: at('error') }
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    notice: at('notice'),
+    warn: at('warn'),
+    err: at('error'),
+    set_serialize_value: (key, value) => {
+      exchange.logged ??= new Map()
+      exchange.logged.set(key, value)
+    },
+  }
 }
 
 class RequestOf implements Request {

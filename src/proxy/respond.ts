@@ -148,6 +148,7 @@ function accessEntry(exchange: Exchange): AccessEntry {
     route: plan?.route.id,
     service: plan?.service?.entity.id,
     consumer: consumer && nameOf(consumer),
+    more: exchange.logged,
   }
 }
 

@@ -21,6 +21,7 @@ const pages = [
   'docs/identity-providers.md',
   'docs/explain-a-token.md',
   'docs/ask-for-rights.md',
+  'docs/tokens-without-consumers.md',
   'docs/one-time-tokens.md',
   'docs/error-bodies.md',
   'docs/tell-clients-where-to-get-tokens.md',

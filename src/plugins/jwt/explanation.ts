@@ -9,7 +9,7 @@ import { useKeyOf } from './extension.ts'
 import { prepare, type Config, type Ready } from './ready.ts'
 import { refusals, type Refusal, type Step, steps } from './refusals.ts'
 import type { Rule } from './rules.ts'
-import { claimAt, textOf } from './claims.ts'
+import { claimAt, type ClaimPath, textOf } from './claims.ts'
 import { isOpaque } from './introspection.ts'
 import { addressOfCredential, type Issuer, issuerIn } from './issuers.ts'
 import { createKeySet } from './key-sets.ts'
@@ -19,7 +19,7 @@ import { decodeToken, type Token } from './token.ts'
 import { createTokenMemory } from './tokens.ts'
 import { headerValue } from './upstream-headers.ts'
 import { credentialKey, type Verified, verifyToken } from './verification.ts'
-import { virtualCredential } from './who.ts'
+import { subject, virtualCredential } from './who.ts'
 import { describeMoment } from './moment.ts'
 
 export interface ExplainedStep {
@@ -343,14 +343,17 @@ function upstreamHeaders(facts: Facts, { extension }: Ready): Explanation['upstr
     const value = token && headerValue(header, token.claims)
     return value === undefined ? [] : [[header.name, value]]
   })
-  const credential = credentialShown(facts)
+  const credential = credentialShown(facts, extension?.credential)
   return [...(credential ? identityOf(consumer ?? null, credential, credential['key']).headers : []), ...claims]
 }
 
 /** The credential that other plugins see: the token's own, or what stands for one. */
-function credentialShown({ token, issuer, credential, consumer, byClaim }: Facts): Entity | undefined {
+function credentialShown(
+  { token, issuer, credential, consumer, byClaim }: Facts,
+  path: ClaimPath = subject,
+): Entity | undefined {
   if (credential && !issuer && (consumer || !byClaim)) return credential
-  return token && virtualCredential(token.claims, { entity: { id: '' }, live: true }).entity
+  return token && virtualCredential(path, token.claims, { entity: { id: '' }, live: true }).entity
 }
 
 function places({ header_names, uri_param_names, cookie_names }: Config): string {

@@ -236,6 +236,24 @@ export const extensionFields = [
     },
   },
   {
+    credential_claim: {
+      ...claim,
+      $extension: true,
+      description:
+        'The claim by which, with that of the issuer, tokens without a consumer are told apart: one value of it is one credential; `sub` without it.',
+    },
+  },
+  {
+    log_claims: {
+      type: 'array',
+      elements: claim,
+      len_min: 1,
+      len_max: 20,
+      $extension: true,
+      description: 'Claims that the line of the request in the access log has.',
+    },
+  },
+  {
     authenticated_groups_claim: {
       ...claim,
       $extension: true,

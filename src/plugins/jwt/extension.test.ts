@@ -290,6 +290,27 @@ test('where a consumer is optional the token stands for itself', () => {
   assert.equal(send({ sub: 'bob' }).kong.identity?.consumer?.['username'], 'bob')
 })
 
+test('tokens that stand for themselves are told apart by the claim that the config names', () => {
+  const { send } = world({ consumer_optional: true, credential_claim: ['org', 'id'] })
+  const credential = (claims: object) => send(claims).kong.identity?.credential
+  const id = credential({ sub: 'ann', org: { id: 'acme' } })?.id
+  assert.equal(credential({ sub: 'bob', org: { id: 'acme' } })?.id, id)
+  assert.notEqual(credential({ sub: 'ann', org: { id: 'other' } })?.id, id)
+  assert.notEqual(credential({ sub: 'acme' })?.id, id)
+  assert.deepEqual(send({ sub: 'ann', org: { id: 'acme' } }).kong.identity?.headers, [
+    ['X-Credential-Identifier', 'acme'],
+  ])
+})
+
+test('claims that are to be logged are in the log, where the token has them and they are not too long', () => {
+  const { send } = world({ log_claims: [['sub'], ['org', 'id'], ['none']] })
+  const logged = (claims: object) => send(claims).kong.serialized.get('claims')
+  assert.deepEqual(logged({ sub: 'ann', org: { id: 7 } }), { sub: 'ann', 'org.id': 7 })
+  assert.deepEqual(logged({ sub: 'ann', org: { id: 7 } }), { sub: 'ann', 'org.id': 7 }, 'remembered, too')
+  assert.deepEqual(logged({ sub: 'x'.repeat(1023), org: 'acme' }), undefined)
+  assert.deepEqual(logged({ sub: ['x'.repeat(1000)] }), { sub: ['x'.repeat(1000)] })
+})
+
 test('a token that stands for itself becomes its consumer’s as soon as there is one', () => {
   const { send, entities } = world({ consumer_claim: ['sub'], consumer_optional: true })
   assert.equal(send({ sub: 'carol' }).kong.identity?.consumer, null)

@@ -16,6 +16,7 @@ import { hideToken } from './hiding.ts'
 import { type Introspection, introspectionOf, isOpaque } from './introspection.ts'
 import { type Issuer, issuerIn, issuersOf } from './issuers.ts'
 import type { KeySets } from './key-sets.ts'
+import { loggedClaims } from './logged-claims.ts'
 import type { Config, Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { attemptObserved } from './observing.ts'
@@ -30,7 +31,7 @@ import { type Carried, type UpstreamToken, upstreamTokenOf } from './upstream-to
 import { type HeaderClaim, headerClaimsOf, headerValue } from './upstream-headers.ts'
 import { timesFor, type Verified, verifyDecoded } from './verification.ts'
 import { useKey } from './uses-schema.ts'
-import { virtualCredential, whoOf, type Who } from './who.ts'
+import { subject, virtualCredential, whoOf, type Who } from './who.ts'
 
 export interface Extension {
   /** The plugin's id. */
@@ -41,7 +42,11 @@ export interface Extension {
   readonly rules: readonly Rule[]
   readonly age: AgeRule | undefined
   readonly who: Who | undefined
+  /** What tokens without a consumer are told apart by. */
+  readonly credential: ClaimPath
   readonly groups: ClaimPath | undefined
+  /** What the access log has. */
+  readonly logged: readonly ClaimPath[]
   readonly headers: readonly HeaderClaim[]
   readonly hides: boolean
   /** Whether tokens taken back are refused, and the answer to them. */
@@ -62,6 +67,7 @@ interface Admitted extends Remembered {
   /** The values of `headers`, in their order. */
   readonly headers: readonly (string | undefined)[]
   readonly groups: readonly string[] | undefined
+  readonly logged: Readonly<Record<string, unknown>> | undefined
   /** What it may have been taken back by. */
   readonly revocations: readonly string[]
   /** What its use is written down by, where it is good once. */
@@ -87,7 +93,9 @@ export function extensionOf(config: Config, plugin: string, refuse: Refuse, keyS
     rules: rulesOf(config, refuse),
     age: ageRuleOf(config, refuse),
     who: whoOf(config, refuse),
+    credential: config.credential_claim ?? subject,
     groups: config.authenticated_groups_claim,
+    logged: config.log_claims ?? [],
     headers: headerClaimsOf(config.upstream_headers),
     hides: config.hide_credentials === true,
     singleUse: singleUseOf(config, refuse),
@@ -169,7 +177,7 @@ function judgeVerified(
   if (broken) return broken.answer
   // Where there are issuers only they are believed when they name a consumer: whoever has a credential speaks for himself.
   const who = extension.issuers ? undefined : extension.who
-  const signer = signerByCredential(kong, who, token, verified)
+  const signer = signerByCredential(kong, who, extension.credential, verified)
   if ('status' in signer) return signer
   return remember(ready, text, {
     ...broughtBy(token, extension, text, verified.credential.entity, signer),
@@ -237,7 +245,7 @@ function judgeClaimed(
 ): Verdict {
   const broken = extension.rules.find((rule) => !rule.holds(token))
   if (broken) return broken.answer
-  const virtual = virtualCredential(token.claims, key)
+  const virtual = virtualCredential(extension.credential, token.claims, key)
   const found = extension.who?.find(kong.entities, token.claims)
   if (!found && extension.who && !extension.who.optional) return extension.who.refusal
   const identity = identityOf(found?.entity ?? null, virtual.entity, virtual.entity['key'])
@@ -259,14 +267,14 @@ function remember(ready: Ready, text: string, admitted: Admitted): Admitted {
 function signerByCredential(
   { entities }: AccessKong,
   who: Who | undefined,
-  { claims }: Token,
-  { credential, consumer }: Verified,
+  path: ClaimPath,
+  { credential, consumer, token: { claims } }: Verified,
 ): Signer | Answer {
   if (!who) return signerOf(credential, consumer)
   const found = who.find(entities, claims)
   if (found) return ownSigner(credential, found, identityOf(found.entity, credential.entity, credential.entity['key']))
   if (!who.optional) return who.refusal
-  const virtual = virtualCredential(claims, credential)
+  const virtual = virtualCredential(path, claims, credential)
   return ownSigner(virtual, virtual, identityOf(null, virtual.entity, virtual.entity['key']))
 }
 
@@ -291,12 +299,15 @@ function broughtBy(
   const use = extension.singleUse && useKeyOf(token, credential)
   const carried = extension.upstreamToken?.carry(claims, identity.consumer)
   const texts = [...headers, ...(groups ?? []), ...revocations]
+  const logged = loggedClaims(extension.logged, claims)
   const binding = extension.dpop?.bindingOf(claims, text)
   const certificate = extension.certificateBound?.thumbprintIn(claims)
   // The claims, and the token that is made of them, which is a third longer.
   const carriedBytes = carried ? 512 + 4 * JSON.stringify(carried.claims).length : 0
-  const extraBytes = ownBytes + carriedBytes + texts.reduce((sum, text = '') => sum + 2 * text.length + 16, 0)
-  const brought = { headers, groups, revocations, use, binding, certificate, carried, extraBytes }
+  const loggedBytes = logged ? 2 * JSON.stringify(logged).length : 0
+  const extraBytes =
+    ownBytes + carriedBytes + loggedBytes + texts.reduce((sum, text = '') => sum + 2 * text.length + 16, 0)
+  const brought = { headers, groups, logged, revocations, use, binding, certificate, carried, extraBytes }
   return { ...timesOf(claims), iat: iatOf(token), ...brought }
 }
 
@@ -338,6 +349,7 @@ function letIn(kong: AccessKong, ready: Ready, extension: Extension, token: Admi
     if (value !== undefined) kong.service.request.set_header(headers[at]!.name, value)
   }
   if (token.groups) kong.ctx.shared['authenticated_groups'] = token.groups
+  if (token.logged) kong.log.set_serialize_value('claims', token.logged)
   if (extension.hides) {
     hideToken(kong, ready.locations)
     if (extension.dpop) kong.service.request.clear_header('dpop')

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { EntityReader, Loaded } from '../../pdk/entities.ts'
 import type { Answer } from '../../pdk/kong.ts'
 import { invalidToken, type Refuse } from './answers.ts'
-import { claimAt, textOf } from './claims.ts'
+import { claimAt, type ClaimPath, textOf } from './claims.ts'
 import { whileBothLive } from './issuers.ts'
 import type { Config } from './ready.ts'
 import type { JsonObject } from './token.ts'
@@ -68,16 +68,20 @@ function byId(entities: EntityReader, text: string): Loaded | undefined {
   return UUID.test(text) ? entities.get('consumers', text.toLowerCase()) : undefined
 }
 
+/** The claim that virtual credentials go by where the config names none. */
+export const subject: ClaimPath = ['sub']
+
 /**
- * What stands for a credential where there is no consumer: its id is that of issuer and subject, so that limits and logs can
- * tell one from another. It lives as long as what verified the token.
+ * What stands for a credential where there is no consumer: its id is that of issuer and the claim at `path`, so that limits and
+ * logs can tell one from another. It lives as long as what verified the token.
  */
-export function virtualCredential(claims: JsonObject, verifiedWith: Loaded): Loaded {
-  const [iss, sub] = [textOf(claimAt(claims, ['iss'])) ?? null, textOf(claimAt(claims, ['sub'])) ?? null]
+export function virtualCredential(path: ClaimPath, claims: JsonObject, verifiedWith: Loaded): Loaded {
+  const textAt = (at: ClaimPath) => textOf(claimAt(claims, at)) ?? null
+  const [iss, sub, key] = [textAt(['iss']), textAt(subject), textAt(path)]
   const id = createHash('sha256')
-    .update(JSON.stringify([iss, sub]))
+    .update(JSON.stringify([iss, key]))
     .digest('base64url')
-  const entity = Object.freeze({ id, key: sub, iss, sub })
+  const entity = Object.freeze({ id, key, iss, sub })
   return {
     entity,
     get live() {
