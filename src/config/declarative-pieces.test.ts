@@ -40,7 +40,8 @@ const fileOf = (texts: readonly unknown[], keys: readonly string[]) => {
   return fc.dictionary(fc.constantFrom(...names, '_comment', 'other'), top, { minKeys: 1 })
 }
 const plainFile = fileOf(words, ['name', 'a', 'paths'])
-const anyFile = fileOf([...words, ...odd], ['name', 'a', 'b c', '"', 'paths'])
+// No key that needs an escape: V8 14 takes one for another, where that has a backslash and objects of its shape were read before.
+const anyFile = fileOf([...words, ...odd], ['name', 'a', 'b c', 'é', 'paths'])
 
 /** A change of a text by which it may be no configuration any more. */
 const mutated = (text: string, at: number, insert: string, cut: number): string => {

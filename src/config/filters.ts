@@ -1,9 +1,10 @@
 /** The WebAssembly filters that are installed: filter chains may name them, though none is ever run here. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { plainConfig } from '../entities/filter_chains.ts'
 import type { Settings } from './settings-declared.ts'
 
-/** What a filter's config has to be, as a JSON Schema, by the filter's name; undefined where its maker does not say. */
+/** What a filter's config has to be, as a JSON Schema, by the filter's name; `plainConfig` where its maker does not say. */
 export type Filters = ReadonlyMap<string, unknown>
 
 type FilterSettings = Pick<Settings, 'wasm' | 'wasm_filters' | 'wasm_filters_path'>
@@ -26,7 +27,7 @@ export function installedFilters({
     names
       .filter((name) => allowed.includes('user') || allowed.includes(name))
       .toSorted()
-      .map((name) => [name, files.has(metaOf(name)) ? configSchema(join(path, metaOf(name))) : undefined]),
+      .map((name) => [name, files.has(metaOf(name)) ? configSchema(join(path, metaOf(name))) : plainConfig]),
   )
 }
 
@@ -35,7 +36,7 @@ const metaOf = (name: string): string => `${name}.meta.json`
 function configSchema(file: string): unknown {
   try {
     const meta: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    return (meta as { readonly config_schema?: unknown } | null)?.config_schema
+    return (meta as { readonly config_schema?: unknown } | null)?.config_schema ?? plainConfig
   } catch (error) {
     throw new Error(`${file}: ${(error as Error).message}`, { cause: error })
   }

@@ -4,7 +4,7 @@ import { ca_certificates } from '../entities/ca_certificates.ts'
 import { certificates } from '../entities/certificates.ts'
 import { clustering_data_planes } from '../entities/clustering_data_planes.ts'
 import { consumers } from '../entities/consumers.ts'
-import { filter_chains, filterChainsOf } from '../entities/filter_chains.ts'
+import { filter_chains, filterChainsOf, plainConfig } from '../entities/filter_chains.ts'
 import { key_sets } from '../entities/key_sets.ts'
 import { keyrings } from '../entities/keyrings.ts'
 import { keys } from '../entities/keys.ts'
@@ -56,7 +56,7 @@ export function catalogueOf(plugins: readonly BundledPlugin[], { flavor, filters
   for (const schema of declaredWith(plugins, pluginSchemas)) kinds.set(schema.name, tied(schema, kindNamed))
   if (flavor === 'expressions') kinds.set(expressionRoutes.name, tied(expressionRoutes, kindNamed))
   if (filters) {
-    const chains = filterChainsOf([...filters.keys()], (name) => filters.get(name) !== undefined)
+    const chains = filterChainsOf([...filters.keys()], (name) => filters.get(name) !== plainConfig)
     kinds.set(chains.name, tied(chains, kindNamed))
   }
   return { kinds, pluginSchemas, filters }

@@ -1,5 +1,4 @@
 import type { Filters } from '../../config/filters.ts'
-import { plainConfig } from '../../entities/filter_chains.ts'
 import { message, notFound, ok, type Answer } from '../answers.ts'
 import { named } from '../crud.ts'
 import { entitiesBelow, find, referenceId } from '../entities.ts'
@@ -50,7 +49,7 @@ export function filterEndpoints(context: Context): Endpoint[] {
 }
 
 const configSchema = (filters: Filters | undefined, name: string): Answer =>
-  filters?.has(name) ? ok(filters.get(name) ?? plainConfig) : message(404, `Filter '${name}' not found`)
+  filters?.has(name) ? ok(filters.get(name)) : message(404, `Filter '${name}' not found`)
 
 const filtersOfRoute =
   (context: Context, isWanted: (filter: FilterUse) => boolean): Handler =>
