@@ -19,18 +19,20 @@ const cases = {
   'HTTP/2, header blocks of 28 KiB without an end': { 'HTTP/2 full head': count },
   'HTTP/2, two bodies of 60,000 bytes without an end': { 'HTTP/2 full bodies': count },
   'half of them full heads, half full bodies': { 'full head': count / 2, 'full body': count / 2 },
+  'answers of 96 KiB that nobody reads': { 'short read': count },
   'answers of 1 MiB that nobody reads': { 'slow read': reads },
   'HTTP/2, answers of 1 MiB without a window': { 'HTTP/2 slow read': reads },
 }
 const only = process.argv[4]
 for (const [name, attackers] of Object.entries(cases)) {
   if (only !== undefined && !name.includes(only)) continue
-  const { held, calm, attacked, lost, grownBytes, kernelBytes } = await attack({ attackers, seconds })
+  const { held, calm, filling, holding, lost, grownBytes, kernelBytes } = await attack({ attackers, seconds })
   console.log({
     attack: name,
     held,
     calmMs: calm,
-    attackedMs: attacked,
+    fillingMs: filling,
+    holdingMs: holding,
     lost: told(lost),
     grownMiB: Math.round(grownBytes / 2 ** 20),
     grownKiBEach: Number((grownBytes / 1024 / count).toFixed(1)),

@@ -29,6 +29,8 @@ const kinds = {
   'slow head': { first: 'GET /small HTTP/1.1\r\nHost: a\r\nX-Slow: ', more: 'x' },
   'slow body': { first: 'POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n', more: 'x' },
   'slow read': { first: 'GET /large HTTP/1.1\r\nHost: a\r\n\r\n', more: '' },
+  /** What the sockets between take whole. */
+  'short read': { first: 'GET /medium HTTP/1.1\r\nHost: a\r\n\r\n', more: '' },
   /** Of a head of 32 KiB and a body of 64 KiB all but the end. */
   'full head': {
     first: `GET /small HTTP/1.1\r\nHost: a\r\n${`X-Full: ${'x'.repeat(4000)}\r\n`.repeat(7)}X-Last: `,
@@ -89,6 +91,7 @@ async function begin({ kind, port, count }: Attack): Promise<void> {
 }
 
 function opened(socket: net.Socket, first: string, kind: AttackKind): Promise<void> {
+  const isUnread = kind === 'slow read' || kind === 'short read'
   return new Promise((resolve) => {
     socket.on('error', () => {})
     socket.on('close', () => {
@@ -97,11 +100,11 @@ function opened(socket: net.Socket, first: string, kind: AttackKind): Promise<vo
     })
     socket.on('connect', () => {
       held.open++
-      if (kind === 'slow read') socket.pause()
+      if (isUnread) socket.pause()
       socket.write(first, 'latin1')
       if (!kind.endsWith('idle')) resolve()
     })
     // An answer to what is kept open; of the others none is expected.
-    if (kind !== 'slow read') socket.on('data', () => resolve())
+    if (!isUnread) socket.on('data', () => resolve())
   })
 }

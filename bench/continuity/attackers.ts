@@ -12,7 +12,7 @@ import { quantile } from './telling.ts'
 export interface AttackOptions {
   /** How many of each kind. */
   readonly attackers: Readonly<Partial<Record<AttackKind, number>>>
-  /** For how long good clients are measured, before and during the attack. */
+  /** For how long good clients are measured, each time. */
   readonly seconds: number
   /** How often good clients ask. */
   readonly perSecond?: number
@@ -20,9 +20,10 @@ export interface AttackOptions {
 
 export interface AttackResult {
   readonly held: number
-  /** Latencies of good clients before and during the attack, in ms. */
+  /** Latencies of good clients in ms: before the attack, while it comes and fills what it can, and while it is held. */
   readonly calm: Latencies
-  readonly attacked: Latencies
+  readonly filling: Latencies
+  readonly holding: Latencies
   readonly lost: readonly string[]
   /** By how much the process grew at most. */
   readonly grownBytes: number
@@ -37,7 +38,7 @@ interface Latencies {
 
 const pageBytes = 4096
 
-/** Starts a gateway, measures good clients, attacks it, and measures again. */
+/** Starts a gateway, measures good clients, attacks it, and measures again, twice. */
 export async function attack({ attackers, seconds, perSecond = 200 }: AttackOptions): Promise<AttackResult> {
   const count = Object.values(attackers).reduce((sum, one) => sum + one, 0)
   const origin = await startLargeOrigin()
@@ -58,13 +59,15 @@ export async function attack({ attackers, seconds, perSecond = 200 }: AttackOpti
     let most = before
     const watch = setInterval(() => (most = Math.max(most, gateway.residentBytes())), 100)
     await begin(child, gateway.port, attackers)
-    const attacked = await measure(gateway.port, seconds, perSecond)
+    const filling = await measure(gateway.port, seconds, perSecond)
+    const holding = await measure(gateway.port, seconds, perSecond)
     clearInterval(watch)
     return {
       held: heldOn(gateway.port),
       calm: calm.latencies,
-      attacked: attacked.latencies,
-      lost: [...calm.lost, ...attacked.lost],
+      filling: filling.latencies,
+      holding: holding.latencies,
+      lost: [...calm.lost, ...filling.lost, ...holding.lost],
       grownBytes: most - before,
       kernelBytes: kernelBytes() - kernelBefore,
     }
@@ -116,22 +119,23 @@ function kernelBytes(): number {
   return Number(/TCP:.* mem (\d+)/.exec(readFileSync('/proc/net/sockstat', 'latin1'))?.[1]) * pageBytes
 }
 
-const largeBytes = 1024 * 1024
+const sizes: Readonly<Record<string, number>> = { large: 1024 * 1024, medium: 96 * 1024 }
 
-/** Answers with 1 MiB to /large, and shortly to all else. */
+/** Answers with 1 MiB to /large, with 96 KiB to /medium, and shortly to all else. */
 async function startLargeOrigin(): Promise<{ readonly port: number; close(): void }> {
   const sockets = new Set<net.Socket>()
-  const large = Buffer.alloc(largeBytes, 'x')
+  const large = Buffer.alloc(sizes['large']!, 'x')
   const server = net.createServer((socket) => {
     sockets.add(socket)
     socket
       .on('data', (bytes: Buffer) => {
-        if (!bytes.toString('latin1', 0, 11).startsWith('GET /large ')) {
+        const size = sizes[/^GET \/(\w+) /.exec(bytes.toString('latin1', 0, 16))?.[1] ?? '']
+        if (size === undefined) {
           socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
           return
         }
-        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${largeBytes}\r\n\r\n`)
-        socket.write(large)
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+        socket.write(large.subarray(0, size))
       })
       .on('error', () => {})
       .on('close', () => sockets.delete(socket))
