@@ -88,9 +88,18 @@ export function startWorker(core: string, file: string, ...args: readonly string
   })
 }
 
+/** Stops a process and its descendants until they are woken: what is not measured uses neither cores nor their caches. */
+export const rest = ({ pid }: ChildProcess): void => signal(pid, 'SIGSTOP')
+export const wake = ({ pid }: ChildProcess): void => signal(pid, 'SIGCONT')
+
+function signal(root: number | undefined, name: NodeJS.Signals): void {
+  if (root !== undefined) for (const pid of idsOfTree(root)) process.kill(pid, name)
+}
+
 /** Ends a process and waits until it has. */
 export async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
+  wake(child)
   const ended = once(child, 'exit')
   child.kill('SIGTERM')
   const killer = setTimeout(() => child.kill('SIGKILL'), 3000)
@@ -100,5 +109,8 @@ export async function stop(child: ChildProcess): Promise<void> {
 
 // Not SIGKILL: nginx's master would leave its worker behind.
 process.on('exit', () => {
-  for (const child of children) child.kill('SIGTERM')
+  for (const child of children) {
+    child.kill('SIGTERM')
+    wake(child)
+  }
 })

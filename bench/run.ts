@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Fleet, type Ready } from './fleet.ts'
 import { type Options, readOptions } from './options.ts'
 import { type Flood, type Job, type Outcome, pathOfSize, requestWith } from './messages.ts'
-import { cores, pinned, startWorker, stop } from './processes.ts'
+import { cores, pinned, rest, startWorker, stop, wake } from './processes.ts'
 import { type Check, type Measurement, type Result, type SteadyMeasurement, checksOf, summaryOf } from './result.ts'
 import { nameOf, type Row, rows, steady, steadyShares } from './rows.ts'
 import { printResult } from './table.ts'
@@ -53,6 +53,7 @@ async function bench(options: Options): Promise<readonly Check[]> {
   const fleet = new Fleet({ directory, upstreamPort: port, install: options.install, say })
   const measured = await fleet.ready(rows.filter(isWanted))
   const asked = await fleet.ready(steady.filter(isWanted))
+  for (const { running } of [...measured, ...asked]) rest(running.process)
   const rounds = await measureRounds(ends, measured, options)
   const steadyRounds = await measureSteady(ends, asked, options)
   const underFlood = options.sections.includes('floods') ? await measureFloods(ends, fleet, options) : []
@@ -75,7 +76,9 @@ async function measureRounds(ends: ChildProcess, ready: readonly Ready[], option
     for (const { row, running } of ready) {
       const job = jobOf(row, running, options)
       // The first round lets compilers and caches warm up.
+      wake(running.process)
       const outcome = await measure(ends, nameOf(row), round === 0 ? { ...job, warmUpRequests: warmUpOf(row) } : job)
+      rest(running.process)
       outcomes.push({ section: row.section, subject: row.subject.name, variant: row.variant, outcome })
     }
     if (round > 0) rounds.push(outcomes)
@@ -94,12 +97,14 @@ async function measureSteady(ends: ChildProcess, ready: readonly Ready[], option
   for (let round = 1; round <= options.rounds && ready.length > 0; round++) {
     for (const { row, running } of ready) {
       const job = jobOf(row, running, options)
+      wake(running.process)
       const { good, seconds } = await measure(ends, nameOf(row), job)
       for (const share of steadyShares) {
         const perSecond = (good / seconds) * share
         const outcome = await measure(ends, nameOf(row), { ...job, perSecond })
         measured.push({ subject: row.subject.name, share, perSecond, outcome })
       }
+      rest(running.process)
     }
     say(`steady rates, round ${round} of ${options.rounds}`)
   }
@@ -123,10 +128,12 @@ async function measureFloods(ends: ChildProcess, fleet: Fleet, options: Options)
     }
     const running = await fleet.start(row)
     if (!running) continue
+    wake(running.process)
     const job = jobOf(row, running, options)
     const alone = await measure(ends, subject.name, job)
     const flooded = await measure(ends, subject.name, { ...job, flood: floodOf(subject, tokens, kind, options) })
     outcomes.push({ subject: subject.name, kind, alone, flooded })
+    rest(running.process)
     say(`flood: ${subject.name}, ${kind}`)
   }
   return outcomes
