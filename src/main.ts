@@ -28,6 +28,8 @@ import { openLogs, type Logs } from './logs.ts'
 import { gatherMetrics } from './metrics.ts'
 import { nodeId } from './node-id.ts'
 import { pluginChanges } from './plugin-changes.ts'
+import { CountTable, countMemory } from './pdk/counts.ts'
+import { redisAt } from './pdk/redis.ts'
 import { openAuditLog } from './observe/audit.ts'
 import type { Level, Log } from './observe/log.ts'
 import type { BundledPlugin } from './plugins/index.ts'
@@ -36,6 +38,7 @@ import { createEventPolling, type EventPolling } from './plugins/jwt/event-polli
 import { keptKeys } from './plugins/jwt/kept-keys.ts'
 import { createKeyFetching, type KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { ProofUses } from './plugins/jwt/proof-memory.ts'
+import { createSharer } from './plugins/rate-limiting/sharer.ts'
 import { shareProofs } from './proof-uses.ts'
 import { errorShapeOf, trustedCertificates } from './proxy/create-runtime.ts'
 import { createReload, type Reload, type ReloadParts } from './reloading.ts'
@@ -144,6 +147,18 @@ async function start(
   const debugToken = asStartError(() => keepDebugToken(settings))
   const proofs = shareProofs(legacy, predecessor?.useProof)
   const change = pluginChanges(settings, store, plugins)
+  const counts = countMemory()
+  const sharer = createSharer({
+    table: new CountTable(counts),
+    log: { err: (message) => logs.log.error(message), notice: (message) => logs.log.notice(message) },
+    redisAt,
+    change,
+    metric: (id) => {
+      store.reader.renew()
+      return store.reader.get('ratelimiting_metrics', id)
+    },
+  })
+  started.push(() => sharer.close())
   workers = createWorkers({
     settings: { ...settings, request_debug_token: debugToken },
     storeFile: storeFile(settings),
@@ -154,6 +169,8 @@ async function start(
     keys,
     health: health.memory,
     proofs,
+    counts,
+    shareCount: (count) => sharer.share(count),
     change,
     ...logs,
   })

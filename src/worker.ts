@@ -6,6 +6,7 @@ import { secretsOf } from './config/secrets.ts'
 import type { Settings } from './config/settings.ts'
 import { renewSnapshot, takeSnapshot, type Snapshot } from './config/snapshot.ts'
 import type { Change, Changed, Entities } from './pdk/entities.ts'
+import { configureCounts } from './pdk/counts.ts'
 import { configureTrust } from './pdk/trust.ts'
 import { flushAtCrash } from './observe/crash.ts'
 import { accessLineMaker, createLog, droppedLineMaker, openLogFile, type LogFile } from './observe/log.ts'
@@ -15,6 +16,7 @@ import { adoptKeys, configureKeySource } from './plugins/jwt/key-sets.ts'
 import { observedCounts } from './plugins/jwt/observed.ts'
 import { configureProofs, type Use } from './plugins/jwt/proof-memory.ts'
 import { configureTokenMemory, tokenMemory } from './plugins/jwt/tokens.ts'
+import { configureSharing } from './plugins/rate-limiting/sharing.ts'
 import { HealthTable } from './proxy/balancer/health/table.ts'
 import { createRuntime, trustedCertificates } from './proxy/create-runtime.ts'
 import { createResolver } from './proxy/dns/resolver.ts'
@@ -60,6 +62,8 @@ const entities = localEntities(reader, {
 })
 configureTrust(trustedCertificates(settings))
 configureFailures(given.failures)
+configureCounts(given.counts)
+configureSharing((count) => say({ say: 'share count', count }))
 configureTokenMemory({ bytes: settings.token_cache_bytes })
 /** Who waits for an issuer's keys, by the number of the question. */
 const asking = new Map<number, () => void>()

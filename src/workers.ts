@@ -13,6 +13,7 @@ import { failureBytes } from './plugins/basic-auth/failures.ts'
 import type { Observed } from './plugins/jwt/observed.ts'
 import type { KeyFetching } from './plugins/jwt/key-fetching.ts'
 import type { Use } from './plugins/jwt/proof-memory.ts'
+import type { SharedCount } from './plugins/rate-limiting/sharing.ts'
 import type { Proofs } from './proof-uses.ts'
 import type { Keyring } from './store/keyring.ts'
 import type { Change, Changed } from './pdk/entities.ts'
@@ -60,6 +61,8 @@ export interface WorkerData {
   readonly health: SharedArrayBuffer
   /** Where wrong passwords are counted: see `plugins/basic-auth/failures.ts`. */
   readonly failures: SharedArrayBuffer
+  /** Where requests are counted: see `pdk/counts.ts`. */
+  readonly counts: SharedArrayBuffer
 }
 
 /**
@@ -159,6 +162,7 @@ export type FromWorker =
   | { readonly say: 'retired' }
   | { readonly say: 'drained' }
   /** Uses a proof up; answered by `proof-used`. */
+  | { readonly say: 'share count'; readonly count: SharedCount }
   | { readonly say: 'use proof'; readonly key: string; readonly until: number; readonly number: number }
   | { readonly say: 'follow keys'; readonly address: string }
   /** Wants an issuer's keys anew; answered by `end-asking`. */
@@ -180,6 +184,10 @@ export interface WorkersOptions {
   readonly proofs: Proofs
   /** The memory in which the health of targets is now. */
   readonly health: () => SharedArrayBuffer
+  /** The memory in which requests are counted. */
+  readonly counts: SharedArrayBuffer
+  /** Told of counts that other nodes are to hear of. */
+  readonly shareCount: (count: SharedCount) => void
   /** Makes the changes that plugins ask for. */
   readonly change: (changes: readonly Change[]) => Promise<Changed>
 }
@@ -422,6 +430,7 @@ class Slot {
       flushed: this.flushed,
       health: health(),
       failures: this.#place.failures,
+      counts: this.#options.counts,
     }
     this.#isFirst = false
     const startedAt = performance.now()
@@ -489,6 +498,7 @@ class Slot {
     if (message.say === 'follow keys') this.#follow(message.address)
     if (message.say === 'ask for keys') void this.#askForKeys(message.address, message.number)
     if (message.say === 'use proof') void this.#useProof(message)
+    if (message.say === 'share count') this.#options.shareCount(message.count)
     if (message.say === 'change') void this.#change(message.number, message.changes)
     if (message.say !== 'adopted') return
     this.#place.tellProblem(message.problem)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { checkInsert, checkUpdate, checkUpsert, isTtl, transformed, ttlError } from '../schema/check.ts'
+import { withFormerFields } from '../schema/fill.ts'
 import type { Schema } from '../schema/field.ts'
 import type { Operation, Page, PageRequest, Stored, StoreError } from '../store/store.ts'
 import {
@@ -198,9 +199,9 @@ export function pageQuery(query: URLSearchParams): string {
   return given.join('')
 }
 
-/** A time to live as Kong tells it: in whole seconds that are left; without a database not at all where there is none. */
+/** An entity as Kong tells it, and its time to live: in whole seconds that are left; without a database not at all where there is none. */
 function told({ writable }: Context, schema: Schema, entity: Stored): Stored {
-  if (!schema.ttl) return entity
+  if (!schema.ttl) return withFormerFields(schema, entity)
   const { ttl, ...rest } = entity
   // The store counts the second that has begun.
   if (typeof ttl === 'number') return { ...entity, ttl: Math.max(0, ttl - 1) }
@@ -391,7 +392,7 @@ async function retrying(context: Context, attempt: () => Promise<Attempt>, schem
 
 /** What was written, as a reader tells it: of a time to live what is left. */
 function asRead(context: Context, schema: Schema, entity: Stored): Stored {
-  if (!schema.ttl || typeof entity['ttl'] !== 'number') return entity
+  if (!schema.ttl || typeof entity['ttl'] !== 'number') return told(context, schema, entity)
   const { reader } = context.store
   reader.renew()
   return told(context, schema, reader.get(schema.name, entity.id) ?? entity)

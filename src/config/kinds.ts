@@ -42,11 +42,15 @@ interface Variety {
   /** How routes are written. */
   readonly flavor?: string
   readonly filters?: Filters | undefined
+  /** `off` where there is none, without which some settings of plugins mean nothing. */
+  readonly database?: string
 }
 
 /** The catalogue with these plugins alone, and the kinds that they bring. */
-export function catalogueOf(plugins: readonly BundledPlugin[], { flavor, filters }: Variety = {}): Catalogue {
-  const pluginSchemas: ReadonlyMap<string, Schema> = new Map(plugins.map(({ name, schema }) => [name, schema]))
+export function catalogueOf(plugins: readonly BundledPlugin[], { flavor, filters, database }: Variety = {}): Catalogue {
+  const pluginSchemas: ReadonlyMap<string, Schema> = new Map(
+    plugins.map(({ name, schema, withoutDatabase = schema }) => [name, database === 'off' ? withoutDatabase : schema]),
+  )
   const kinds = new Map<string, Schema>()
   const kindNamed = (name: string): Schema => {
     const schema = kinds.get(name)
@@ -64,11 +68,12 @@ export function catalogueOf(plugins: readonly BundledPlugin[], { flavor, filters
 
 /** The catalogue that follows from the settings. */
 export const catalogueFor = (
-  settings: Pick<Settings, 'plugins' | 'router_flavor' | 'wasm' | 'wasm_filters' | 'wasm_filters_path'>,
+  settings: Pick<Settings, 'plugins' | 'router_flavor' | 'wasm' | 'wasm_filters' | 'wasm_filters_path' | 'database'>,
 ): Catalogue =>
   catalogueOf(enabledPlugins(settings.plugins), {
     flavor: settings.router_flavor,
     filters: installedFilters(settings),
+    database: settings.database,
   })
 
 /** The plugins that the setting `plugins` allows: names, `bundled` for all, `off` for none. */

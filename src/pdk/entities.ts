@@ -29,6 +29,14 @@ export type Change =
       readonly changes: Readonly<Record<string, unknown>>
     }
   | { readonly do: 'delete'; readonly kind: string; readonly id: string }
+  /** Adds to a number of the entity with the id of `entity`, whoever else does; where there is none, that one is inserted. */
+  | {
+      readonly do: 'count'
+      readonly kind: string
+      readonly entity: Readonly<Record<string, unknown>> & { readonly id: string }
+      readonly field: string
+      readonly by: number
+    }
 
 /** What came of changes: the entities as they are now (that of a delete as it was), or why none was made. */
 export type Changed =

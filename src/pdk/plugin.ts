@@ -8,6 +8,9 @@ export type Outcome = Answer | undefined | void | Promise<Answer | undefined | v
 export interface Instance {
   readonly id: string
   readonly name: string
+  /** The ids of the route and of the service that it is limited to. Absent where it is not. */
+  readonly route?: string | undefined
+  readonly service?: string | undefined
   /** Logs, once, what is allowed but hardly meant in a config. Absent where nobody reads it. */
   readonly warn?: (message: string) => void
 }

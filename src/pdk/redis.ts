@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net'
 import type { RedisClientType } from '@redis/client'
+import type { Log } from './kong.ts'
 import { trustedCertificates } from './trust.ts'
 
 /** A server, by the fields of Kong's `redis` record (`schema/redis.ts`). */
@@ -26,6 +27,27 @@ export interface Redis {
    * known to be away, and where the server refuses.
    */
   command(words: readonly string[]): Promise<unknown>
+}
+
+/** Tells of a server that is away once, when it is met with first, and once when that has ended. */
+export class Absence {
+  readonly #missing: string
+  #isOver = true
+
+  /** `missing` is what cannot be done meanwhile. */
+  constructor(missing: string) {
+    this.#missing = missing
+  }
+
+  met(log: Pick<Log, 'err'>, error: unknown): void {
+    if (this.#isOver) log.err(`${this.#missing}: ${error instanceof Error ? error.message : String(error)}`)
+    this.#isOver = false
+  }
+
+  ended(log: Pick<Log, 'notice'>): void {
+    if (!this.#isOver) log.notice(`no longer: ${this.#missing}`)
+    this.#isOver = true
+  }
 }
 
 /** For how long a server that did not answer is left alone, in ms: twice as long each time, up to the second. */

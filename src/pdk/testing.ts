@@ -3,7 +3,7 @@
  * It keeps to the interfaces of `kong.ts` and `entities.ts`, so that a phase function is tested without a gateway.
  */
 import { parseArguments, readBody, withoutArgument } from './body.ts'
-import type { Entities, Entity, Loaded } from './entities.ts'
+import type { Change, Entities, Entity, Loaded } from './entities.ts'
 import type { Identity } from './identity.ts'
 import type { AccessKong, Answer, Log, Request, Response, ServiceRequest } from './kong.ts'
 
@@ -86,10 +86,11 @@ export function testEntities(): TestEntities {
     async write(changes) {
       const entities: Entity[] = []
       for (const change of changes) {
-        const before = change.do === 'insert' ? undefined : of(change.kind).get(change.id)?.entity
-        if (change.do !== 'insert' && !before) return { ok: false, reason: 'absent', message: `no ${change.kind}` }
+        const before = change.do === 'insert' ? undefined : of(change.kind).get(idIn(change))?.entity
+        if ((change.do === 'update' || change.do === 'delete') && !before)
+          return { ok: false, reason: 'absent', message: `no ${change.kind}` }
         if (change.do === 'delete') drop(change.kind, change.id)
-        const given = change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
+        const given = givenBy(change, before)
         const id = before?.id ?? (typeof given['id'] === 'string' ? given['id'] : `made-${++made}`)
         if (change.do === 'insert' && takes(of(change.kind), change.entity))
           return { ok: false, reason: 'refused', message: 'a value of key is taken' }
@@ -107,6 +108,15 @@ export function testEntities(): TestEntities {
     },
     delete: drop,
   }
+}
+
+const idIn = (change: Exclude<Change, { readonly do: 'insert' }>): string =>
+  change.do === 'count' ? change.entity.id : change.id
+
+function givenBy(change: Change, before: Entity | undefined): Readonly<Record<string, unknown>> {
+  if (change.do === 'count')
+    return { ...change.entity, [change.field]: Number(before?.[change.field] ?? 0) + change.by }
+  return change.do === 'insert' ? change.entity : change.do === 'update' ? change.changes : {}
 }
 
 /** Whether an entity has the same `key`, which is unique wherever it is. */

@@ -24,6 +24,9 @@ import { schema as ldapAuth } from './ldap-auth/schema.ts'
 import { oauth2_authorization_codes, oauth2_credentials, oauth2_tokens } from './oauth2/credentials.ts'
 import oauth2Handler from './oauth2/handler.ts'
 import { schema as oauth2 } from './oauth2/schema.ts'
+import rateLimitingHandler from './rate-limiting/handler.ts'
+import { ratelimiting_metrics } from './rate-limiting/metrics-schema.ts'
+import { schema as rateLimiting, schemaWithoutDatabase } from './rate-limiting/schema.ts'
 import requestTerminationHandler from './request-termination/handler.ts'
 import { schema as requestTermination } from './request-termination/schema.ts'
 import { session_metadatas, sessions } from './session/credentials.ts'
@@ -36,6 +39,8 @@ import { schema as standardWebhooks } from './standard-webhooks/schema.ts'
 export interface BundledPlugin {
   readonly name: string
   readonly schema: Schema
+  /** Its settings where there is no database, if they are others. */
+  readonly withoutDatabase?: Schema
   readonly handler: Plugin<unknown, unknown>
   readonly entities: readonly Schema[]
 }
@@ -57,6 +62,13 @@ export const bundledPlugins: readonly BundledPlugin[] = [
     schema: oauth2,
     handler: oauth2Handler,
     entities: [oauth2_credentials, oauth2_authorization_codes, oauth2_tokens],
+  },
+  {
+    name: 'rate-limiting',
+    schema: rateLimiting,
+    withoutDatabase: schemaWithoutDatabase,
+    handler: rateLimitingHandler,
+    entities: [ratelimiting_metrics],
   },
   { name: 'request-termination', schema: requestTermination, handler: requestTerminationHandler, entities: [] },
   { name: 'session', schema: session, handler: sessionHandler, entities: [sessions, session_metadatas] },

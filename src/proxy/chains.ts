@@ -262,7 +262,13 @@ function instanceOf(tools: ChainTools, snapshot: Snapshot, entity: Entity | unde
   const warn = (message: string): void => tools.warn(`plugin ${name} (${id}): ${message}`)
   try {
     const complete = tools.withSecrets('plugins', entity, snapshot.vaults)
-    const ready = plugin.prepare(complete['config'] as never, { id, name, warn })
+    const ready = plugin.prepare(complete['config'] as never, {
+      id,
+      name,
+      route: route?.id,
+      service: service?.id,
+      warn,
+    })
     return {
       ...place,
       ready,

@@ -258,9 +258,9 @@ function setLine(changes: HeaderChanges, name: string, value: string): void {
   addLine(changes, name, value)
 }
 
-function addLine(changes: HeaderChanges, name: string, value: string): void {
+function addLine(changes: HeaderChanges, name: string, value: string, isFirst = false): void {
   if (!isFieldName(name)) throw new TypeError(`not a header name: ${JSON.stringify(name)}`)
-  changes.added.push({ lower: name.toLowerCase(), name, value: wireText(value) })
+  changes.added.push({ lower: name.toLowerCase(), name, value: wireText(value), isFirst })
 }
 
 function clearLine(changes: HeaderChanges, name: string): void {
@@ -384,8 +384,10 @@ class ResponseOf implements Response {
     setLine((this.#exchange.responseChanges = changesOf(this.#exchange.responseChanges)), name, value)
   }
 
+  /** What is added before there is a response stands before its lines, as in Kong. */
   add_header(name: string, value: string): void {
-    addLine((this.#exchange.responseChanges = changesOf(this.#exchange.responseChanges)), name, value)
+    const exchange = this.#exchange
+    addLine((exchange.responseChanges = changesOf(exchange.responseChanges)), name, value, !exchange.response)
   }
 
   clear_header(name: string): void {

@@ -89,7 +89,12 @@ export function tellInHead(exchange: Exchange, debugged: Debugged): void {
   if (exchange.runtime.requestDebug?.serverTiming) changes.added.push(lineOf('Server-Timing', serverTiming(timing)))
 }
 
-const lineOf = (name: string, value: string) => ({ lower: name.toLowerCase(), name, value: wireText(value) })
+const lineOf = (name: string, value: string) => ({
+  lower: name.toLowerCase(),
+  name,
+  value: wireText(value),
+  isFirst: false,
+})
 
 const truncated = (requestId: string): string =>
   JSON.stringify({

@@ -167,7 +167,7 @@ function answerLines(exchange: Exchange, answer: Answer): string {
     if (isFraming(lower, value) || !isFieldName(name) || changes?.dropped.includes(lower)) continue
     lines += `${name}: ${wireText(value)}\r\n`
   }
-  return lines + addedLines(exchange)
+  return lines + addedLines(exchange, true) + addedLines(exchange, false)
 }
 
 function upstreamLines(exchange: Exchange): string {
@@ -175,13 +175,15 @@ function upstreamLines(exchange: Exchange): string {
   const changes = exchange.responseChanges
   const nominated = nominatedNames(response)
   const dropped = nominated ? [...nominated, ...(changes?.dropped ?? [])] : changes?.dropped
-  return keptLines(response, responseDrop, 1, dropped) + addedLines(exchange)
+  const kept = keptLines(response, responseDrop, 1, dropped)
+  return addedLines(exchange, true) + kept + addedLines(exchange, false)
 }
 
-function addedLines(exchange: Exchange): string {
+function addedLines({ responseChanges: changes }: Exchange, first: boolean): string {
+  if (changes === undefined) return ''
   let lines = ''
-  for (const { lower, name, value } of exchange.responseChanges?.added ?? []) {
-    if (!isFraming(lower, value)) lines += `${name}: ${value}\r\n`
+  for (const { lower, name, value, isFirst } of changes.added) {
+    if (isFirst === first && !isFraming(lower, value)) lines += `${name}: ${value}\r\n`
   }
   return lines
 }

@@ -75,7 +75,7 @@ export interface Field {
   /** The value may be `{vault://...}`, which stands for a secret kept elsewhere. */
   readonly referenceable?: boolean
   readonly encrypted?: boolean
-  readonly deprecation?: unknown
+  readonly deprecation?: Deprecation
   /** A check of our own, run after the attributes: returns what is wrong with the value. */
   readonly $check?: (value: never) => string | undefined
   /** A secret that Kong does not mark as `encrypted`: always, or where this says so of the value. See `secrets.ts`. */
@@ -87,6 +87,13 @@ export interface Field {
   readonly $extension?: true
   /** Of a foreign field: the schema that `reference` names, put here where the kinds are gathered. */
   readonly $foreign?: () => Schema
+}
+
+/** Why a field is not to be used any more; `replaced_with` are paths within the same record. */
+export interface Deprecation {
+  readonly replaced_with?: readonly { readonly path: readonly string[] }[]
+  readonly message?: string
+  readonly removal_in_version?: string
 }
 
 export type Fields = readonly { readonly [name: string]: Field }[]
@@ -127,10 +134,12 @@ export interface EntityCheck {
   }
 }
 
-/** A field that is written but not stored, such as a service's `url`: `$expand` gives the fields that it stands for. */
+/**
+ * A field that is written but not stored, such as a service's `url`: `$expand` gives the fields that it stands for. One that was
+ * replaced by another stands for that one where it has no value, and is shown beside it.
+ */
 export type ShorthandField = {
   readonly [name: string]: Field & {
-    readonly translate_backwards?: readonly string[]
     readonly $expand?: (value: never) => { readonly [field: string]: unknown }
   }
 }

@@ -1,6 +1,6 @@
 import type { ErrorTree } from './errors.ts'
-import type { Field, Shape, ShorthandField, Subschema } from './field.ts'
-import { type Table, asObject, asSequence, define, isObject, isTable, own } from './value.ts'
+import type { Field, FieldType, Shape, ShorthandField, Subschema } from './field.ts'
+import { type Table, asObject, asSequence, define, isObject, isTable, own, valueAt } from './value.ts'
 
 /** What a check takes from outside: the clock (seconds since 1970), and chance. */
 export interface CheckContext {
@@ -66,18 +66,80 @@ function expand(entry: ShorthandField, value: Table, errors: ErrorTree): void {
   for (const [name, field] of Object.entries(entry)) {
     const written = own(value, name)
     if (written === undefined) continue
-    const error = shorthandError(field, written)
+    const path = replacementOf(field)
+    const error = shorthandError(field, written) ?? (path && mismatch(name, written, path, value))
     if (error !== undefined) define(errors, name, error)
     delete value[name]
-    if (error === undefined) Object.assign(value, field.$expand?.(written as never))
+    if (error !== undefined) continue
+    if (path) putInPlace(value, path, written)
+    else Object.assign(value, field.$expand?.(written as never))
   }
+}
+
+const typeErrors: { readonly [Type in FieldType]?: (value: unknown) => string | undefined } = {
+  string: (value) => (typeof value === 'string' ? undefined : 'expected a string'),
+  integer: (value) => (Number.isInteger(value) ? undefined : 'expected an integer'),
+  boolean: (value) => (typeof value === 'boolean' ? undefined : 'expected a boolean'),
 }
 
 function shorthandError(field: Field, value: unknown): string | undefined {
   if (value === null) return undefined
-  if (field.type === 'string' && typeof value !== 'string') return 'expected a string'
-  return value === '' ? 'length must be at least 1' : undefined
+  const error = typeErrors[field.type]?.(value)
+  return error ?? (value === '' && field.len_min !== 0 ? 'length must be at least 1' : undefined)
 }
+
+/** Where the field is that took this one's place, within the same record. */
+const replacementOf = ({ deprecation }: Field): readonly string[] | undefined => deprecation?.replaced_with?.[0]?.path
+
+function mismatch(name: string, written: unknown, path: readonly string[], value: Table): string | undefined {
+  const other = valueAt(value, path.join('.')) ?? null
+  if (written === null || other === null || other === written) return undefined
+  const [one, two] = [`${name} = ${shown(written)}`, `${path.join('.')} = ${shown(other)}`]
+  return `both deprecated and new field are used but their values mismatch: ${one} vs ${two}`
+}
+
+const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** Sets a value where there is none, without changing the records on the way, which are those that were sent. */
+function putInPlace(value: Table, [name = '', ...rest]: readonly string[], written: unknown): void {
+  const before = own(value, name) ?? null
+  if (rest.length === 0) {
+    if (before === null) define(value, name, written)
+  } else if (before === null || isObject(before)) {
+    const record = { ...before }
+    putInPlace(record, rest, written)
+    define(value, name, record)
+  }
+}
+
+type FormerFields = readonly { readonly record: string; readonly name: string; readonly path: string }[]
+const formerOf = new WeakMap<Shape, FormerFields>()
+
+/** An entity as it is shown: with the fields that others took the place of, in records that have such. */
+export function withFormerFields<T extends Table>(schema: Shape, entity: T): T {
+  const shape = subschemaOf(schema, entity) ?? schema
+  let former = formerOf.get(shape)
+  if (former === undefined) formerOf.set(shape, (former = formerFieldsIn(shape)))
+  if (former.length === 0) return entity
+  const shown: Table = { ...entity }
+  for (const { record, name, path } of former) {
+    const inner = shown[record]
+    if (isObject(inner)) shown[record] = { ...inner, [name]: valueAt(inner, path) ?? null }
+  }
+  return shown as T
+}
+
+const formerFieldsIn = ({ fields }: Pick<Shape, 'fields'>): FormerFields =>
+  fields
+    .flatMap((entry) => Object.entries(entry))
+    .flatMap(([record, { shorthand_fields: shorthands = [] }]) =>
+      shorthands
+        .flatMap((entry) => Object.entries(entry))
+        .flatMap(([name, field]) => {
+          const path = replacementOf(field)
+          return path ? [{ record, name, path: path.join('.') }] : []
+        }),
+    )
 
 /** Ids, random texts and times that Kong makes where none was sent; `updated_at` is always made anew. */
 function generated(name: string, field: Field, value: unknown, write: Write, context: CheckContext): unknown {

@@ -16,7 +16,7 @@ export function jsonSchemaOf(
 ): JsonSchema {
   const fields = entriesOf(schema.fields)
   const shorthands = entriesOf(schema.shorthand_fields ?? []).filter(
-    ([, field]) => form !== 'answer' || field.translate_backwards !== undefined,
+    ([, field]) => form !== 'answer' || field.deprecation?.replaced_with !== undefined,
   )
   const known = new Set(fields.map(([name]) => name))
   // A shorthand stands for fields that are then not needed themselves.

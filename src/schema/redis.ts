@@ -1,4 +1,4 @@
-import type { Field, Fields } from './field.ts'
+import type { Field, Fields, ShorthandField } from './field.ts'
 import type { Entity } from './infer.ts'
 import { host, port, sni } from './typedefs.ts'
 
@@ -62,4 +62,36 @@ export function redisServer(given: unknown): Entity<typeof redis> {
     Object.entries(entry).map(([name, field]) => [name, field.default ?? null]),
   )
   return { ...Object.fromEntries(defaults), ...(given as object) } as Entity<typeof redis>
+}
+
+/** In the order in which Kong serves them. */
+const formerNames = [
+  'host',
+  'port',
+  'password',
+  'username',
+  'ssl',
+  'ssl_verify',
+  'server_name',
+  'timeout',
+  'database',
+] as const
+
+/** The fields that named a server before there was the record, such as `redis_host`, which Kong goes on to take and to show. */
+export function formerRedisFields(plugin: string): readonly ShorthandField[] {
+  const fields = Object.assign({}, ...redis.fields) as Readonly<Record<string, Field>>
+  return formerNames.map((name) => {
+    const { type = 'string', len_min } = fields[name] ?? {}
+    return {
+      [`redis_${name}`]: {
+        type,
+        ...(len_min !== undefined && { len_min }),
+        deprecation: {
+          replaced_with: [{ path: ['redis', name] }],
+          message: `${plugin}: config.redis_${name} is deprecated, please use config.redis.${name} instead`,
+          removal_in_version: '4.0',
+        },
+      },
+    }
+  })
 }

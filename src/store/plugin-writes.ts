@@ -29,19 +29,18 @@ export function pluginWriter(
   const prepare = (change: Change): Prepared => {
     const { kind } = change
     const schema = schemaOf(kind)
-    if (change.do === 'insert') {
-      const checked = checkInsert(schema, change.entity)
-      if (!checked.ok) return refused(errorMessage(checked.errors))
-      const entity = transformed(schema, checked.value, change.entity) as Stored
-      return { operation: { do: 'insert', kind, entity }, entity }
+    if (change.do === 'insert') return inserting(schema, change.entity)
+    if (change.do === 'count') {
+      const { entity, field, by } = change
+      const before = store.reader.get(kind, entity.id)
+      return before
+        ? updating(schema, before, { ...entity, [field]: Number(before[field]) + by })
+        : inserting(schema, { ...entity, [field]: by })
     }
     const before = store.reader.get(kind, change.id)
     if (!before) return absent(kind, change.id)
     if (change.do === 'delete') return { operation: { do: 'delete', kind, id: change.id }, entity: before }
-    const checked = checkUpdate(schema, before, change.changes)
-    if (!checked.ok) return refused(errorMessage(checked.errors))
-    const entity = transformed(schema, checked.value, change.changes, before) as Stored
-    return { operation: { do: 'update', kind, entity, expected: before }, entity }
+    return updating(schema, before, change.changes)
   }
   return async (changes) => {
     for (let triesLeft = mostTries; ; triesLeft--) {
@@ -54,10 +53,28 @@ export function pluginWriter(
       }
       const written = await store.write(prepared.map(({ operation }) => operation))
       if (written.ok) return { ok: true, entities: prepared.map(({ entity }) => entity) }
-      if (written.error.code !== 'conflict' || triesLeft <= 1) return refusalOf(written.error)
+      if (!isOvertaken(written.error, changes[written.at]) || triesLeft <= 1) return refusalOf(written.error)
     }
   }
 }
+
+function inserting(schema: Schema, given: Readonly<Record<string, unknown>>): Prepared {
+  const checked = checkInsert(schema, given)
+  if (!checked.ok) return refused(errorMessage(checked.errors))
+  const entity = transformed(schema, checked.value, given) as Stored
+  return { operation: { do: 'insert', kind: schema.name, entity }, entity }
+}
+
+function updating(schema: Schema, before: Stored, changes: Readonly<Record<string, unknown>>): Prepared {
+  const checked = checkUpdate(schema, before, changes)
+  if (!checked.ok) return refused(errorMessage(checked.errors))
+  const entity = transformed(schema, checked.value, changes, before) as Stored
+  return { operation: { do: 'update', kind: schema.name, entity, expected: before }, entity }
+}
+
+/** Whether another writer came between, so that trying again is worth while. */
+const isOvertaken = ({ code }: StoreError, change: Change | undefined): boolean =>
+  code === 'conflict' || (change?.do === 'count' && (code === 'primary' || code === 'absent'))
 
 type Refusal = Extract<Changed, { ok: false }>
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { storeKinds } from '../../src/config/kinds.ts'
+import { catalogueFor, storeKinds } from '../../src/config/kinds.ts'
 import { settingsOf, type Listener, type Settings } from '../../src/config/settings.ts'
 import { type Level, levels, type Log, type LogMethod } from '../../src/observe/log.ts'
 import { bundledPlugins } from '../../src/plugins/index.ts'
@@ -56,6 +56,7 @@ export async function startTestAdmin(
     node,
     health,
     log,
+    ...catalogueFor(all),
     ...options,
   })
   const [port = 0] = admin.ports

@@ -29,6 +29,7 @@ const pages = [
   'docs/rotate-keys.md',
   'docs/bound-tokens.md',
   'docs/opaque-tokens.md',
+  'docs/limit-requests.md',
 ]
 
 /** What pages need beside a shell: programs, and whether a PostgreSQL that listens on the port 5432. */

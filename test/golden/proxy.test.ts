@@ -30,8 +30,8 @@ interface ExpectedUpstream {
   readonly body?: { readonly len: number; readonly sha256?: string }
 }
 
-interface Case {
-  readonly name: string
+/** A request with its answer, and what the upstream said to it. */
+interface Step {
   readonly request: Request
   readonly reply?: Reply | readonly Reply[]
   readonly timeoutMs?: number
@@ -48,6 +48,12 @@ interface Case {
     readonly upstreamCount?: number
   }
 }
+
+/** One step, or several, each of which builds on those before. */
+type Case = { readonly name: string } & (Step | { readonly steps: readonly Step[] })
+
+/** What sets this run's counts apart. */
+const nonce = `n${Date.now().toString(16)}`
 
 let gateway: Gateway
 let upstream: Upstream
@@ -77,7 +83,7 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-for (const area of ['jwt', 'plugins-key-auth', 'plugins-basic-auth', 'plugins-acl', 'plugins-hmac-auth', 'plugins-multi-auth', 'plugins-precedence', 'http', 'http-plain', 'router', 'router-paths']) {
+for (const area of ['jwt', 'plugins-key-auth', 'plugins-basic-auth', 'plugins-acl', 'plugins-hmac-auth', 'plugins-multi-auth', 'plugins-precedence', 'plugins-rate-limiting', 'http', 'http-plain', 'router', 'router-paths']) {
   const file = JSON.parse(readFileSync(join(import.meta.dirname, `public/${area}.json`), 'utf8')) as {
     config: object
     cases: readonly Case[]
@@ -86,7 +92,8 @@ for (const area of ['jwt', 'plugins-key-auth', 'plugins-basic-auth', 'plugins-ac
     before(() => load(file.config))
     for (const one of file.cases) {
       test(one.name, async () => {
-        const found = await replay(one)
+        const found = []
+        for (const step of 'steps' in one ? one.steps : [one]) found.push(...(await replay(step)))
         const listed = differences(`${area}/${one.name}`)
         // A listed difference that is gone has to leave the list.
         if (listed) assert.notDeepEqual(found, [], `no longer different, though listed: ${listed}`)
@@ -103,6 +110,7 @@ function filled<T>(value: T): T {
     PROXY_HOST: '127.0.0.1',
     PROXY_PORT: String(gateway.proxyPorts[0]),
     DEAD_PORT: '1',
+    NONCE: nonce,
   }
   return JSON.parse(JSON.stringify(value), (_, part: unknown) => {
     if (typeof part !== 'string') return part
@@ -137,7 +145,7 @@ async function load(config: object): Promise<void> {
   assert.equal(response.status, 201, await response.text())
 }
 
-async function replay(one: Case): Promise<string[]> {
+async function replay(one: Step): Promise<string[]> {
   const { request, reply, expect } = filled(one)
   upstream.seen = []
   upstream.replies = reply === undefined ? [] : Array.isArray(reply) ? (reply as Reply[]) : [reply as Reply]
@@ -165,11 +173,11 @@ function alike(text: string): string {
     .replaceAll(/\b[0-9a-f]{32}\b|<id>/g, 'id')
 }
 
-const counted = /^(content-length|x-kong-.*latency)$/i
+const counted = /^(content-length|x-kong-.*latency|ratelimit-reset|retry-after)$/i
 const value = (name: string, text: string): string => (counted.test(name) ? 'number' : alike(text))
 const joined = (name: string, values: readonly string[]): string => values.map((text) => value(name, text)).join(', ')
 
-function compareResponse(expect: Case['expect'], got: Got): string[] {
+function compareResponse(expect: Step['expect'], got: Got): string[] {
   if (expect.rawBody !== undefined) return got.raw === expect.rawBody ? [] : [`not the raw answer: ${got.raw}`]
   const { response } = got
   if (!response) return [`no response: ${got.raw}`]
@@ -191,7 +199,7 @@ function compareResponse(expect: Case['expect'], got: Got): string[] {
   return [...found, ...compareBody(expect, response.body)]
 }
 
-function compareBody({ bodyType, body }: Case['expect'], text: string): string[] {
+function compareBody({ bodyType, body }: Step['expect'], text: string): string[] {
   const wanted = {
     echo: () => upstream.seen.at(-1)?.sent,
     json: () => sortedJson(body),
@@ -221,7 +229,7 @@ const sortedJson = (body: unknown): string =>
     ),
   )
 
-function compareUpstream({ upstream: wanted, upstreamCount }: Case['expect']): string[] {
+function compareUpstream({ upstream: wanted, upstreamCount }: Step['expect']): string[] {
   const { seen } = upstream
   const found: string[] = []
   if (upstreamCount !== undefined && seen.length !== upstreamCount) found.push(`upstream asked ${seen.length} times`)

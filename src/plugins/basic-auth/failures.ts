@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto'
 import type { Log } from '../../pdk/kong.ts'
-import type { Redis } from '../../pdk/redis.ts'
+import { Absence, type Redis } from '../../pdk/redis.ts'
 
 /** A name that was tried. */
 export interface Tried {
@@ -126,19 +126,17 @@ const strangers = 65_536
 
 /** Counts in Redis, which all nodes that use it share; while it is away, this node counts for itself. */
 export function failuresAt(redis: Redis, meanwhile: NodeFailures): { readonly attempt: Attempt<Promise<number>> } {
-  let isAway = false
+  const absence = new Absence('basic-auth: wrong passwords are counted on this node alone')
   return {
     async attempt(tried, isRight, log) {
       const name = `gibbon:basic-auth:{${keyOf(tried)}}`
       try {
         const words = ['EVAL', step, '2', `${name}:failures`, `${name}:waits`, isRight ? '1' : '0', ...times]
         const left = Number(await redis.command(words))
-        if (isAway) log.notice('basic-auth: wrong passwords are counted in Redis again')
-        isAway = false
+        absence.ended(log)
         return Math.ceil(left / 1000)
       } catch (error) {
-        if (!isAway) log.err(`basic-auth: wrong passwords are counted on this node alone: ${(error as Error).message}`)
-        isAway = true
+        absence.met(log, error)
         return meanwhile.attempt(tried, isRight, log)
       }
     },

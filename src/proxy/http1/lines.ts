@@ -7,7 +7,15 @@ export interface HeaderChanges {
   /** Names, in lower case, whose lines as received are dropped. */
   readonly dropped: string[]
   /** Lines that are added, in order. */
-  readonly added: { readonly lower: string; readonly name: string; readonly value: string }[]
+  readonly added: AddedLine[]
+}
+
+export interface AddedLine {
+  readonly lower: string
+  readonly name: string
+  readonly value: string
+  /** Whether it stands before what was received. */
+  readonly isFirst: boolean
 }
 
 /**

@@ -1,0 +1,3 @@
+import { runExamples } from '../../../test/plugins/examples.ts'
+
+runExamples(import.meta.dirname)
