@@ -17,6 +17,8 @@ export interface Legacy {
   readonly ticketKeys?: string | undefined
   /** What the nonces for proofs follow from, in Base64. */
   readonly nonceSecret?: string
+  /** What was counted on this node alone (`CountTable.save`), in Base64. */
+  readonly counts?: string
 }
 
 export interface Handover {
@@ -45,6 +47,7 @@ export interface HandoverParts {
   readonly lock: PrefixLock
   readonly tls: TlsKeeper | undefined
   readonly proofs: Proofs
+  readonly counts: () => Buffer
   readonly workers: Workers
   readonly admin: RunningAdmin
   readonly status: RunningAdmin
@@ -82,7 +85,7 @@ export async function lockOf(prefix: string, handedOver: boolean): Promise<Prefi
 }
 
 export function createHandover(parts: HandoverParts): Handover {
-  const { settings, store, lock, tls, proofs, workers, admin, status, watch } = parts
+  const { settings, store, lock, tls, proofs, counts, workers, admin, status, watch } = parts
   return {
     sockets: () => [
       ...workers.sockets(),
@@ -96,6 +99,7 @@ export function createHandover(parts: HandoverParts): Handover {
       return {
         ticketKeys: tls && Buffer.from(tls.setup.ticketKeys).toString('base64'),
         nonceSecret: Buffer.from(proofs.nonceSecret).toString('base64'),
+        counts: counts().toString('base64'),
       }
     },
     takeBack: async () => {

@@ -147,9 +147,10 @@ async function start(
   const debugToken = asStartError(() => keepDebugToken(settings))
   const proofs = shareProofs(legacy, predecessor?.useProof)
   const change = pluginChanges(settings, store, plugins)
-  const counts = countMemory()
+  const counts = countMemory(legacy?.counts === undefined ? undefined : Buffer.from(legacy.counts, 'base64'))
+  const table = new CountTable(counts)
   const sharer = createSharer({
-    table: new CountTable(counts),
+    table,
     log: { err: (message) => logs.log.error(message), notice: (message) => logs.log.notice(message) },
     redisAt,
     change,
@@ -159,6 +160,7 @@ async function start(
     },
   })
   started.push(() => sharer.close())
+  const savedCounts = (): Buffer => table.save(Math.floor(Date.now() / 1000), sharer.places())
   workers = createWorkers({
     settings: { ...settings, request_debug_token: debugToken },
     storeFile: storeFile(settings),
@@ -221,7 +223,18 @@ async function start(
     statusPorts: status.ports,
     stop: undo,
     reload,
-    handover: createHandover({ settings, store: opened, lock, tls, proofs, workers, admin, status, watch }),
+    handover: createHandover({
+      settings,
+      store: opened,
+      lock,
+      tls,
+      proofs,
+      counts: savedCounts,
+      workers,
+      admin,
+      status,
+      watch,
+    }),
   }
 }
 

@@ -16,6 +16,8 @@ interface Authentication extends Pick<Subject, 'header' | 'distinct'> {
   readonly consumers: () => readonly object[]
   /** The plugin's config; undefined where its defaults will do. */
   readonly config?: () => Promise<object>
+  /** What takes part beside it. */
+  readonly others?: readonly { readonly name: string; readonly config: object }[]
 }
 
 const byJwt = (set: TokenSet): Authentication => ({
@@ -87,7 +89,13 @@ export const gibbonClaims = subject(
 )
 /** Gibbon with API keys, and with passwords. */
 export const gibbonKeyAuth = subject('gibbon key-auth', byKey)
+/** API keys whose requests are counted, by Consumer. */
+export const gibbonLimits = subject('gibbon key-auth and limits', limited({ minute: 1e9 }))
 export const gibbonBasicAuth = subject('gibbon basic-auth', byPassword)
+
+function limited(config: object): Authentication {
+  return { ...byKey, others: [{ name: 'rate-limiting', config }] }
+}
 
 function subject(name: string, authentication: Authentication | undefined, routes = 1): Subject {
   return {
@@ -149,7 +157,12 @@ async function config(
     name: 'bench',
     url: `http://127.0.0.1:${upstreamPort}`,
     routes: [...others, { name: 'bench', paths: ['/anything'], strip_path: false }],
-    plugins: authentication ? [{ name: authentication.plugin, config: (await authentication.config?.()) ?? {} }] : [],
+    plugins: authentication
+      ? [
+          { name: authentication.plugin, config: (await authentication.config?.()) ?? {} },
+          ...(authentication.others ?? []),
+        ]
+      : [],
   }
   return { _format_version: '3.0', services: [service], consumers: authentication?.consumers() ?? [] }
 }

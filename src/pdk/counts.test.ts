@@ -62,3 +62,27 @@ test('a count that cannot grow any more stays where it is', () => {
   table.add(place, 1000)
   assert.equal(table.at(place), 0xffff_ff00)
 })
+
+test('another process goes on with what is counted, but for what is over and what it is not told', () => {
+  const [before, later] = [new CountTable(countMemory()), 70]
+  const names = Array.from({ length: 1000 }, (_, index) => `name-${index}`)
+  for (const name of names) before.add(before.placeOf(name, 100, later), 3_000_000_000)
+  count(before, 'over')
+  const left = before.placeOf('left', 100, later)
+  before.add(left, 5)
+  const after = new CountTable(countMemory(before.save(later, [left])))
+  const known = (name: string) => after.at(after.placeOf(name, 100, later))
+  assert.ok(names.every((name) => known(name) === 3_000_000_000))
+  assert.deepEqual([known('over'), known('left')], [0, 0])
+})
+
+test('of very many counts another process is told those that have counted most', () => {
+  const before = new CountTable(countMemory())
+  for (let name = 0; name < 400_000; name++) count(before, `once-${name}`)
+  const often = Array.from({ length: 1000 }, (_, index) => `often-${index}`)
+  for (const name of often) before.add(before.placeOf(name, 60, 0), 2)
+  const saved = before.save(0, [])
+  assert.ok(saved.length <= 16 + 250_000 * 16)
+  const after = new CountTable(countMemory(saved))
+  assert.ok(often.every((name) => after.at(after.placeOf(name, 60, 0)) === 2))
+})

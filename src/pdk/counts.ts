@@ -22,10 +22,26 @@ const empty = 0
 /** A count stays here, so that it cannot begin anew. */
 const mostCounted = 0xffff_ff00
 
-/** Memory for a node's counts. Names are hashed with chance in it, so that nobody can choose names that meet. */
-export function countMemory(): SharedArrayBuffer {
+/** What a process tells the one that takes its place: the chance in its hashes, then a cell, its tag, count and end for each count. */
+const savedWords = 4
+/** Of more it tells those that have counted most. */
+const mostSaved = 250_000
+
+/**
+ * Memory for a node's counts, those of a process before it if that `saved` them. Names are hashed with chance in it, so that nobody
+ * can choose names that meet.
+ */
+export function countMemory(saved: Uint8Array = randomBytes(seedBytes)): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(seedBytes + cells * (cellBytes + endBytes))
-  new Uint8Array(memory).set(randomBytes(seedBytes))
+  new Uint8Array(memory).set(saved.subarray(0, seedBytes))
+  const words = new Int32Array(memory, seedBytes)
+  // A copy, which begins where words may.
+  const from = new Int32Array(new Uint8Array(saved.subarray(seedBytes)).buffer)
+  for (let at = 0; at < from.length; at += savedWords) {
+    const [cell = 0, tag = 0, count = 0, end = 0] = from.subarray(at, at + savedWords)
+    words.set([count, tag], 2 * cell)
+    words[2 * cells + cell] = end
+  }
   return memory
 }
 
@@ -67,6 +83,21 @@ export class CountTable {
       Atomics.store(this.#ends, cell, end)
       return { cell, tag }
     }
+  }
+
+  /** The counts whose time is not over, but for those at some places, for `countMemory` of another process. */
+  save(now: number, leftOut: readonly Place[]): Buffer {
+    const without = new Set(leftOut.map(({ cell }) => cell))
+    const isLive = (cell: number) =>
+      this.#words[2 * cell + 1] !== empty && this.#ends[cell]! > now && !without.has(cell)
+    let live = Array.from({ length: cells }, (_, cell) => cell).filter(isLive)
+    if (live.length > mostSaved) {
+      live = live.toSorted((one, other) => this.at({ cell: other }) - this.at({ cell: one })).slice(0, mostSaved)
+    }
+    const saved = new Int32Array(live.length * savedWords)
+    for (const [at, cell] of live.entries())
+      saved.set([cell, this.#words[2 * cell + 1]!, this.#words[2 * cell]!, this.#ends[cell]!], at * savedWords)
+    return Buffer.concat([this.#seed, Buffer.from(saved.buffer)])
   }
 
   #cellOf(first: number, tag: number): number {

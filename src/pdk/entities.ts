@@ -29,7 +29,10 @@ export type Change =
       readonly changes: Readonly<Record<string, unknown>>
     }
   | { readonly do: 'delete'; readonly kind: string; readonly id: string }
-  /** Adds to a number of the entity with the id of `entity`, whoever else does; where there is none, that one is inserted. */
+  /**
+   * Adds to a number of the entity with the id of `entity`, whoever else does; where there is none, that one is inserted. Changes
+   * that are made together change an entity once.
+   */
   | {
       readonly do: 'count'
       readonly kind: string

@@ -259,8 +259,20 @@ function setLine(changes: HeaderChanges, name: string, value: string): void {
 }
 
 function addLine(changes: HeaderChanges, name: string, value: string, isFirst = false): void {
+  changes.added.push({ lower: lowerNameOf(name), name, value: wireText(value), isFirst })
+}
+
+/** Names that plugins gave before: most give the same ones with every request. */
+const lowerNames = new Map<string, string>()
+const mostNames = 1000
+
+function lowerNameOf(name: string): string {
+  const known = lowerNames.get(name)
+  if (known !== undefined) return known
   if (!isFieldName(name)) throw new TypeError(`not a header name: ${JSON.stringify(name)}`)
-  changes.added.push({ lower: name.toLowerCase(), name, value: wireText(value), isFirst })
+  const lower = name.toLowerCase()
+  if (lowerNames.size < mostNames) lowerNames.set(name, lower)
+  return lower
 }
 
 function clearLine(changes: HeaderChanges, name: string): void {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { askLocally } from '../../src/cli/local-admin.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { startGateway } from '../../src/main.ts'
 import { signToken } from '../../src/plugins/jwt/sign.ts'
@@ -14,6 +15,7 @@ import { type GatewayProcess, startGatewayProcess } from '../postgres/gateway.ts
 import { startPostgres, withoutPostgres } from '../postgres/server.ts'
 import { noRedis, startRedis } from '../plugins/redis.ts'
 import { startForTest } from './gateway.ts'
+import { startProcess } from './started.ts'
 
 interface PluginConfig {
   readonly name: string
@@ -144,6 +146,30 @@ test('nodes that tell Redis from time to time add up there', { skip: noRedis }, 
   await times(12, one.send)
   assert.equal((await two.send()).status, 200)
   await until(async () => (await two.send()).status === 429 && (await one.send()).status === 429)
+})
+
+test('a process that takes the place of another one goes on counting, and adds nothing up twice', async () => {
+  const gateway = await startProcess({})
+  const port = Number(new URL(gateway.proxy[0] ?? '').port)
+  const plugin = (id: number, body: object) => gateway.put(`/plugins/00000000-0000-4000-8000-00000000000${id}`, body)
+  for (const name of ['local', 'cluster']) await gateway.put(`/routes/${name}`, { paths: [`/${name}`] })
+  await plugin(1, { name: 'request-termination', config: { status_code: 200 } })
+  await plugin(2, { ...limiting({ year: 100 }), route: { name: 'local' } })
+  await plugin(3, { ...limiting({ year: 100, policy: 'cluster' }), route: { name: 'cluster' } })
+  const left = async (path: string) =>
+    Number((await sendTo(port, 'GET', path, undefined, { Connection: 'close' })).headers['x-ratelimit-remaining-year'])
+  await times(10, () => left('/local'))
+  await times(10, () => left('/cluster'))
+  assert.equal((await askLocally(gateway.prefix, 'POST', '/reload')).status, 200)
+  assert.equal(await left('/local'), 89)
+  let sent = 10
+  await until(async () => {
+    sent++
+    return (await left('/cluster')) === 100 - sent
+  })
+  await sleep(1500)
+  assert.equal(await left('/cluster'), 99 - sent)
+  await gateway.stop()
 })
 
 /** Waits until it holds, for a minute at most. */

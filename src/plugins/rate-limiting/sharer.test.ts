@@ -16,7 +16,8 @@ function nodeAt(at: Shared, places: Pick<SharerOptions, 'redisAt' | 'change' | '
   const clock = { now: moment }
   const logged: string[] = []
   const log = (message: string) => void logged.push(message)
-  const table = new CountTable(countMemory())
+  const memory = countMemory()
+  const table = new CountTable(memory)
   const sharer = createSharer({ table, log: { err: log, notice: log }, ...places, now: () => clock.now })
   const limits = [
     { period: 'minute', most: 10 },
@@ -29,7 +30,9 @@ function nodeAt(at: Shared, places: Pick<SharerOptions, 'redisAt' | 'change' | '
   const send = (requests: number): number =>
     Array.from({ length: requests }, () => limiter.count('alice', clock.now).used[0]!).filter((used) => used < 10)
       .length
-  return { clock, logged, sharer, send }
+  // Behind the chance in the hashes are the cells.
+  const loseAll = (): void => void new Uint8Array(memory, 16).fill(0)
+  return { clock, logged, sharer, send, loseAll }
 }
 
 const noRedisAt = () => assert.fail('Redis was asked')
@@ -165,4 +168,18 @@ test('what was counted last is added when a node stops, and nothing twice that i
   await other.sharer.addUp()
   assert.equal(other.send(10), 2)
   await other.sharer.close()
+})
+
+test('a count that has lost its place on the node learns anew what was counted', async (t) => {
+  const { places } = inMemory()
+  const one = nodeAt('database', places)
+  closing(t, one)
+  one.send(6)
+  await one.sharer.addUp()
+  // As when many others are counted: the place is another's, and the next request takes a new one.
+  one.loseAll()
+  assert.equal(one.send(1), 1)
+  await one.sharer.addUp()
+  await one.sharer.addUp()
+  assert.equal(one.send(10), 3)
 })

@@ -36,6 +36,8 @@ export interface SharerOptions {
 
 export interface Sharer {
   share(count: SharedCount): void
+  /** Where shared counts are: a process that goes on with the node's learns these from the others. */
+  places(): readonly Place[]
   /** Adds up at once, everywhere. */
   addUp(): Promise<void>
   /** Adds up a last time, as far as that takes no longer than a second. */
@@ -71,6 +73,7 @@ export function createSharer({ table, log, redisAt, change, metric, now = second
       if (circle === undefined) circles.set(key, (circle = open(count)))
       circle.take(count)
     },
+    places: () => [...circles.values()].flatMap((circle) => circle.places()),
     addUp: async () => void (await Promise.all([...circles.values()].map((circle) => circle.addUp()))),
     async close() {
       const closed = Promise.all([...circles.values()].map((circle) => circle.close()))
@@ -91,6 +94,7 @@ interface CircleOptions extends Pick<SharerOptions, 'table' | 'log'> {
 /** The nodes that count in one place. */
 class Circle {
   readonly #options: CircleOptions
+  /** By name. */
   readonly #held = new Map<string, Held>()
   #timer: NodeJS.Timeout | undefined
   #adding = Promise.resolve()
@@ -101,10 +105,15 @@ class Circle {
   }
 
   take(count: SharedCount): void {
-    const key = keyOf(count.place)
-    if (this.#held.has(key) || this.#held.size >= mostShared) return
-    this.#held.set(key, { count, known: 0, total: 0 })
+    const held = this.#held.get(count.name)
+    if (held ? isSame(held.count.place, count.place) : this.#held.size >= mostShared) return
+    // In another place it begins anew, and learns there what was counted altogether.
+    this.#held.set(count.name, { count, known: 0, total: 0 })
     this.#plan()
+  }
+
+  places(): Place[] {
+    return [...this.#held.values()].map(({ count }) => count.place)
   }
 
   close(): Promise<void> {
@@ -144,13 +153,13 @@ class Circle {
   /** What nobody can be refused by any more. */
   #forget(): void {
     const { table, now } = this.#options
-    for (const [key, { count }] of this.#held)
-      if (count.window.end <= now() || !table.holds(count.place)) this.#held.delete(key)
+    for (const [name, { count }] of this.#held)
+      if (count.window.end <= now() || !table.holds(count.place)) this.#held.delete(name)
   }
 
   async #addUpSome(some: readonly Held[]): Promise<void> {
     const { table, add } = this.#options
-    const by = some.map(({ count, known }) => table.at(count.place) - known)
+    const by = some.map((held) => newIn(held, table.at(held.count.place)))
     const totals = await add(some, by)
     for (const [at, held] of some.entries()) {
       const total = totals[at]!
@@ -163,7 +172,19 @@ class Circle {
   }
 }
 
-const keyOf = ({ cell, tag }: Place): string => `${cell}:${tag}`
+/** Workers take back what they counted in vain, so many at the same moment at most. */
+const mostInVain = 4
+
+/** What was counted here and not shared yet. Where there is much less than was shared, the place was lost and taken anew meanwhile. */
+function newIn(held: Held, counted: number): number {
+  if (held.known - counted > mostInVain) {
+    held.known = 0
+    held.total = 0
+  }
+  return Math.max(0, counted - held.known)
+}
+
+const isSame = (one: Place, other: Place): boolean => one.cell === other.cell && one.tag === other.tag
 
 const inDatabase =
   (change: SharerOptions['change'], metric: SharerOptions['metric']): Add =>
