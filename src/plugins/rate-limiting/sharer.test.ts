@@ -26,9 +26,9 @@ function nodeAt(at: Shared, places: Pick<SharerOptions, 'redisAt' | 'change' | '
   const onCount: ConstructorParameters<typeof Limiter>[0]['onCount'] = (counted, place) =>
     sharer.share({ ...counted, place, at })
   const limiter = new Limiter({ limits, scope: {}, table, onCount })
-  /** Sends so many requests of Alice's; gives how many passed. */
-  const send = (requests: number): number =>
-    Array.from({ length: requests }, () => limiter.count('alice', clock.now).used[0]!).filter((used) => used < 10)
+  /** Sends so many requests, Alice's where nobody else is named; gives how many passed. */
+  const send = (requests: number, identifier = 'alice'): number =>
+    Array.from({ length: requests }, () => limiter.count(identifier, clock.now).used[0]!).filter((used) => used < 10)
       .length
   // Behind the chance in the hashes are the cells.
   const loseAll = (): void => void new Uint8Array(memory, 16).fill(0)
@@ -182,4 +182,28 @@ test('a count that has lost its place on the node learns anew what was counted',
   await one.sharer.addUp()
   await one.sharer.addUp()
   assert.equal(one.send(10), 3)
+})
+
+test('where a stranger has very many counts made, each has its turn, and no turn has many', async (t) => {
+  const { entities, places } = inMemory()
+  const sizes: number[] = []
+  const change = async (changes: readonly Change[]) => {
+    sizes.push(changes.length)
+    return entities.write(changes)
+  }
+  const node = nodeAt('database', { ...places, change })
+  closing(t, node)
+  for (let stranger = 0; stranger < 1500; stranger++) node.send(1, `stranger-${stranger}`)
+  await node.sharer.addUp()
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size),
+    2000,
+  )
+  await node.sharer.addUp()
+  // Two windows of each, once.
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size),
+    3000,
+  )
+  assert.ok(sizes.every((size) => size <= 500))
 })

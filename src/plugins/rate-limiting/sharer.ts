@@ -16,6 +16,8 @@ const databaseMs = 500
 const closingMs = 1000
 /** Counts that are added up in one go. */
 const mostAtOnce = 500
+/** Counts that have their turn together: where there are more, those wait that had theirs last. */
+const mostInTurn = 2000
 /** Counts that a node shares at most; what is more is counted on the node alone. */
 const mostShared = 100_000
 
@@ -94,7 +96,7 @@ interface CircleOptions extends Pick<SharerOptions, 'table' | 'log'> {
 /** The nodes that count in one place. */
 class Circle {
   readonly #options: CircleOptions
-  /** By name. */
+  /** By name, those first whose turn was the longest ago. */
   readonly #held = new Map<string, Held>()
   #timer: NodeJS.Timeout | undefined
   #adding = Promise.resolve()
@@ -119,7 +121,7 @@ class Circle {
   close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    return this.addUp()
+    return this.addUp(Infinity)
   }
 
   #plan(): void {
@@ -134,16 +136,16 @@ class Circle {
   }
 
   /** One after another: what is being added must not be added again. */
-  addUp(): Promise<void> {
-    return (this.#adding = this.#adding.then(() => this.#addUpAll()))
+  addUp(most = mostInTurn): Promise<void> {
+    return (this.#adding = this.#adding.then(() => this.#addUpMost(most)))
   }
 
-  async #addUpAll(): Promise<void> {
+  async #addUpMost(most: number): Promise<void> {
     const { absence, log } = this.#options
     this.#forget()
-    const all = [...this.#held.values()]
+    const turn = this.#held.values().take(most).toArray()
     try {
-      for (let at = 0; at < all.length; at += mostAtOnce) await this.#addUpSome(all.slice(at, at + mostAtOnce))
+      for (let at = 0; at < turn.length; at += mostAtOnce) await this.#addUpSome(turn.slice(at, at + mostAtOnce))
       absence.ended(log)
     } catch (error) {
       absence.met(log, error)
@@ -168,7 +170,15 @@ class Circle {
       if (table.holds(held.count.place)) table.add(held.count.place, ofOthers)
       held.known += by[at]! + ofOthers
       held.total = total
+      this.#putLast(held)
     }
+  }
+
+  #putLast(held: Held): void {
+    const { name } = held.count
+    if (this.#held.get(name) !== held) return
+    this.#held.delete(name)
+    this.#held.set(name, held)
   }
 }
 
