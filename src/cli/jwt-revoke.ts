@@ -78,7 +78,8 @@ function wantedOf({ args, values }: CommandContext, now: number): Wanted | Probl
   if (text !== undefined) return ofToken(text, now)
   if ([sub, sid, credential, iss].every((value) => value === undefined))
     return 'give a token, or --sub, --sid, --credential or --iss'
-  const at = typeof before === 'string' ? momentOf(before, now) : now
+  // As the Admin API has it: what was issued in the present second is over, too.
+  const at = typeof before === 'string' ? momentOf(before, now) : Math.floor(now) + 1
   const until = typeof values['for'] === 'string' ? momentOf(values['for'], now) : undefined
   if (at === undefined) return `--before is not ${momentForms}`
   if (values['for'] !== undefined && !(until !== undefined && until > now))

@@ -84,6 +84,8 @@ export interface ServiceRequest {
   set_header(name: string, value: string): void
   add_header(name: string, value: string): void
   clear_header(name: string): void
+  /** The same, also where the client wrote `_` for `-`: many applications read both as one name (CGI, WSGI, Rack). */
+  clear_alike(name: string): void
 }
 
 export interface ServiceResponse {

@@ -176,7 +176,7 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
 function targetCalls(
   request: Request,
   sent: { query?: string; body?: string },
-): Omit<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> {
+): Omit<ServiceRequest, 'set_header' | 'add_header' | 'clear_header' | 'clear_alike'> {
   return {
     set_path() {},
     set_raw_query: (query) => void (sent.query = query),
@@ -188,8 +188,9 @@ function targetCalls(
 
 function headerCalls(
   headers: Map<string, string[] | null>,
-): Pick<ServiceRequest, 'set_header' | 'add_header' | 'clear_header'> {
+): Pick<ServiceRequest, 'set_header' | 'add_header' | 'clear_header' | 'clear_alike'> {
   return {
+    clear_alike: (name) => void headers.set(name.toLowerCase(), null),
     set_header: (name, value) => void headers.set(name.toLowerCase(), [value]),
     add_header: (name, value) =>
       void headers.set(name.toLowerCase(), [...(headers.get(name.toLowerCase()) ?? []), value]),

@@ -20,7 +20,7 @@ import { grpcError } from './grpc.ts'
 import { hostName } from './host.ts'
 import { drop, idOf, known, requestDrop, responseDrop } from './http1/fields.ts'
 import { firstById, firstValue } from './http1/head.ts'
-import { allValues, headerMap, isFieldName, wireText, type HeaderChanges } from './http1/lines.ts'
+import { allValues, headerMap, isFieldName, namesLike, wireText, type HeaderChanges } from './http1/lines.ts'
 
 const accept = idOf('accept')
 /** Arguments of a query are read up to here, as in Kong. */
@@ -332,6 +332,11 @@ class ServiceRequestOf implements ServiceRequest {
 
   clear_header(name: string): void {
     clearLine((this.#exchange.requestChanges = changesOf(this.#exchange.requestChanges)), name)
+  }
+
+  clear_alike(name: string): void {
+    this.clear_header(name)
+    for (const alike of namesLike(this.#exchange.head, name)) this.clear_header(alike)
   }
 
   get #redirection() {

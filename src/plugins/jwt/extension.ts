@@ -110,9 +110,9 @@ export function extensionOf(config: Config, plugin: string, refuse: Refuse, keyS
 /** Takes away what the client may have sent in the place of claims, whoever it turns out to be. */
 export function dropClaimHeaders(kong: AccessKong, { headers, observes, upstreamToken }: Extension): void {
   if (observes) return
-  for (const { name } of headers) kong.service.request.clear_header(name)
+  for (const { name } of headers) kong.service.request.clear_alike(name)
   // In that header the client's own token may stand, which is yet to be found.
-  if (upstreamToken && upstreamToken.header !== 'authorization') kong.service.request.clear_header(upstreamToken.header)
+  if (upstreamToken && upstreamToken.header !== 'authorization') kong.service.request.clear_alike(upstreamToken.header)
 }
 
 /** Identifies the request by its token's text, or gives the answer that refuses it; a promise where keys must be fetched. */

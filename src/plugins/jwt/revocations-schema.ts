@@ -54,7 +54,8 @@ export const jwt_revocations = {
       before: {
         type: 'number',
         between: [0, 100_000_000_000],
-        description: 'Only tokens issued before that time, in seconds since 1970; now, but for a `jti` or a `sid`.',
+        description:
+          'Only tokens issued before that time, in seconds since 1970; the end of this second, but for a `jti` or a `sid`.',
       },
     },
     { key: { type: 'string', unique: true, description: 'What it is found by; follows from the others.' } },
@@ -72,7 +73,8 @@ export const jwt_revocations = {
   ],
   $derive: (entity) => {
     const tokens = revokedTokens(entity)
-    const before = entity['before'] ?? (atAnyTime.has(tokens[0]) ? null : Math.floor(Date.now() / 1000))
+    // Tokens say in whole seconds when they were issued: what was issued in this one is over, too.
+    const before = entity['before'] ?? (atAnyTime.has(tokens[0]) ? null : Math.floor(Date.now() / 1000) + 1)
     return { key: revocationKey(tokens), before }
   },
 } as const satisfies Schema

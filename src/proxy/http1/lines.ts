@@ -60,6 +60,21 @@ export function allValues(head: Head, lowerName: string): string[] {
   return values
 }
 
+/** The names in a head, in lower case, that are this one but for `_` in the place of `-`, or the other way round. */
+export function namesLike(head: Head, name: string): string[] {
+  const { marks, text } = head
+  const wanted = withDashes(name)
+  const names: string[] = []
+  for (let at = 0; at < marks.length; at += markSize) {
+    if ((marks[at + 1] as number) - (marks[at] as number) !== name.length) continue
+    const found = text.slice(marks[at], marks[at + 1]).toLowerCase()
+    if (withDashes(found) === wanted) names.push(found)
+  }
+  return names
+}
+
+const withDashes = (name: string): string => name.toLowerCase().replaceAll('_', '-')
+
 /** All headers by lower-case name, those named in `without` left out. */
 export function headerMap(
   head: Head,
