@@ -176,6 +176,15 @@ export const upstreams = {
         description: 'How a target is chosen.',
       },
     },
+    {
+      sticky_sessions_cookie: {
+        ...cookie_name,
+        $extension: true,
+        description:
+          'The cookie by which a client stays with the target that it was given first, while that takes requests.',
+      },
+    },
+    { sticky_sessions_cookie_path: { ...path, $extension: true, description: "That cookie's path; `/` without it." } },
     { hash_on: { ...hash, description: 'What requests are told apart by.' } },
     { hash_fallback: { ...hash, description: 'The same, where a request has nothing of the first kind.' } },
     { hash_on_header: header_name },

@@ -141,6 +141,8 @@ class Forwarding implements Carried {
       return
     }
     exchange.peer = peer
+    const { cookieFor } = this.#service.balancer
+    if (cookieFor) exchange.balancerCookie = cookieFor(peer, this.#hash)
     this.#peer = peer
     peer.load.inFlight++
     this.#tries++

@@ -86,6 +86,28 @@ async function until(isSo: () => boolean | Promise<boolean>, what: string): Prom
   }
 }
 
+test('a client with a cookie of the upstream stays with its target, and is given another one when that is gone', async () => {
+  const [one, other] = (await targets(2)) as [Target, Target]
+  await upstream('seat', [one.place, other.place], { sticky_sessions_cookie: 'seat', ...checks })
+  const visit = async (cookie?: string) => {
+    const before = [one.requests, other.requests]
+    const response = await fetch(`http://127.0.0.1:${port()}/seat`, { headers: cookie ? { cookie } : {} })
+    assert.equal(response.status, 200)
+    const at = one.requests > before[0]! ? one : other
+    return { at, cookie: response.headers.get('set-cookie')?.split(';')[0] }
+  }
+  const first = await visit()
+  assert.match(first.cookie ?? '', /^seat=/)
+  for (let times = 0; times < 10; times++)
+    assert.deepEqual(await visit(first.cookie), { at: first.at, cookie: undefined })
+  first.at.die()
+  const left = first.at === one ? other : one
+  const moved = await visit(first.cookie)
+  assert.equal(moved.at, left)
+  assert.notEqual(moved.cookie, first.cookie)
+  for (let times = 0; times < 10; times++) assert.deepEqual(await visit(moved.cookie), { at: left, cookie: undefined })
+})
+
 const checks = {
   healthchecks: {
     active: {

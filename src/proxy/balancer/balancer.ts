@@ -11,6 +11,7 @@ import { type Peer, type PickFailure, noAddress, noPeer } from './peer.ts'
 import { gatherPeers, hasAddresses, type Place, type Source, sourceOf, type Style } from './places.ts'
 import { roundRobin } from './round-robin.ts'
 import type { Rotation } from './rotation.ts'
+import { compileSticky, type Sticky, type StickyFields } from './sticky.ts'
 
 export interface Balancer {
   /**
@@ -21,6 +22,8 @@ export interface Balancer {
   pick(hash?: number, tried?: ReadonlySet<Peer>): Peer | PickFailure | Promise<Peer | PickFailure>
   /** What tells requests apart; undefined where it makes no difference. */
   readonly hashOf: HashOf | undefined
+  /** The `Set-Cookie` for who was given a peer by that hash; undefined where clients do not stay with peers. */
+  readonly cookieFor: Sticky['cookieFor'] | undefined
   /** To be told how each try ended, and how long it took; undefined where that makes no difference. */
   readonly note: ((peer: Peer, outcome: Outcome, tookMs: number) => void) | undefined
   /** What it was made of: equal for equal configurations. */
@@ -48,7 +51,7 @@ export interface BalancerTools {
 }
 
 /** The fields of an upstream that matter here. */
-export interface UpstreamFields extends HashFields {
+export interface UpstreamFields extends HashFields, StickyFields {
   readonly id: string
   readonly algorithm?: string | null
   readonly slots?: number | null
@@ -79,6 +82,7 @@ export function compileTargets(
   if (previous?.key === key) return previous
   const checks = tools.health && compileChecks(upstream.healthchecks)
   const algorithm = upstream.algorithm ?? 'round-robin'
+  const sticky = compileSticky(upstream.id, upstream)
   return new PeerBalancer(tools, {
     key,
     places,
@@ -87,6 +91,7 @@ export function compileTargets(
     algorithm,
     slots: upstream.slots ?? undefined,
     hashOf: algorithm === 'consistent-hashing' ? compileHash(upstream) : undefined,
+    sticky,
     standing: checks && tools.health ? standingOf(upstream.id, checks, tools.health) : undefined,
     threshold: checks?.threshold ?? 0,
     previous: previous && { peers: previous.peers, last: previous.last },
@@ -103,8 +108,8 @@ function settingsOf({
   healthchecks,
   ...rest
 }: UpstreamFields): unknown {
-  const hashing = Object.entries(rest).filter(([name]) => name.startsWith('hash_'))
-  return [id, algorithm, slots, host_header, use_srv_name, healthchecks, hashing]
+  const choosing = Object.entries(rest).filter(([name]) => /^(?:hash|sticky_sessions)_/.test(name))
+  return [id, algorithm, slots, host_header, use_srv_name, healthchecks, choosing]
 }
 
 /** A balancer of a service's own host and port, where no upstream has the host's name. */
@@ -120,6 +125,7 @@ export function compileHost(tools: BalancerTools, host: string, port: number, pr
     algorithm: 'round-robin',
     slots: undefined,
     hashOf: undefined,
+    sticky: undefined,
     standing: undefined,
     threshold: 0,
     previous: previous && { peers: previous.peers, last: previous.last },
@@ -153,6 +159,7 @@ interface Plan {
   readonly algorithm: string
   readonly slots: number | undefined
   readonly hashOf: HashOf | undefined
+  readonly sticky: Sticky | undefined
   readonly standing: Standing | undefined
   readonly threshold: number
   readonly previous: Pick<Balancer, 'peers' | 'last'> | undefined
@@ -161,6 +168,7 @@ interface Plan {
 class PeerBalancer implements Balancer {
   readonly key: string
   readonly hashOf: HashOf | undefined
+  readonly cookieFor: Balancer['cookieFor']
   readonly note: Balancer['note']
   readonly sources: readonly Source[]
   readonly #named: readonly Source[]
@@ -170,6 +178,8 @@ class PeerBalancer implements Balancer {
   last: Peer | undefined
   #peers: ReadonlyMap<string, Peer>
   #rotation: Rotation | undefined
+  /** The peers of the rotation that clients may stay with, by their numbers. */
+  #stayed: ReadonlyMap<number, Peer> | undefined
   #recheckAt = -Infinity
 
   constructor(tools: BalancerTools, plan: Plan) {
@@ -177,7 +187,8 @@ class PeerBalancer implements Balancer {
     this.#plan = plan
     this.#now = tools.now ?? Date.now
     this.key = plan.key
-    this.hashOf = plan.hashOf
+    this.hashOf = plan.sticky?.wanted ?? plan.hashOf
+    this.cookieFor = plan.sticky?.cookieFor
     this.sources = plan.places.map(sourceOf)
     this.#named = this.sources.filter((source) => source.named)
     this.#peers = plan.previous?.peers ?? new Map<string, Peer>()
@@ -215,7 +226,10 @@ class PeerBalancer implements Balancer {
   }
 
   #next(hash: number | undefined, tried: ReadonlySet<Peer>): Peer | undefined {
-    const peer = this.#current().next(tried, hash)
+    const rotation = this.#current()
+    const stayed = hash === undefined ? undefined : this.#stayed?.get(hash)
+    if (stayed && !tried.has(stayed)) return stayed
+    const peer = rotation.next(tried, this.#stayed ? undefined : hash)
     if (peer) this.last = peer
     return peer
   }
@@ -227,11 +241,12 @@ class PeerBalancer implements Balancer {
   }
 
   #rotate(): Rotation {
-    const { standing, style, threshold, algorithm, slots } = this.#plan
+    const { standing, style, threshold, algorithm, slots, sticky } = this.#plan
     this.#peers = gatherPeers(this.sources, style, this.#peers)
     const all = this.sources.flatMap(({ shares }) => shares.filter(({ weight }) => weight > 0))
     const healthy = standing ? all.filter(({ peer }) => standing.isHealthy(peer)) : all
     const available = isAvailable(all, healthy, threshold) ? healthy : []
+    if (sticky) this.#stayed = new Map(available.map(({ peer }) => [sticky.numberOf(peer), peer]))
     return (algorithms[algorithm] ?? roundRobin)(available, { ...this.#tools, last: this.last, slots })
   }
 

@@ -80,7 +80,8 @@ function cookie(name: string, path: string, newId: () => string): Input {
   }
 }
 
-function cookieValue(lines: readonly string[] | undefined, name: string): string | undefined {
+/** The value of a cookie of this name in the lines of a request; the first where there are several. */
+export function cookieValue(lines: readonly string[] | undefined, name: string): string | undefined {
   for (const line of lines ?? []) {
     for (const pair of line.split(';')) {
       const mark = pair.indexOf('=')

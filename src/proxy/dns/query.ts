@@ -57,7 +57,9 @@ async function plain(
   return found(type, addresses, Math.min(...records.map(({ ttl }) => ttl)))
 }
 
-// Node does not tell an SRV record's own time to live, so the answer lives as long as its hosts' addresses do.
+// Node does not tell an SRV record's own time to live: those who answer with such records change them often, and mean seconds.
+const longestServiceSeconds = 10
+
 async function service(client: Client, name: string, types: readonly RecordType[]): Promise<Found | Failure> {
   const records = await answered(() => client.resolveSrv(name))
   if ('failed' in records) return records
@@ -67,7 +69,7 @@ async function service(client: Client, name: string, types: readonly RecordType[
   return found(
     'SRV',
     resolved.flatMap(({ addresses }) => addresses),
-    Math.min(...resolved.map(({ ttlSeconds }) => ttlSeconds)),
+    Math.min(longestServiceSeconds, ...resolved.map(({ ttlSeconds }) => ttlSeconds)),
   )
 }
 

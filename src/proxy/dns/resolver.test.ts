@@ -199,8 +199,8 @@ test('types are asked for in order, beginning with the one that succeeded before
   assert.deepEqual(questions, ['six.test SRV', 'six.test A', 'six.test AAAA', 'six.test AAAA'])
 })
 
-test('SRV records of the best priority give addresses with port and weight', async (t) => {
-  const { resolver } = await start(
+test('SRV records of the best priority give addresses with port and weight, and are asked for again soon', async (t) => {
+  const { resolver, clock, zone } = await start(
     t,
     {
       'web.test SRV': [srv(1, 10, 7001, 'one.test'), srv(1, 0, 0, 'two.test'), srv(2, 5, 7003, 'spare.test')],
@@ -213,6 +213,11 @@ test('SRV records of the best priority give addresses with port and weight', asy
     { address: '10.0.0.1', family: 4, port: 7001, weight: 10, name: 'one.test' },
     { address: '10.0.0.2', family: 4, weight: 1, name: 'two.test' },
   ])
+  // Their hosts' addresses may be kept for a minute.
+  zone['web.test SRV'] = [srv(1, 10, 7002, 'one.test')]
+  clock.time += 10_000
+  await resolver.lookup('web.test')
+  await until(() => (resolver.lookup('web.test') as Addresses)[0]?.port === 7002)
 })
 
 test('an SRV record that names itself ends in a failure, not in a loop', async (t) => {

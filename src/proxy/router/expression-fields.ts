@@ -1,5 +1,6 @@
 /** What a route expression's fields are in a request. Source: Kong's docs, "Expressions", "Matching fields". */
 import type { RoutingRequest } from './router.ts'
+import { splitHost } from './rule.ts'
 
 /** A field's value, its values where it may have several, or undefined where the request has none. */
 export type FieldOf = (request: RoutingRequest) => string | number | readonly string[] | undefined
@@ -8,13 +9,13 @@ const fields: Readonly<Record<string, FieldOf>> = {
   'net.protocol': ({ scheme }) => scheme,
   'tls.sni': ({ sni }) => sni,
   'http.method': ({ method }) => method,
-  'http.host': ({ host }) => nameOf(host),
+  'http.host': (request) => splitHost(request).host,
   'http.path': ({ path }) => path,
   'http.path.segments.len': ({ path }) => segmentsOf(path).length,
   'net.src.ip': ({ clientIp }) => clientIp,
   'net.src.port': ({ clientPort }) => clientPort,
   'net.dst.ip': ({ serverIp }) => serverIp,
-  'net.dst.port': ({ host, serverPort }) => portOf(host) ?? serverPort,
+  'net.dst.port': ({ host, serverPort }) => splitHost({ host, port: serverPort ?? 0 }).port,
 }
 
 const families: Readonly<Record<string, (name: string) => FieldOf>> = {
@@ -30,17 +31,6 @@ export function fieldOf(name: string): FieldOf {
   const family = Object.keys(families).find((prefix) => name.startsWith(prefix))
   if (family === undefined) throw new TypeError(`${name} is no field of a request`)
   return (families[family] as (rest: string) => FieldOf)(name.slice(family.length))
-}
-
-function nameOf(host: string): string {
-  const colon = host.indexOf(':')
-  return colon >= 0 && portOf(host) !== undefined ? host.slice(0, colon) : host
-}
-
-/** The port that a Host header names. */
-function portOf(host: string): number | undefined {
-  const colon = host.indexOf(':')
-  return colon >= 0 && /^\d{1,5}$/.test(host.slice(colon + 1)) ? Number(host.slice(colon + 1)) : undefined
 }
 
 /** A path's segments; empty ones at its end do not count. */

@@ -65,6 +65,9 @@ test('each field is what it says of the request', () => {
   ]
   for (const expression of fulfilled) assert.equal(holds(expression, all), true, expression)
   assert.equal(holds('net.dst.port == 8000', get('/')), true)
+  const literal = get('/', { host: '[::1]:9000' })
+  assert.equal(holds('http.host == "[::1]" && net.dst.port == 9000', literal), true)
+  assert.equal(holds('http.host == "[::1]" && net.dst.port == 8000', get('/', { host: '[::1]' })), true)
 })
 
 test('a field that a request does not have fulfils nothing, not even an inequality', () => {

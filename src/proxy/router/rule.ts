@@ -191,12 +191,12 @@ function hostPattern(pattern: string): HostPattern {
   return { kind: 'prefix', host: host.slice(0, -1), port }
 }
 
-/** Splits `name:port`; where no number follows the first colon, all of it is the name and the port is the one given. */
+/** Splits `name:port` or `[address]:port`; where no number follows the colon, all of it is the name and the port is the one given. */
 export function splitHost({ host, port }: { readonly host: string; readonly port: number }): {
   readonly host: string
   readonly port: number
 } {
-  const colon = host.indexOf(':')
+  const colon = host.indexOf(':', host.startsWith('[') ? host.indexOf(']') : 0)
   if (colon < 0) return { host, port }
   const digits = host.slice(colon + 1)
   if (!/^\d{1,5}$/.test(digits)) return { host, port }
