@@ -120,7 +120,8 @@ function row({ step, outcome, reason }: ExplainedStep, isTerminal: boolean): str
   return [`  ${styled(style, mark, isTerminal)}`, step, printableText(reason)]
 }
 
-function verdict({ answer, anonymous, upstream_headers }: Explanation, isTerminal: boolean): string {
+function verdict({ accepted, answer, anonymous, upstream_headers }: Explanation, isTerminal: boolean): string {
+  if (accepted === null) return 'let in or refused by what its issuer says\n'
   if (answer === null) {
     const lines = upstream_headers.map(([name, value]) => `  ${name}: ${printableText(value)}\n`)
     return `${styled('green', 'let in', isTerminal)}; the upstream gets\n${lines.join('')}`

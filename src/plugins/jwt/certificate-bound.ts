@@ -21,7 +21,6 @@ export function certificateBoundOf({ certificate_bound }: Config, refuse: Refuse
   if (!certificate_bound) return undefined
   const refusal = (message: string): Answer =>
     refuse(401, { message }, invalidToken, `error_description=${quoted(message)}`)
-  const unbound = refusal('The token must be bound to a certificate')
   const absent = refusal('The token is bound to a certificate, and the client has shown none')
   const other = refusal('The token is bound to another certificate')
   return {
@@ -30,10 +29,11 @@ export function certificateBoundOf({ certificate_bound }: Config, refuse: Refuse
       return typeof thumbprint === 'string' ? thumbprint : undefined
     },
     check(client, thumbprint) {
-      if (thumbprint === undefined) return unbound
       const certificate = client.get_certificate()
       if (certificate === undefined) return absent
-      return sameSecret(Buffer.from(thumbprint, 'base64url'), hashOf(certificate)) ? undefined : other
+      // A rule sees to it that there is one.
+      const bound = Buffer.from(thumbprint ?? '', 'base64url')
+      return sameSecret(bound, hashOf(certificate)) ? undefined : other
     },
   }
 }

@@ -38,13 +38,12 @@ const [leastRsaBits, mostRsaBits] = [2048, 8192]
 export function dpopOf(config: Config): Dpop | undefined {
   const { dpop: options, leeway = 0 } = config
   if (!options) return undefined
-  const { required = false, nonce: wantsNonce = false, max_age: mostAge = usualAge } = options
+  const { nonce: wantsNonce = false, max_age: mostAge = usualAge } = options
   const allowed = proofAlgorithms(config)
   const origins = options.origins?.map((origin) => new URL(origin).origin)
   const refuse = refuserOf(config, 'DPoP')
   const refusal = (error: string, description: string): Answer =>
     refuse(401, { message: description }, `error="${error}"`, `error_description=${quoted(description)}`)
-  const unbound = refusal('invalid_token', 'The token must be bound to a key')
   const asBearer = refusal('invalid_token', 'The token is bound to a key: send it as DPoP, with a proof')
   const notBound = refusal('invalid_token', 'The token is not bound to a key: send it as Bearer')
   const askNonce = refusal('use_dpop_nonce', 'The proof must hold the nonce that the server gives')
@@ -59,7 +58,7 @@ export function dpopOf(config: Config): Dpop | undefined {
     },
     check(kong, { jkt, ath }, now) {
       const isDpop = sentAsDpop(kong.request, config.header_names ?? [])
-      if (jkt === undefined) return required ? unbound : isDpop ? notBound : undefined
+      if (jkt === undefined) return isDpop ? notBound : undefined
       if (!isDpop) return asBearer
       const proof = readProof(kong.request, jkt, allowed)
       if (typeof proof === 'string') return bad.get(proof)

@@ -122,3 +122,28 @@ test('what became of a token is told: whether it was taken back, and whether it 
   entities.put('jwt_revocations', { id: 'r', key: revocationKey(['jti', '1', null]), before: null })
   assert.deepEqual(await told(), { message: 'Token revoked' })
 })
+
+test('a token that is bound to nothing is told of, and of an opaque one that only its issuer can say', async () => {
+  const entities = testEntities()
+  entities.put('consumers', { id: 'c', username: 'bob', custom_id: null })
+  const credential = { id: 'k', key: 'key', secret: 'a secret', algorithm: 'HS256', consumer: { id: 'c' } }
+  entities.put('jwt_secrets', credential)
+  const explain = (text: string, config: object) => {
+    const checked = checkInsert(schema, { config })
+    assert.ok(checked.ok, JSON.stringify(checked))
+    return explainToken(text, checked.value['config'] as Config, { entities, now, issuerKeys: fetched })
+  }
+  const secret = createSecretKey(Buffer.from('a secret'))
+  const token = (claims: object) =>
+    signToken({ header: { alg: 'HS256', typ: 'JWT' }, payload: { iss: 'key', ...claims } }, 'HS256', secret)
+  for (const config of [{ certificate_bound: true }, { dpop: { required: true } }]) {
+    const unbound = await explain(token({}), config)
+    assert.deepEqual([unbound.accepted, unbound.answer?.status], [false, 401])
+    assert.match(unbound.steps.find(({ outcome }) => outcome === 'failed')?.reason ?? '', /^unbound: cnf\./)
+    assert.equal((await explain(token({ cnf: { jkt: 'a', 'x5t#S256': 'b' } }), config)).accepted, true)
+  }
+  const introspection = { endpoint: 'http://127.0.0.1:1/' }
+  const opaque = await explain('an-opaque-token', { introspection, consumer_optional: true })
+  assert.deepEqual([opaque.accepted, opaque.answer], [null, null])
+  assert.match(opaque.hints.join(), /asks its issuer/)
+})

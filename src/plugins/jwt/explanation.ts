@@ -30,7 +30,8 @@ export interface ExplainedStep {
 }
 
 export interface Explanation {
-  readonly accepted: boolean
+  /** Null where only the issuer of an opaque token could say. */
+  readonly accepted: boolean | null
   readonly steps: readonly ExplainedStep[]
   /** What the client gets; null where the request goes on. */
   readonly answer: { readonly status: number; readonly challenge: string; readonly body: unknown } | null
@@ -82,6 +83,7 @@ export async function explainToken(text: string, config: Config, bench: Bench): 
   const explain = (asIf: Config) => explainEnforced(text, asIf, bench)
   if (config.mode !== 'observe') return explain(config)
   const [kongs, all] = [await explain(withoutExtension(config)), await explain({ ...config, mode: 'enforce' })]
+  if (all.accepted === null) return { ...kongs, hints: [...kongs.hints, ...all.hints] }
   const told = all.answer ? `${all.answer.status} ${JSON.stringify(all.answer.body)}` : 'let in, too'
   return { ...kongs, hints: [...kongs.hints, `mode is observe; with enforce it would be ${told}`] }
 }
@@ -97,6 +99,7 @@ async function explainEnforced(text: string, config: Config, bench: Bench): Prom
     return set
   }
   const ready = prepare(config, '', { memory: createTokenMemory(0), now: () => now, keySets })
+  if (ready.extension?.introspection && isOpaque(text)) return untold(notLookedAt(text, config))
   const facts = gather(text, config, entities, now, ready)
   const { verified, hints } = facts.issuer
     ? await verifyByIssuer(facts.issuer, facts)
@@ -118,6 +121,16 @@ async function explainEnforced(text: string, config: Config, bench: Bench): Prom
     ],
   }
 }
+
+/** Of a token that is not looked into here. */
+const untold = (hints: readonly string[]): Explanation => ({
+  accepted: null,
+  steps: [],
+  answer: null,
+  anonymous: null,
+  upstream_headers: [],
+  hints,
+})
 
 type Judged = Pick<Verified, 'token' | 'times' | 'byIssuer'>
 
@@ -303,7 +316,7 @@ function timesReason({ token, config, now, byIssuer }: Facts): string {
 /** What depends on a request, or is asked of somebody else. */
 const notLookedAt = (text: string, { dpop, certificate_bound, introspection }: Config): string[] => [
   ...(dpop
-    ? ['whether it is bound to a key, and comes with a proof of it, is looked at with each request, not here']
+    ? ['whether it comes with a proof of the key that it is bound to is looked at with each request, not here']
     : []),
   ...(certificate_bound ? ['the certificate that it is bound to is looked at with each request, not here'] : []),
   ...(introspection && isOpaque(text) ? ['it is opaque: the gateway asks its issuer, which is not done here'] : []),

@@ -412,6 +412,20 @@ test('what would be refused is only counted in mode observe, by reason and consu
   assert.equal(send({ iss: 'nobody' }).answer?.status, 401)
 })
 
+test('in mode observe a token that is bound to nothing is counted where it would have to be', () => {
+  const { verdict } = world({ mode: 'observe', certificate_bound: true, dpop: { required: true } })
+  const counted = () =>
+    observedCounts()
+      .filter(({ plugin, consumer, reason }) => plugin === 'plugin' && consumer === 'alice' && reason === 'unbound')
+      .reduce((sum, { count }) => sum + count, 0)
+  const before = counted()
+  assert.equal(verdict({ exp: now + 600 }), 'let in')
+  const unbound = counted() - before
+  assert.ok(unbound > 0)
+  assert.equal(verdict({ exp: now + 600, cnf: { jkt: 'a', 'x5t#S256': 'b' } }), 'let in')
+  assert.equal(counted() - before, unbound, 'whether it is shown, each request would say')
+})
+
 test('consumers cannot fill the memory with counts', () => {
   for (let at = 0; at < 2000; at++) countObserved('flood', 'audience', `consumer ${at}`)
   const mine = observedCounts().filter(({ plugin }) => plugin === 'flood')

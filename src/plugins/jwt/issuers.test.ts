@@ -11,6 +11,7 @@ import { jwt_secrets } from './credentials.ts'
 import type { Config } from './ready.ts'
 import { schema } from './schema.ts'
 import { signToken } from './sign.ts'
+import { observedCounts } from './observed.ts'
 import { createTokenMemory } from './tokens.ts'
 
 const now = 1_700_000_000
@@ -262,4 +263,24 @@ test('what a credential is served as and written with is Kong’s until it stand
     [],
   )
   assert.ok(!JSON.stringify(serveEntity(jwt_secrets)).includes('_uri'))
+})
+
+test('in mode observe an issuer’s token that has ended is counted, though Kong’s part does not look at its end', async () => {
+  const { token, verdict, publish, entities, issuer, clock } = world({ mode: 'observe' })
+  publish()
+  const rsa_public_key = first!.publicKey.export({ type: 'spki', format: 'pem' })
+  const consumer = { id: 'b0b00000-0000-4000-8000-000000000000' }
+  const made = checkInsert(jwt_secrets, { key: issuer, algorithm: 'RS256', rsa_public_key, consumer })
+  assert.ok(made.ok, JSON.stringify(made))
+  entities.put('jwt_secrets', { ...made.value, id: 'credential' })
+  const counted = () =>
+    observedCounts()
+      .filter(({ plugin, reason }) => plugin === 'plugin' && reason === 'times')
+      .reduce((sum, { count }) => sum + count, 0)
+  const before = counted()
+  const text = token()
+  assert.deepEqual([await verdict(text), counted() - before], ['bob', 0])
+  clock.now += 601
+  assert.deepEqual([await verdict(text), counted() - before], ['bob', 1], 'remembered')
+  assert.deepEqual([await verdict(token({}, { jti: 'new' })), counted() - before], ['bob', 2])
 })

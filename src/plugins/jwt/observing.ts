@@ -12,7 +12,7 @@ import type { Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { type Signer, signerOf } from './signers.ts'
-import { timeFault } from './times.ts'
+import { issuersTimes, timeFault, type TimePolicy } from './times.ts'
 import type { Remembered } from './tokens.ts'
 import { timesFor, type Verified, verifyToken } from './verification.ts'
 import { textOf } from './claims.ts'
@@ -23,6 +23,8 @@ interface Watched extends Remembered {
   /** Why it would be refused whatever the time; undefined where it would not. */
   readonly reason: string | undefined
   readonly revocations: readonly string[]
+  /** Which of its times are looked at as those of an issuer's token; undefined where no issuer of the config made it. */
+  readonly asIssuers: TimePolicy | undefined
 }
 
 /** Lets in or refuses by Kong's fields alone, and counts what the others would have refused. */
@@ -65,6 +67,7 @@ function watch(
     policy: timesFor(ready.times, verified),
     reason,
     revocations,
+    asIssuers: issuerIn(extension.issuers, token) && issuersTimes(ready.times, token.claims),
     extraBytes: 100 * revocations.length,
   }
   ready.tokens.remember(text, watched)
@@ -90,6 +93,7 @@ function noteKey(kong: AccessKong, extension: Extension, made: unknown, signer: 
 }
 
 function passing({ entities }: AccessKong, extension: Extension, token: Watched, now: number): string | undefined {
+  if (token.asIssuers && timeFault(token.asIssuers, token, now) !== 0) return 'times'
   if (extension.age?.(token.iat, now)) return 'age'
   return extension.revocation && isRevoked(entities, token.revocations, token.iat) ? 'revoked' : undefined
 }

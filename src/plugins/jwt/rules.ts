@@ -3,7 +3,7 @@
  * once. The first that is broken is told. Source: RFC 7519 section 4.1, RFC 7515 section 4.1.9, RFC 6750 section 3.1, RFC 8725.
  */
 import type { Answer } from '../../pdk/kong.ts'
-import { invalidToken, quoted, type Refuse } from './answers.ts'
+import { invalidToken, quoted, type Refuse, refuserOf } from './answers.ts'
 import { claimAt, type ClaimPath, satisfies, textOf, textsOf, type Wanted, wordsOf } from './claims.ts'
 import { claimRule } from './claim-rules.ts'
 import type { Config } from './ready.ts'
@@ -34,7 +34,18 @@ export function rulesOf(config: Config, refuse: Refuse): Rule[] {
     ...rightsRule('role', config.roles_required, config.roles_claim ?? ['roles'], refuse),
     ...rightsRule('group', config.groups_required, config.groups_claim ?? ['groups'], refuse),
     ...(config.claim_rules ?? []).map((text, index) => expressionRule(text, index + 1, refuse)),
+    ...(config.dpop?.required ? [boundRule('key', ['cnf', 'jkt'], refuserOf(config, 'DPoP'))] : []),
+    ...(config.certificate_bound ? [boundRule('certificate', ['cnf', 'x5t#S256'], refuse)] : []),
   ]
+}
+
+/** That a token is bound at all; to what it is, each request has to show. Source: RFC 9449 section 6.1, RFC 8705 section 3.1. */
+function boundRule(to: 'key' | 'certificate', path: ClaimPath, refuse: Refuse): Rule {
+  return rule('unbound', invalid(refuse, `The token must be bound to a ${to}`), {
+    asks: `${path.join('.')} must say which ${to} it is bound to`,
+    value: ({ claims }) => claimAt(claims, path),
+    good: (value) => typeof value === 'string',
+  })
 }
 
 function rule(
