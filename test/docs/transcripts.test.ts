@@ -21,6 +21,7 @@ const pages = [
   'docs/identity-providers.md',
   'docs/explain-a-token.md',
   'docs/ask-for-rights.md',
+  'docs/try-rules-first.md',
   'docs/tokens-without-consumers.md',
   'docs/one-time-tokens.md',
   'docs/error-bodies.md',
@@ -113,11 +114,11 @@ for (const page of pages) {
     const provider = written.includes(`${idp}/token`) ? await startIdentityProvider() : undefined
     t.after(() => provider?.stop())
     const text = written.replaceAll(':8001', `:${adminPort}`).replaceAll(idp, provider?.issuer ?? idp)
-    const ports = { 9000: await freePort(), 9443: await freePort(), 5432: postgres?.port ?? 0 }
+    const ports = { 9000: await freePort(), 9443: await freePort(), 8007: await freePort(), 5432: postgres?.port ?? 0 }
     const steps = stepsOf(
       text
         .replaceAll(':8000', `:${proxyPort}`)
-        .replaceAll(/\b(?:9000|9443|5432)\b/g, (port) => String(ports[port as unknown as keyof typeof ports])),
+        .replaceAll(/\b(?:8007|9000|9443|5432)\b/g, (port) => String(ports[port as unknown as keyof typeof ports])),
     )
     assert.ok(steps.length > 0)
     const [configuration] = configurationsIn(text.replaceAll(':8000', `:${proxyPort}`))

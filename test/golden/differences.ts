@@ -12,6 +12,7 @@ const listed: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^http-plain\/reply interim (100|103)$/, interim],
   [/^http-plain\/chunk lf only$/, 'a line of a chunked body ends in CRLF; a bare LF is 400'],
   [/^http\/invalid-http09$/, 'HTTP/0.9 is 400'],
+  [/^plugins-request-termination\/(echo POST|trigger and echo)$/, 'what is echoed does not tell the node and its process'],
   [/^jwt\/spoofed-headers$/, 'X-Consumer-Groups of a client is dropped when an authentication plugin ran'],
 ]
 

@@ -83,7 +83,7 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-for (const area of ['jwt', 'plugins-key-auth', 'plugins-basic-auth', 'plugins-acl', 'plugins-hmac-auth', 'plugins-multi-auth', 'plugins-precedence', 'plugins-rate-limiting', 'http', 'http-plain', 'router', 'router-paths']) {
+for (const area of ['jwt', 'plugins-key-auth', 'plugins-basic-auth', 'plugins-acl', 'plugins-hmac-auth', 'plugins-multi-auth', 'plugins-precedence', 'plugins-rate-limiting', 'plugins-request-termination', 'http', 'http-plain', 'router', 'router-paths']) {
   const file = JSON.parse(readFileSync(join(import.meta.dirname, `public/${area}.json`), 'utf8')) as {
     config: object
     cases: readonly Case[]

@@ -3,6 +3,7 @@
  * Source: Kong's docs, "Request Termination".
  */
 import { allOf } from '../../pdk/body.ts'
+import type { Entity } from '../../pdk/entities.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import { definePlugin } from '../../pdk/plugin.ts'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
@@ -55,10 +56,14 @@ async function echo(kong: AccessKong, { status_code, message }: Config): Promise
       body: fields?.all(),
       raw_body: raw?.toString(),
     },
-    matched_route: router.get_route(),
-    matched_service: router.get_service(),
+    matched_route: told(router.get_route()),
+    matched_service: told(router.get_service()),
   })
 }
+
+/** An entity without what it does not say, as Kong tells it. */
+const told = (entity: Entity | undefined) =>
+  entity && Object.fromEntries(Object.entries(entity).filter(([, value]) => value !== null))
 
 const isTriggered = ({ request }: AccessKong, name: string): boolean =>
   request.get_header(name) !== undefined || request.get_query_arg(name) !== undefined
