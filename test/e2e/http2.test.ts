@@ -397,6 +397,13 @@ test('no more streams are open at once than allowed, nor more than there may be 
   few.close()
 })
 
+test('a stream that was never open is not reset: what is wrong about it ends the connection', async () => {
+  const wire = wireClient(plain.port)
+  wire.send('\0\0\x05\x02\0\0\0\0\x03\0\0\0\x03\x10')
+  await wire.goAway(errorCode.protocol)
+  assert.ok(!wire.frames().some(({ type }) => type === frameType.reset))
+})
+
 const floods: Readonly<Record<string, (at: number) => string>> = {
   pings: () => pingFrame(0, '12345678'),
   settings: () => settingsFrame([[3, 100]]),

@@ -11,7 +11,7 @@ export function chance(seed: number): (below: number) => number {
   }
 }
 
-type Chance = ReturnType<typeof chance>
+export type Chance = ReturnType<typeof chance>
 
 const seeds = requestCases.map(({ bytes }) => bytes).filter((bytes) => bytes.length < 2000)
 
@@ -52,7 +52,7 @@ const tokens = [
   '%0d%0a',
 ]
 
-const some = <T>(list: readonly T[], next: Chance): T => list[next(list.length)] as T
+export const some = <T>(list: readonly T[], next: Chance): T => list[next(list.length)] as T
 
 const mutations: readonly ((text: string, next: Chance) => string)[] = [
   function insert(text, next) {

@@ -201,6 +201,8 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
   #refuseFrame(id: number, code: number): void {
     const stream = this.streams.get(id)
     if (stream) this.lose(stream, code)
+    // RFC 9113 6.4: a stream that has never been open cannot be reset.
+    else if (this.isUnused(id)) this.fail(code, 'a frame of a stream that was never open')
     else {
       this.write(resetFrame(id, code))
       this.spend()
