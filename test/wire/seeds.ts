@@ -1,15 +1,16 @@
 /**
- * How long tests by chance run, and by what chance: with a seed that is always the same, so that a failure is the change's, and with
- * one that is new each time, so that new things are found. `GIBBON_FUZZ_SECONDS` lets each test run for longer (hours, at will),
- * `GIBBON_FUZZ_SEED` repeats a run.
+ * How long tests by chance run, and by what chance. In the gate with a seed that is always the same, so that a failure is the
+ * change's. Whoever gives `GIBBON_FUZZ_SECONDS` lets each test run for so long (hours, at will), half of it with a new seed, so that
+ * new things are found; `GIBBON_FUZZ_SEED` repeats a run.
  */
 import { test, type TestContext } from 'node:test'
 
 const given = process.env['GIBBON_FUZZ_SEED']
-const seeds = given === undefined ? [2026, Date.now() % 2 ** 31] : [Number(given)]
+const seconds = process.env['GIBBON_FUZZ_SECONDS']
+const seeds = given !== undefined ? [Number(given)] : seconds === undefined ? [2026] : [2026, Date.now() % 2 ** 31]
 
 /** For each seed of a test. */
-export const secondsEach = Number(process.env['GIBBON_FUZZ_SECONDS'] ?? 20) / seeds.length
+export const secondsEach = Number(seconds ?? 20) / seeds.length
 
 /** A test for each seed, which its name shows. */
 export function withEachSeed(name: string, run: (context: TestContext, seed: number) => void | Promise<void>): void {
