@@ -10,6 +10,8 @@ export interface WriterThread {
    */
   write(batch: number, operations: readonly Operation[]): Promise<Error | undefined>
   /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
+  /** See `Store`. */
+  clean(): void
   hold(wanted: boolean): void
   /** Ends the thread when it has done all it was sent. */
   close(): Promise<void>
@@ -125,6 +127,7 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
       await gathered.add({ batch, operations: sent })
       return dead
     },
+    clean: () => send({ say: 'clean' }),
     hold: (wanted) => (wanted ? worker.ref() : worker.unref()),
     close() {
       closing = true

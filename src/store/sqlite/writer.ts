@@ -25,6 +25,7 @@ const send = (message: FromWriter) => port.postMessage(message)
 const contents = new Map<string, Content>()
 const indexes = new Map(kinds.map((index) => [index.kind, index]))
 let closing = false
+let cleaning = false
 const gathered = gathering<Write>({
   commit: write,
   arrived: () => writesOf(waiting(port)),
@@ -37,6 +38,7 @@ const gathered = gathering<Write>({
 
 port.on('message', (first: ToWriter) => {
   gathered.add(writesOf([first, ...waiting(port)]))
+  if (cleaning) clean()
   if (closing) close()
 })
 const burial = kinds.some(({ ttl }) => ttl) ? setInterval(() => write([]), burialMs) : undefined
@@ -50,6 +52,7 @@ function writesOf(messages: Iterable<ToWriter>): Write[] {
   const writes: Write[] = []
   for (const message of messages) {
     if (message.say === 'close') closing = true
+    else if (message.say === 'clean') cleaning = true
     else if (message.say === 'content') gather(message)
     else if (message.say === 'forget') forget(message.batch)
     else
@@ -97,6 +100,16 @@ function write(writes: readonly Write[]): void {
   }
   for (const { batch } of writes) forget(batch)
   checkpointAfter(group.changes.length)
+}
+
+function clean(): void {
+  cleaning = false
+  gathered.flush()
+  try {
+    db.exec('VACUUM')
+  } catch {
+    // A full disk: what was to go lies on, and the next write reports what is wrong.
+  }
 }
 
 function close(): void {
