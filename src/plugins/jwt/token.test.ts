@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
-import { decodeBase64url, decodeToken, limitTokens, type Token } from './token.ts'
+import { decodeBase64url, decodeToken, limitTokens, parsePart, type Token } from './token.ts'
 
 const encode = (value: unknown) =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
@@ -123,4 +124,20 @@ test('no text whatever makes the decoder throw', () => {
     }),
     { numRuns: 1000 },
   )
+})
+
+test('a name that is written with escapes is read as what it is, whatever strangers sent before', () => {
+  const strangers = String.raw`{"iss":"x","https:\\/\\/e.com\\/ro":1}`
+  const escaped = String.raw`{"iss":"a","https:\/\/e.com\/roles":["admin"]}`
+  // In a process of its own, which has read no other objects.
+  const program = `
+    const { parsePart } = await import(${JSON.stringify(new URL('token.ts', import.meta.url).href)})
+    const read = (text) => JSON.stringify(parsePart(Buffer.from(text).toString('base64url'))?.value)
+    const [escaped, strangers] = ${JSON.stringify([escaped, strangers])}
+    console.log([escaped, strangers, strangers, strangers, escaped].map(read).join('\\n'))`
+  const told = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+  const meant = '{"iss":"a","https://e.com/roles":["admin"]}'
+  assert.deepEqual(told.trim().split('\n'), [meant, strangers, strangers, strangers, meant])
+  for (const wrong of [String.raw`{"a\x":1}`, String.raw`{"a":"\"}`, String.raw`{"a\":1`, String.raw`"\u12"`, '\\'])
+    assert.equal(parsePart(Buffer.from(wrong).toString('base64url')), undefined, wrong)
 })
