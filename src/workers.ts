@@ -161,8 +161,8 @@ export type FromWorker =
   | { readonly say: 'change'; readonly number: number; readonly changes: readonly Change[] }
   | { readonly say: 'retired' }
   | { readonly say: 'drained' }
-  /** Uses a proof up; answered by `proof-used`. */
   | { readonly say: 'share count'; readonly count: SharedCount }
+  /** Uses a proof up; answered by `proof-used`. */
   | { readonly say: 'use proof'; readonly key: string; readonly until: number; readonly number: number }
   | { readonly say: 'follow keys'; readonly address: string }
   /** Wants an issuer's keys anew; answered by `end-asking`. */

@@ -9,9 +9,9 @@ export interface WriterThread {
    * where the operations are no plain data, and with what a content's entities throw.
    */
   write(batch: number, operations: readonly Operation[]): Promise<Error | undefined>
-  /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
   /** See `Store`. */
   clean(): void
+  /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
   hold(wanted: boolean): void
   /** Ends the thread when it has done all it was sent. */
   close(): Promise<void>
