@@ -18,6 +18,7 @@ export interface MetricSources {
 export async function gatherMetrics(sources: MetricSources): Promise<Metric[]> {
   const { workers, logs } = sources
   const reports = await workers.reports()
+  const observed = reports.flatMap((report) => report?.observed ?? [])
   const dropped = reports.reduce((sum, report) => sum + (report?.linesDropped ?? 0), logs.dropped())
   return [
     ...ofNode(sources),
@@ -25,7 +26,8 @@ export async function gatherMetrics(sources: MetricSources): Promise<Metric[]> {
     ...ofStreams(workers),
     ...ofStore(sources),
     ...perWorker.map((metric) => ofWorkers(metric, reports)),
-    ofObserved(reports.flatMap((report) => report?.observed ?? [])),
+    ofObserved(observed, 'refuse', 'Requests that jwt plugins with mode = observe would have refused.'),
+    ofObserved(observed, 'admit', 'Requests that jwt plugins with mode = observe would not have refused, as they did.'),
     single('counter', 'gibbon_log_lines_dropped_total', 'Log lines that could not be written fast enough.', dropped),
   ]
 }
@@ -131,11 +133,14 @@ const ofWorkers = ({ of, ...metric }: PerWorker, reports: readonly (WorkerReport
 })
 
 /** Summed over the workers. */
-function ofObserved(observed: WorkerReport['observed']): Metric {
-  const sums = Map.groupBy(observed, ({ plugin, reason, consumer }) => JSON.stringify([plugin, reason, consumer]))
+function ofObserved(observed: WorkerReport['observed'], verdict: 'refuse' | 'admit', help: string): Metric {
+  const sums = Map.groupBy(
+    observed.filter((difference) => difference.verdict === verdict),
+    ({ plugin, reason, consumer }) => JSON.stringify([plugin, reason, consumer]),
+  )
   return {
-    name: 'gibbon_jwt_would_refuse_total',
-    help: 'Requests that jwt plugins with mode = observe would have refused.',
+    name: `gibbon_jwt_would_${verdict}_total`,
+    help,
     type: 'counter',
     samples: [...sums.values()].flatMap((same) => {
       const [first] = same

@@ -15,6 +15,8 @@ export interface Answer {
   readonly body: string | Uint8Array | null
   /** What a refusal says, where its body may take another shape than it has. */
   readonly message?: string
+  /** What counts and logs call a refusal; no client sees it. */
+  readonly reason?: string
   /** The shape of the body where this answer has one of its own; else it is the settings'. */
   readonly shape?: ErrorShape
 }

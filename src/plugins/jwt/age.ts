@@ -10,9 +10,9 @@ export type AgeRule = (iat: number, now: number) => Answer | undefined
 
 export function ageRuleOf({ maximum_age: most, leeway = 0 }: Config, refuse: Refuse): AgeRule | undefined {
   if (most === undefined) return undefined
-  const absent = refuse(401, { iat: 'must be a number' }, invalidToken)
-  const early = refuse(401, { iat: 'token not issued yet' }, invalidToken)
-  const old = refuse(401, { iat: 'token too old' }, invalidToken)
+  const absent = refuse('age', 401, { iat: 'must be a number' }, invalidToken)
+  const early = refuse('age', 401, { iat: 'token not issued yet' }, invalidToken)
+  const old = refuse('age', 401, { iat: 'token too old' }, invalidToken)
   return (iat, now) => {
     if (Number.isNaN(iat)) return absent
     if (iat > now + leeway) return early

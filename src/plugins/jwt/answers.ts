@@ -5,8 +5,16 @@ import { proofAlgorithms } from './proof-algorithms.ts'
 import { metadataUrl } from './resource-metadata.ts'
 import type { Config } from './ready.ts'
 
+/** An answer that refuses, with what counts call it, such as `audience`. */
+export type Refused = Answer & { readonly reason: string }
+
 /** Makes an answer with a JSON body and a challenge, to which the parameters belong. */
-export type Refuse = (status: 401 | 403 | 429 | 503, body: object, ...parameters: readonly string[]) => Answer
+export type Refuse = (
+  reason: string,
+  status: 401 | 403 | 429 | 503,
+  body: object,
+  ...parameters: readonly string[]
+) => Refused
 
 export type Scheme = 'Bearer' | 'DPoP'
 
@@ -20,11 +28,12 @@ export function refuserOf(config: Config, scheme: Scheme = usualScheme(config)):
   const algs = dpop ? [`algs=${quoted(proofAlgorithms(config).join(' '))}`] : []
   const { error_format: format, error_template: template, error_content_type: contentType } = config
   const shape = format === undefined ? undefined : errorShape({ format, template, contentType })
-  return (status, body, ...parameters) => {
+  return (reason, status, body, ...parameters) => {
     const own = challenge(scheme, [...common, ...parameters, ...(scheme === 'DPoP' ? algs : [])])
     // RFC 9449 7.2: where both are taken, both are told of.
     const other = scheme === 'Bearer' && dpop ? [challenge('DPoP', [...common, ...algs])] : []
     return {
+      reason,
       status,
       headers: [
         ['Content-Type', 'application/json; charset=utf-8'],

@@ -20,7 +20,7 @@ export interface CertificateBound {
 export function certificateBoundOf({ certificate_bound }: Config, refuse: Refuse): CertificateBound | undefined {
   if (!certificate_bound) return undefined
   const refusal = (message: string): Answer =>
-    refuse(401, { message }, invalidToken, `error_description=${quoted(message)}`)
+    refuse('certificate', 401, { message }, invalidToken, `error_description=${quoted(message)}`)
   const absent = refusal('The token is bound to a certificate, and the client has shown none')
   const other = refusal('The token is bound to another certificate')
   return {

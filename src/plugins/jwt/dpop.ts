@@ -42,14 +42,16 @@ export function dpopOf(config: Config): Dpop | undefined {
   const allowed = proofAlgorithms(config)
   const origins = options.origins?.map((origin) => new URL(origin).origin)
   const refuse = refuserOf(config, 'DPoP')
-  const refusal = (error: string, description: string): Answer =>
-    refuse(401, { message: description }, `error="${error}"`, `error_description=${quoted(description)}`)
-  const asBearer = refusal('invalid_token', 'The token is bound to a key: send it as DPoP, with a proof')
-  const notBound = refusal('invalid_token', 'The token is not bound to a key: send it as Bearer')
-  const askNonce = refusal('use_dpop_nonce', 'The proof must hold the nonce that the server gives')
-  const replayed = refusal('invalid_dpop_proof', 'The proof was used before')
-  const full = refuse(503, { message: 'Whether the proof was used before cannot be told' })
-  const bad = new Map(faults.map((fault) => [fault, refusal('invalid_dpop_proof', faultTexts[fault])]))
+  const refusal = (reason: string, error: string, description: string): Answer =>
+    refuse(reason, 401, { message: description }, `error="${error}"`, `error_description=${quoted(description)}`)
+  const asBearer = refusal('no proof', 'invalid_token', 'The token is bound to a key: send it as DPoP, with a proof')
+  const notBound = refusal('unbound', 'invalid_token', 'The token is not bound to a key: send it as Bearer')
+  const askNonce = refusal('nonce', 'use_dpop_nonce', 'The proof must hold the nonce that the server gives')
+  const replayed = refusal('proof used', 'invalid_dpop_proof', 'The proof was used before')
+  const full = refuse('unavailable', 503, { message: 'Whether the proof was used before cannot be told' })
+  const bad = new Map(
+    faults.map((fault) => [fault, refusal(`proof ${fault}`, 'invalid_dpop_proof', faultTexts[fault])]),
+  )
 
   return {
     bindingOf: (claims, text) => {

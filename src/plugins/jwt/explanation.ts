@@ -3,10 +3,9 @@ import type { EntityReader, Entity } from '../../pdk/entities.ts'
 import { identityOf } from '../../pdk/identity.ts'
 import type { Answer } from '../../pdk/kong.ts'
 import { algorithms } from './algorithms.ts'
-import { extensionNames } from './extension-schema.ts'
 import { iatOf } from './age.ts'
 import { useKeyOf } from './extension.ts'
-import { prepare, type Config, type Ready } from './ready.ts'
+import { kongsOf, prepare, type Config, type Ready } from './ready.ts'
 import { refusals, type Refusal, type Step, steps } from './refusals.ts'
 import type { Rule } from './rules.ts'
 import { claimAt, type ClaimPath, textOf } from './claims.ts'
@@ -82,14 +81,11 @@ interface Facts {
 export async function explainToken(text: string, config: Config, bench: Bench): Promise<Explanation> {
   const explain = (asIf: Config) => explainEnforced(text, asIf, bench)
   if (config.mode !== 'observe') return explain(config)
-  const [kongs, all] = [await explain(withoutExtension(config)), await explain({ ...config, mode: 'enforce' })]
+  const [kongs, all] = [await explain(kongsOf(config)), await explain({ ...config, mode: 'enforce' })]
   if (all.accepted === null) return { ...kongs, hints: [...kongs.hints, ...all.hints] }
   const told = all.answer ? `${all.answer.status} ${JSON.stringify(all.answer.body)}` : 'let in, too'
   return { ...kongs, hints: [...kongs.hints, `mode is observe; with enforce it would be ${told}`] }
 }
-
-const withoutExtension = (config: Config): Config =>
-  Object.fromEntries(Object.entries(config).filter(([name]) => !extensionNames.includes(name))) as Config
 
 async function explainEnforced(text: string, config: Config, bench: Bench): Promise<Explanation> {
   const { entities, now } = bench
@@ -226,7 +222,7 @@ const reasonsToPass: Readonly<Record<Step, (facts: Facts) => string>> = {
   claims: ({ rules }) =>
     rules.length === 0
       ? 'nothing more is asked of them'
-      : `what is asked holds: ${rules.map(({ reason }) => reason).join(', ')}`,
+      : `what is asked holds: ${rules.map(({ answer }) => answer.reason).join(', ')}`,
   times: (facts) => timesReason(facts),
   revocation: ({ config: { check_revocation, single_use } }) =>
     [
@@ -278,7 +274,7 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
 function brokenReason({ rules, token }: Facts): string {
   const broken = rules.find((rule) => token && !rule.holds(token))
   return broken
-    ? `${broken.reason}: ${broken.asks}; the token says ${JSON.stringify(token && broken.value(token))}`
+    ? `${broken.answer.reason}: ${broken.asks}; the token says ${JSON.stringify(token && broken.value(token))}`
     : ''
 }
 

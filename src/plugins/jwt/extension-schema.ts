@@ -562,9 +562,6 @@ export const extensionFields = [
   },
 ] as const satisfies Fields
 
-/** The names of all these fields. */
-export const extensionNames: readonly string[] = extensionFields.flatMap((entry) => Object.keys(entry))
-
 /** Those that change nothing of what is asked of a token. */
 const aside = new Set([
   'mode',
@@ -577,4 +574,6 @@ const aside = new Set([
 ])
 
 /** The names of the fields by which a token is looked at otherwise than Kong does. */
-export const judgingNames: readonly string[] = extensionNames.filter((name) => !aside.has(name))
+export const judgingNames: readonly string[] = extensionFields
+  .flatMap((entry) => Object.keys(entry))
+  .filter((name) => !aside.has(name))

@@ -19,7 +19,6 @@ import type { KeySets } from './key-sets.ts'
 import { loggedClaims } from './logged-claims.ts'
 import type { Config, Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
-import { attemptObserved } from './observing.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { rulesOf, type Rule } from './rules.ts'
 import { type SingleUse, singleUseOf } from './single-use.ts'
@@ -34,10 +33,6 @@ import { useKey } from './uses-schema.ts'
 import { subject, virtualCredential, whoOf, type Who } from './who.ts'
 
 export interface Extension {
-  /** The plugin's id. */
-  readonly plugin: string
-  /** Whether all of this is only looked at, and counted. */
-  readonly observes: boolean
   readonly issuers: ReadonlyMap<string, Issuer> | undefined
   readonly rules: readonly Rule[]
   readonly age: AgeRule | undefined
@@ -84,11 +79,9 @@ interface Admitted extends Remembered {
 }
 
 /** Prepares what a config asks for; undefined where that is nothing beside Kong's (`leeway` is among the times). */
-export function extensionOf(config: Config, plugin: string, refuse: Refuse, keySets: KeySets): Extension | undefined {
+export function extensionOf(config: Config, refuse: Refuse, keySets: KeySets): Extension | undefined {
   if (!judgingNames.some((name) => config[name as keyof Config] !== undefined)) return undefined
   return {
-    plugin,
-    observes: config.mode === 'observe',
     issuers: issuersOf(config, keySets),
     rules: rulesOf(config, refuse),
     age: ageRuleOf(config, refuse),
@@ -103,13 +96,14 @@ export function extensionOf(config: Config, plugin: string, refuse: Refuse, keyS
     certificateBound: certificateBoundOf(config, refuse),
     introspection: introspectionOf(config, refuse),
     upstreamToken: upstreamTokenOf(config, refuse),
-    revocation: config.check_revocation ? refuse(401, { message: 'Token revoked' }, invalidToken) : undefined,
+    revocation: config.check_revocation
+      ? refuse('revoked', 401, { message: 'Token revoked' }, invalidToken)
+      : undefined,
   }
 }
 
 /** Takes away what the client may have sent in the place of claims, whoever it turns out to be. */
-export function dropClaimHeaders(kong: AccessKong, { headers, observes, upstreamToken }: Extension): void {
-  if (observes) return
+export function dropClaimHeaders(kong: AccessKong, { headers, upstreamToken }: Extension): void {
   for (const { name } of headers) kong.service.request.clear_alike(name)
   // In that header the client's own token may stand, which is yet to be found.
   if (upstreamToken && upstreamToken.header !== 'authorization') kong.service.request.clear_alike(upstreamToken.header)
@@ -117,7 +111,6 @@ export function dropClaimHeaders(kong: AccessKong, { headers, observes, upstream
 
 /** Identifies the request by its token's text, or gives the answer that refuses it; a promise where keys must be fetched. */
 export function attemptExtended(kong: AccessKong, ready: Ready, extension: Extension, text: string): Outcome {
-  if (extension.observes) return attemptObserved(kong, ready, extension, text)
   // What this config's space remembers was put there below.
   const known = ready.tokens.recall(text) as Admitted | undefined
   const verdict = known && isUpToDate(kong, ready, extension, known) ? known : verify(kong, ready, extension, text)

@@ -7,6 +7,7 @@ import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import { definePlugin, type Outcome, type Plugin } from '../../pdk/plugin.ts'
 import { attemptExtended, dropClaimHeaders } from './extension.ts'
 import { findToken, several, type Found } from './locations.ts'
+import { observe } from './observing.ts'
 import { oddityOf, prepare, type Config, type Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { signerOf } from './signers.ts'
@@ -39,14 +40,19 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
       return authenticate(kong, ready, attempt)
     },
     documents: ({ documents }) => documents,
-    asksForCertificate: ({ extension }) => extension?.certificateBound !== undefined && !extension.observes,
+    asksForCertificate: ({ extension, tried }) => (tried?.extension ?? extension)?.certificateBound !== undefined,
   })
 }
 
 export default createJwt()
 
-/** Identifies the request by its token, or gives the answer that refuses it. */
+/** Identifies the request by its token, or gives the answer that refuses it; tries beside that what is only observed. */
 function attempt(kong: AccessKong, ready: Ready): Outcome {
+  const outcome = judge(kong, ready)
+  return ready.tried === undefined ? outcome : observe(kong, ready, ready.tried, outcome, judge)
+}
+
+function judge(kong: AccessKong, ready: Ready): Outcome {
   const token = findToken(kong.request, ready.locations)
   if (typeof token !== 'string') return ready.answers[refusalOf(token)]
   if (ready.extension !== undefined) return attemptExtended(kong, ready, ready.extension, token)

@@ -32,9 +32,9 @@ const refusedSeconds = 5
 /** Undefined where the config asks nobody. */
 export function introspectionOf({ introspection: options }: Config, refuse: Refuse): Introspection | undefined {
   if (!options) return undefined
-  const inactive = refuse(401, { message: 'Token is not active' }, invalidToken)
-  const unavailable = refuse(503, { message: 'Whether the token is good cannot be told' })
-  const busy = refuse(429, { message: 'Too many tokens are being looked at' })
+  const inactive = refuse('inactive', 401, { message: 'Token is not active' }, invalidToken)
+  const unavailable = refuse('unavailable', 503, { message: 'Whether the token is good cannot be told' })
+  const busy = refuse('busy', 429, { message: 'Too many tokens are being looked at' })
   const asking = new Map<string, Promise<Told>>()
   const refused = refusals()
   const ask = async (token: string, now: number, key: string): Promise<Told> => {

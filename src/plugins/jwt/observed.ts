@@ -1,12 +1,18 @@
-/** What configs in `mode: observe` would have refused, counted by this worker since its start. */
+/** Where what configs in `mode: observe` ask for differs from what is in force, counted by this worker since its start. */
 
-export interface Observed {
+/** A kind of such request. */
+export interface Difference {
   /** The plugin's id. */
   readonly plugin: string
-  /** The rule that was broken, such as `audience`. */
+  /** What the whole config would do with the request: `refuse` one that went on, or `admit` one that was refused. */
+  readonly verdict: 'refuse' | 'admit'
+  /** Why it would be, or was, refused, such as `audience`. */
   readonly reason: string
-  /** The consumer's name, or its id. */
+  /** The consumer's name, or its id; empty where there is none. */
   readonly consumer: string
+}
+
+export interface Observed extends Difference {
   readonly count: number
 }
 
@@ -14,20 +20,19 @@ export interface Observed {
 const mostApart = 1000
 const others = '(others)'
 
-const counts = new Map<
-  string,
-  { readonly plugin: string; readonly reason: string; readonly consumer: string; count: number }
->()
+const counts = new Map<string, Difference & { count: number }>()
 
-/** Counts a request that would have been refused. */
-export function countObserved(plugin: string, reason: string, consumer: string): void {
-  const name = counts.size < mostApart || counts.has(keyOf(plugin, reason, consumer)) ? consumer : others
-  const key = keyOf(plugin, reason, name)
+/** Counts a request. */
+export function countObserved(difference: Difference): void {
+  const isApart = counts.size < mostApart || counts.has(keyOf(difference))
+  const counted = isApart ? difference : { ...difference, consumer: others }
+  const key = keyOf(counted)
   const known = counts.get(key)
   if (known) known.count++
-  else counts.set(key, { plugin, reason, consumer: name, count: 1 })
+  else counts.set(key, { ...counted, count: 1 })
 }
 
-const keyOf = (plugin: string, reason: string, consumer: string): string => JSON.stringify([plugin, reason, consumer])
+const keyOf = ({ plugin, verdict, reason, consumer }: Difference): string =>
+  JSON.stringify([plugin, verdict, reason, consumer])
 
 export const observedCounts = (): Observed[] => [...counts.values()].map((counted) => ({ ...counted }))

@@ -1,106 +1,116 @@
 /**
- * `mode: observe`: what Kong's fields ask for holds as ever, and nothing else does. What the others ask for is looked at and
- * counted, so that one sees who would be refused before anyone is.
+ * `mode: observe`: Kong's fields are in force, and each request is tried by the whole config as well, on a copy of which nothing
+ * comes. Where the two differ it is counted, so that one sees who would be refused, or let in, before anyone is.
  */
-import type { AccessKong, Answer } from '../../pdk/kong.ts'
+import type { Identity } from '../../pdk/identity.ts'
+import type { AccessKong, Answer, Client } from '../../pdk/kong.ts'
 import type { Outcome } from '../../pdk/plugin.ts'
-import type { Extension } from './extension.ts'
-import { iatOf } from './age.ts'
-import { issuerIn } from './issuers.ts'
 import { countObserved } from './observed.ts'
 import type { Ready } from './ready.ts'
-import type { Refusal } from './refusals.ts'
-import { isRevoked, revocationKeysOf } from './revocations.ts'
-import { type Signer, signerOf } from './signers.ts'
-import { issuersTimes, timeFault, type TimePolicy } from './times.ts'
-import type { Remembered } from './tokens.ts'
-import { timesFor, type Verified, verifyToken } from './verification.ts'
-import { textOf } from './claims.ts'
 
-/** A token that Kong's fields let in, with what the others make of it. */
-interface Watched extends Remembered {
-  readonly iat: number
-  /** Why it would be refused whatever the time; undefined where it would not. */
-  readonly reason: string | undefined
-  readonly revocations: readonly string[]
-  /** Which of its times are looked at as those of an issuer's token; undefined where no issuer of the config made it. */
-  readonly asIssuers: TimePolicy | undefined
+type Judge = (kong: AccessKong, ready: Ready) => Outcome
+type Refusal = Answer | undefined | void
+
+/** Gives `outcome`, what is in force says, and has the request judged by `tried`. Nobody waits for that. */
+export function observe(kong: AccessKong, ready: Ready, tried: Ready, outcome: Outcome, judge: Judge): Outcome {
+  if (outcome instanceof Promise) return outcome.then((late) => compare(kong, ready, tried, late, judge))
+  return compare(kong, ready, tried, outcome, judge)
 }
 
-/** Lets in or refuses by Kong's fields alone, and counts what the others would have refused. */
-export function attemptObserved(kong: AccessKong, ready: Ready, extension: Extension, text: string): Outcome {
-  const known = ready.tokens.recall(text) as Watched | undefined
-  if (known) return conclude(kong, ready, extension, known)
-  const verified = verifyToken(kong.entities, ready.policy, text)
-  const go = (late: Verified | Refusal) => conclude(kong, ready, extension, watch(kong, ready, extension, text, late))
-  return verified instanceof Promise ? verified.then(go) : go(verified)
-}
-
-function conclude(kong: AccessKong, ready: Ready, extension: Extension, token: Watched | Refusal): Answer | undefined {
-  if (typeof token === 'string') return ready.answers[token]
-  const now = ready.now()
-  const fault = token.policy.any ? timeFault(token.policy, token, now) : 0
-  if (fault !== 0) return ready.timeAnswers[fault]
-  const reason = token.reason ?? passing(kong, extension, token, now)
-  if (reason !== undefined) note(kong, extension, reason, token.signer)
-  kong.client.authenticate(token.signer.identity)
-  return undefined
-}
-
-function watch(
-  kong: AccessKong,
-  ready: Ready,
-  extension: Extension,
-  text: string,
-  verified: Verified | Refusal,
-): Watched | Refusal {
-  if (typeof verified === 'string') return verified
-  const { token, credential, consumer, times } = verified
-  const signer = signerOf(credential, consumer)
-  const revocations = extension.revocation ? revocationKeysOf(token.claims, textOf(credential.entity['key'])) : []
-  const reason = lasting(kong, extension, verified)
-  const watched = {
-    exp: times.exp,
-    nbf: times.nbf,
-    iat: iatOf(token),
-    signer,
-    policy: timesFor(ready.times, verified),
-    reason,
-    revocations,
-    asIssuers: issuerIn(extension.issuers, token) && issuersTimes(ready.times, token.claims),
-    extraBytes: 100 * revocations.length,
+function compare(kong: AccessKong, ready: Ready, tried: Ready, refusal: Refusal, judge: Judge): Refusal {
+  const trial = trialOf(kong)
+  // As it is now: another plugin may say otherwise by the time at which the trial ends.
+  const identity = kong.client.get_identity()
+  const tell = (triedRefusal: Refusal) =>
+    note(kong, ready, { refusal, identity }, { refusal: triedRefusal, identity: trial.client.identity })
+  const fail = (error: unknown) => kong.log.err(`jwt could not observe a request: ${String(error)}`)
+  try {
+    const outcome = judge(trial, tried)
+    if (outcome instanceof Promise) void outcome.then(tell).catch(fail)
+    else tell(outcome)
+  } catch (error) {
+    fail(error)
   }
-  ready.tokens.remember(text, watched)
-  return watched
+  return refusal
 }
 
-/** Why a token would be refused for as long as the configuration stays as it is. */
-function lasting(kong: AccessKong, extension: Extension, verified: Verified): string | undefined {
-  const { token, credential, consumer } = verified
-  const issuer = issuerIn(extension.issuers, token)
-  const made = issuer?.verify(token)
-  // Nobody waits for keys that are only looked at.
-  if (made instanceof Promise) void made.then((late) => noteKey(kong, extension, late, signerOf(credential, consumer)))
-  if (typeof made === 'string') return made
-  const broken = extension.rules.find((rule) => !rule.holds(token))
-  if (broken) return broken.reason
-  const who = extension.issuers && !issuer ? undefined : extension.who
-  return who && !who.optional && !who.find(kong.entities, token.claims) ? 'consumer' : undefined
+interface Verdict {
+  readonly refusal: Refusal
+  readonly identity: Identity | undefined
 }
 
-function noteKey(kong: AccessKong, extension: Extension, made: unknown, signer: Signer): void {
-  if (typeof made === 'string') note(kong, extension, made, signer)
+/** Counts what was found on trial where that is not what became of the request. */
+function note({ log }: AccessKong, { plugin, anonymous }: Ready, became: Verdict, tried: Verdict): void {
+  if (tried.refusal) {
+    if (became.refusal && anonymous === null) return
+    const name = became.refusal ? anonymous : nameIn(became.identity)
+    const { reason = '' } = tried.refusal
+    countObserved({ plugin, verdict: 'refuse', reason, consumer: name ?? '' })
+    log.info(`jwt would refuse a token of ${JSON.stringify(name)}: ${reason}`)
+  } else if (became.refusal) {
+    const name = nameIn(tried.identity)
+    countObserved({ plugin, verdict: 'admit', reason: became.refusal.reason ?? '', consumer: name ?? '' })
+    log.info(`jwt would let in a token of ${JSON.stringify(name)}`)
+  }
 }
 
-function passing({ entities }: AccessKong, extension: Extension, token: Watched, now: number): string | undefined {
-  if (token.asIssuers && timeFault(token.asIssuers, token, now) !== 0) return 'times'
-  if (extension.age?.(token.iat, now)) return 'age'
-  return extension.revocation && isRevoked(entities, token.revocations, token.iat) ? 'revoked' : undefined
+function nameIn(identity: Identity | undefined): string | undefined {
+  const consumer = identity?.consumer
+  if (!consumer) return undefined
+  const { username, id } = consumer
+  return typeof username === 'string' ? username : id
 }
 
-function note(kong: AccessKong, { plugin }: Extension, reason: string, { consumer }: Signer): void {
-  const { username, id } = consumer.entity
-  const name = typeof username === 'string' ? username : id
-  countObserved(plugin, reason, name)
-  kong.log.info(`jwt would refuse a token of ${JSON.stringify(name)}: ${reason}`)
+/** The same request, of which is kept apart whom it is found to be; nothing else is done to it, since `tried` has no field that does. */
+const trialOf = (kong: AccessKong): AccessKong & { readonly client: TrialClient } => ({
+  request: kong.request,
+  client: new TrialClient(kong.client),
+  ip: kong.ip,
+  router: kong.router,
+  log: kong.log,
+  entities: kong.entities,
+  ctx: { shared: {} },
+  service: kong.service,
+  response: kong.response,
+})
+
+class TrialClient implements Client {
+  readonly #client: Client
+  identity: Identity | undefined
+
+  constructor(client: Client) {
+    this.#client = client
+  }
+
+  authenticate(identity: Identity): void {
+    this.identity = identity
+  }
+
+  get_ip(): string {
+    return this.#client.get_ip()
+  }
+
+  get_forwarded_ip(): string {
+    return this.#client.get_forwarded_ip()
+  }
+
+  get_port(): number {
+    return this.#client.get_port()
+  }
+
+  get_certificate(): Buffer | undefined {
+    return this.#client.get_certificate()
+  }
+
+  get_consumer(): Identity['consumer'] {
+    return this.identity?.consumer ?? null
+  }
+
+  get_credential(): Identity['credential'] {
+    return this.identity?.credential ?? null
+  }
+
+  get_identity(): Identity | undefined {
+    return this.identity
+  }
 }

@@ -3,6 +3,7 @@ import type { Answer } from '../../pdk/kong.ts'
 import type { Config as ConfigOf } from '../../schema/infer.ts'
 import { invalidToken, type Refuse, refuserOf } from './answers.ts'
 import { extensionOf, type Extension } from './extension.ts'
+import { judgingNames } from './extension-schema.ts'
 import type { ServedDocument } from '../../pdk/plugin.ts'
 import { keySetOf, type KeySets } from './key-sets.ts'
 import { locationsOf, type Locations } from './locations.ts'
@@ -29,6 +30,10 @@ export interface Ready {
   readonly timeAnswers: readonly (Answer | undefined)[]
   /** What is done beside Kong's; undefined where the config asks for none of it. */
   readonly extension: Extension | undefined
+  /** In `mode: observe`, what requests are tried by beside what is in force. */
+  readonly tried: Ready | undefined
+  /** The plugin's id. */
+  readonly plugin: string
   /** Who takes what issuers tell; undefined where nobody does. */
   readonly events: EventReceiver | undefined
   /** What the gateway serves for the config. */
@@ -47,23 +52,61 @@ export interface PrepareTools {
 }
 
 /** Prepares the config of the plugin with this id. */
-export function prepare(config: Config, plugin: string, { memory, now, keySets = keySetOf }: PrepareTools): Ready {
-  const claim = config.key_claim_name ?? 'iss'
-  const refuse = refuserOf(config)
+export function prepare(config: Config, plugin: string, tools: PrepareTools): Ready {
+  if (config.mode !== 'observe') return readyOf(config, config, plugin, tools)
+  const asked = triedOf(config)
+  return { ...readyOf(kongsOf(config), config, plugin, tools), tried: readyOf(asked, asked, plugin, tools) }
+}
+
+/** What judges requests by one config, and serves what another says. */
+function readyOf(
+  judging: Config,
+  serving: Config,
+  plugin: string,
+  { memory, now, keySets = keySetOf }: PrepareTools,
+): Ready {
+  const claim = judging.key_claim_name ?? 'iss'
+  const refuse = refuserOf(judging)
   return {
-    locations: locationsOf(config),
-    runsOnPreflight: config.run_on_preflight,
-    anonymous: config.anonymous,
-    policy: { ...policyOf(config), keySets },
-    times: timePolicyOf(config),
+    // In either mode, since clients have to change to `DPoP` before they are refused without.
+    locations: locationsOf(serving),
+    runsOnPreflight: judging.run_on_preflight,
+    anonymous: judging.anonymous,
+    policy: { ...policyOf(judging), keySets },
+    times: timePolicyOf(judging),
     tokens: memory.space(),
     ...answersOf(claim, refuse),
-    extension: extensionOf(config, plugin, refuse, keySets),
-    events: eventReceiverOf(config, keySets),
-    documents: [metadataDocument(config), jwksDocument(config, now)].filter((document) => document !== undefined),
+    extension: extensionOf(judging, refuse, keySets),
+    tried: undefined,
+    plugin,
+    events: eventReceiverOf(serving, keySets),
+    documents: [metadataDocument(serving), jwksDocument(serving, now)].filter((document) => document !== undefined),
     now,
   }
 }
+
+/** What is in force of a config in `mode: observe`: Kong's fields, and what answers look like. */
+export const kongsOf = (config: Config): Config => without(config, ['mode', 'leeway', ...judgingNames])
+
+/** What is served, and what is done with a request that is let in. */
+const actingNames: readonly (keyof Config)[] = [
+  'authenticated_groups_claim',
+  'hide_credentials',
+  'log_claims',
+  'resource_metadata',
+  'security_events',
+  'upstream_headers',
+  'upstream_token',
+]
+
+/** What a config in `mode: observe` asks of tokens. No nonce: a client that is never refused is not told of any (RFC 9449 8). */
+const triedOf = (config: Config): Config => ({
+  ...without(config, actingNames),
+  ...(config.dpop && { dpop: { ...config.dpop, nonce: false } }),
+})
+
+const without = (config: Config, names: readonly string[]): Config =>
+  Object.fromEntries(Object.entries(config).filter(([name]) => !names.includes(name))) as Config
 
 /** What is allowed but hardly meant: Kong's schema forbids it and Kong does not notice, so that configurations hold it. */
 export function oddityOf({ maximum_expiration, claims_to_verify }: Config): string | undefined {
@@ -75,14 +118,13 @@ function policyOf(config: Config): Omit<Policy, 'keySets'> {
   return { keyClaimName: config.key_claim_name ?? 'iss', secretIsBase64: config.secret_is_base64 }
 }
 
-export function timePolicyOf(config: Config): TimePolicy {
+function timePolicyOf(config: Config): TimePolicy {
   const claims = config.claims_to_verify ?? []
   const maximumExpiration = config.maximum_expiration ?? 0
   // What is good once is remembered until it ends.
-  const exp = claims.includes('exp') || (config.single_use === true && config.mode !== 'observe')
+  const exp = claims.includes('exp') || config.single_use === true
   const nbf = claims.includes('nbf')
-  // It is among what is only looked at, and it would let in what Kong does not.
-  const leeway = config.mode === 'observe' ? 0 : (config.leeway ?? 0)
+  const leeway = config.leeway ?? 0
   return { exp, nbf, maximumExpiration, leeway, any: exp || nbf || maximumExpiration > 0 }
 }
 
@@ -90,10 +132,10 @@ export function timePolicyOf(config: Config): TimePolicy {
 function answersOf(claim: string, refuse: Refuse): Pick<Ready, 'answers' | 'timeAnswers'> {
   const entries = Object.entries(refusals).map(([name, { message }]) => [
     name,
-    refuse(401, { message: message(claim) }, ...(name === 'no token' ? [] : [invalidToken])),
+    refuse(name, 401, { message: message(claim) }, ...(name === 'no token' ? [] : [invalidToken])),
   ])
   return {
     answers: Object.fromEntries(entries) as Record<Refusal, Answer>,
-    timeAnswers: timeErrors.map((errors) => errors && refuse(401, errors, invalidToken)),
+    timeAnswers: timeErrors.map((errors) => errors && refuse('times', 401, errors, invalidToken)),
   }
 }

@@ -2,17 +2,14 @@
  * What must hold of a token beside its signature and its times: each a rule with the answer to a token that breaks it, made
  * once. The first that is broken is told. Source: RFC 7519 section 4.1, RFC 7515 section 4.1.9, RFC 6750 section 3.1, RFC 8725.
  */
-import type { Answer } from '../../pdk/kong.ts'
-import { invalidToken, quoted, type Refuse, refuserOf } from './answers.ts'
+import { invalidToken, quoted, type Refuse, type Refused, refuserOf } from './answers.ts'
 import { claimAt, type ClaimPath, satisfies, textOf, textsOf, type Wanted, wordsOf } from './claims.ts'
 import { claimRule } from './claim-rules.ts'
 import type { Config } from './ready.ts'
 import type { Token } from './token.ts'
 
 export interface Rule {
-  /** What is told in logs and counts, such as `audience`. */
-  readonly reason: string
-  readonly answer: Answer
+  readonly answer: Refused
   /** What is asked for, in words, and what of the token is looked at. */
   readonly asks: string
   value(token: Judged): unknown
@@ -41,7 +38,7 @@ export function rulesOf(config: Config, refuse: Refuse): Rule[] {
 
 /** That a token is bound at all; to what it is, each request has to show. Source: RFC 9449 section 6.1, RFC 8705 section 3.1. */
 function boundRule(to: 'key' | 'certificate', path: ClaimPath, refuse: Refuse): Rule {
-  return rule('unbound', invalid(refuse, `The token must be bound to a ${to}`), {
+  return rule(invalid(refuse, 'unbound', `The token must be bound to a ${to}`), {
     asks: `${path.join('.')} must say which ${to} it is bound to`,
     value: ({ claims }) => claimAt(claims, path),
     good: (value) => typeof value === 'string',
@@ -49,15 +46,14 @@ function boundRule(to: 'key' | 'certificate', path: ClaimPath, refuse: Refuse): 
 }
 
 function rule(
-  reason: string,
-  answer: Answer,
+  answer: Refused,
   { good, ...rest }: Pick<Rule, 'asks' | 'value'> & { readonly good: (value: unknown) => boolean },
 ): Rule {
-  return { reason, answer, ...rest, holds: (token) => good(rest.value(token)) }
+  return { answer, ...rest, holds: (token) => good(rest.value(token)) }
 }
 
-const invalid = (refuse: Refuse, message: string): Answer =>
-  refuse(401, { message }, invalidToken, `error_description=${quoted(message)}`)
+const invalid = (refuse: Refuse, reason: string, message: string): Refused =>
+  refuse(reason, 401, { message }, invalidToken, `error_description=${quoted(message)}`)
 
 /** `application/` may be left out, and case does not count. */
 const mediaType = (type: string): string => {
@@ -69,7 +65,7 @@ function typeRule(types: readonly string[] | undefined, refuse: Refuse): Rule[] 
   if (!types) return []
   const allowed = new Set(types.map(mediaType))
   return [
-    rule('type', invalid(refuse, "Invalid 'typ' in header"), {
+    rule(invalid(refuse, 'type', "Invalid 'typ' in header"), {
       asks: `typ in the header must be ${types.join(' or ')}`,
       value: ({ header }) => claimAt(header, ['typ']),
       good: (typ) => typeof typ === 'string' && allowed.has(mediaType(typ)),
@@ -81,7 +77,7 @@ function issuerRule(issuers: readonly string[] | undefined, refuse: Refuse): Rul
   if (!issuers) return []
   const allowed = new Set(issuers)
   return [
-    rule('issuer', invalid(refuse, "Invalid 'iss' in claims"), {
+    rule(invalid(refuse, 'issuer', "Invalid 'iss' in claims"), {
       asks: `iss must be ${issuers.join(' or ')}`,
       value: ({ claims }) => claimAt(claims, ['iss']),
       good: (iss) => typeof iss === 'string' && allowed.has(iss),
@@ -93,7 +89,7 @@ function audienceRule(required: readonly string[] | undefined, path: ClaimPath, 
   if (!required) return []
   const wanted = wantedOf(required)
   return [
-    rule('audience', invalid(refuse, `Invalid '${path.join('.')}' in claims`), {
+    rule(invalid(refuse, 'audience', `Invalid '${path.join('.')}' in claims`), {
       asks: `${path.join('.')} must hold ${required.join(', or ')}`,
       value: ({ claims }) => claimAt(claims, path),
       good: (value) => satisfies(wanted, textsOf(value)),
@@ -102,7 +98,7 @@ function audienceRule(required: readonly string[] | undefined, path: ClaimPath, 
 }
 
 const presenceRule = (name: string, refuse: Refuse): Rule =>
-  rule(`claim ${name}`, invalid(refuse, `No mandatory '${name}' in claims`), {
+  rule(invalid(refuse, `claim ${name}`, `No mandatory '${name}' in claims`), {
     asks: 'it must be there',
     value: ({ claims }) => claimAt(claims, [name]),
     good: (value) => value !== undefined && value !== null,
@@ -110,7 +106,7 @@ const presenceRule = (name: string, refuse: Refuse): Rule =>
 
 /** RFC 8725 2.8: what an issuer signs to tell of something (RFC 8417) lets nobody in, whoever gets hold of it. */
 const noEventsRule = (refuse: Refuse): Rule =>
-  rule('events', invalid(refuse, "Invalid 'events' in claims"), {
+  rule(invalid(refuse, 'events', "Invalid 'events' in claims"), {
     asks: 'events must not be there: those tell of tokens, and are none',
     value: ({ claims }) => claimAt(claims, ['events']),
     good: (value) => value === undefined,
@@ -118,7 +114,7 @@ const noEventsRule = (refuse: Refuse): Rule =>
 
 /** What is good once must have a name of its own. */
 const nameRule = (refuse: Refuse): Rule =>
-  rule('jti', invalid(refuse, "No mandatory 'jti' in claims"), {
+  rule(invalid(refuse, 'jti', "No mandatory 'jti' in claims"), {
     asks: 'jti must be a text',
     value: ({ claims }) => claimAt(claims, ['jti']),
     good: (value) => textOf(value) !== undefined,
@@ -135,7 +131,7 @@ function rightsRule(
   const wanted = wantedOf(required)
   const scope = what === 'scope' ? [`scope=${quoted([...new Set(wanted.flat())].join(' '))}`] : []
   return [
-    rule(what, refuse(403, { message: `Insufficient ${what}` }, insufficientScope, ...scope), {
+    rule(refuse(what, 403, { message: `Insufficient ${what}` }, insufficientScope, ...scope), {
       asks: `${path.join('.')} must hold ${required.join(', or ')}`,
       value: ({ claims }) => claimAt(claims, path),
       good: (value) => satisfies(wanted, wordsOf(value)),
@@ -148,8 +144,7 @@ const insufficientScope = 'error="insufficient_scope"'
 function expressionRule(text: string, number: number, refuse: Refuse): Rule {
   const holds = claimRule(text)
   return {
-    reason: `rule ${number}`,
-    answer: refuse(403, { message: 'Insufficient claims' }, insufficientScope),
+    answer: refuse(`rule ${number}`, 403, { message: 'Insufficient claims' }, insufficientScope),
     asks: `it must hold that ${text}`,
     value: ({ claims }) => claims,
     holds,

@@ -6,7 +6,7 @@ import type { Entities, EntityReader } from '../../pdk/entities.ts'
 import type { Answer } from '../../pdk/kong.ts'
 import { invalidToken, type Refuse } from './answers.ts'
 import type { Config } from './ready.ts'
-import { jwt_uses } from './uses-schema.ts'
+import { jwt_uses, useKey } from './uses-schema.ts'
 
 export interface SingleUse {
   /** Uses a token up; the answer where it was used before, or where that cannot be written down. `now` is in seconds since 1970. */
@@ -17,20 +17,24 @@ export interface SingleUse {
 }
 
 /** Undefined where the config lets tokens be used again. */
-export function singleUseOf({ single_use: isOn, leeway = 0 }: Config, refuse: Refuse): SingleUse | undefined {
+export function singleUseOf({ single_use: isOn, leeway = 0, mode }: Config, refuse: Refuse): SingleUse | undefined {
   if (!isOn) return undefined
-  const used = refuse(401, { message: 'Token was used before' }, invalidToken)
-  const unavailable = refuse(503, { message: 'Whether the token was used before cannot be told' })
+  const used = refuse('used', 401, { message: 'Token was used before' }, invalidToken)
+  const unavailable = refuse('unavailable', 503, { message: 'Whether the token was used before cannot be told' })
+  /** Uses that are only observed are written down apart, lest a token be refused elsewhere for them. */
+  const written = (key: string) => (mode === 'observe' ? useKey(['observed', key]) : key)
+  const isUsed = (entities: EntityReader, key: string) => entities.by(jwt_uses.name, 'key', key) !== undefined
   return {
     used,
-    isUsed: (entities, key) => entities.by(jwt_uses.name, 'key', key) !== undefined,
-    async use(entities, key, exp, now) {
-      if (this.isUsed(entities, key)) return used
+    isUsed,
+    async use(entities, name, exp, now) {
+      const key = written(name)
+      if (isUsed(entities, name) || isUsed(entities, key)) return used
       // A second more than its time, since times are compared in whole seconds.
       const ttl = Math.min(Math.max(1, Math.ceil(exp - now + leeway) + 1), 3_153_600_000)
-      const written = await entities.write([{ do: 'insert', kind: jwt_uses.name, entity: { key, ttl } }])
-      if (written.ok) return undefined
-      return written.reason === 'refused' ? used : unavailable
+      const answer = await entities.write([{ do: 'insert', kind: jwt_uses.name, entity: { key, ttl } }])
+      if (answer.ok) return undefined
+      return answer.reason === 'refused' ? used : unavailable
     },
   }
 }

@@ -38,7 +38,7 @@ export function upstreamTokenOf({ upstream_token: options }: Config, refuse: Ref
   if (options === undefined) return undefined
   const { header = 'Authorization' } = options
   const isAuthorization = header.toLowerCase() === 'authorization'
-  const unavailable = refuse(503, { message: 'The token for the upstream cannot be made' })
+  const unavailable = refuse('unavailable', 503, { message: 'The token for the upstream cannot be made' })
   const mint = (kong: AccessKong, carried: Carried, keys: SigningKeys, now: number, bound: number): undefined => {
     const end = Math.max(Math.min(now + (options.ttl ?? usualTtl), Math.ceil(bound)), now + 1)
     const { kid, key } = keys.current(now)

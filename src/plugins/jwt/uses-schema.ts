@@ -24,9 +24,9 @@ export const jwt_uses = {
 
 /**
  * Who made a token: an issuer, by its name, or a credential, by its id. One signer cannot use up another's tokens. What an issuer
- * says of its tokens (`events`) has names of its own.
+ * says of its tokens (`events`) has names of its own, and so has a use that is only observed.
  */
 export type UsedToken = readonly [signer: 'issuer' | 'credential' | 'events', of: string, jti: string]
 
-export const useKey = (token: UsedToken): string =>
+export const useKey = (token: UsedToken | readonly ['observed', string]): string =>
   createHash('sha256').update(JSON.stringify(token)).digest('base64url')

@@ -37,7 +37,7 @@ export function whoOf(config: Config, refuse: Refuse): Who | undefined {
   }
   return {
     optional: consumer_optional,
-    refusal: refuse(401, { message }, invalidToken),
+    refusal: refuse('consumer', 401, { message }, invalidToken),
     textIn,
     named,
     find(entities, claims) {
