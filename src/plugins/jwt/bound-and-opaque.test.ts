@@ -103,6 +103,43 @@ test('of an opaque token its issuer tells, once for a while that never outlives 
   assert.equal(state.asked.length, 4, 'after a minute the issuer is asked again')
 })
 
+test('times that an issuer tells as texts are read, and what is no time makes a token that is not active', async (t) => {
+  const { state, endpoint } = await issuer(t)
+  const { send, clock } = world({ introspection: { endpoint, ttl: 3600 }, consumer_optional: true })
+  const claims = { active: true, sub: 'svc' }
+  state.tokens
+    .set('ends', { ...claims, exp: `${now + 30}`, iat: `${now}`, nbf: null })
+    .set('early', { ...claims, exp: now + 60, nbf: `${now + 20}` })
+  assert.equal(await send('ends'), 'svc')
+  assert.equal(((await send('early')) as unknown[])[0], 401)
+  clock.now += 30
+  assert.equal(await send('early'), 'svc')
+  assert.equal(((await send('ends')) as unknown[])[0], 401, 'its end has come')
+  const odd = [
+    '',
+    ' 1800000000',
+    '1.8e9',
+    '0x6b49d200',
+    '-1',
+    '2030-01-01',
+    true,
+    {},
+    [1_800_000_000],
+    `1${'0'.repeat(400)}`,
+  ]
+  for (const name of ['exp', 'nbf', 'iat'])
+    for (const [at, value] of odd.entries()) {
+      state.tokens.set(`odd-${name}-${at}`, { ...claims, [name]: value })
+      assert.deepEqual(
+        await send(`odd-${name}-${at}`),
+        [401, 'Token is not active'],
+        `${name} ${JSON.stringify(value)}`,
+      )
+    }
+  state.answer = (_, response) => void response.end('{"active":true,"sub":"svc","exp":1e400}')
+  assert.deepEqual(await send('for ever'.replace(' ', '-')), [401, 'Token is not active'])
+})
+
 test('what an issuer tells is held to the same rules as the claims of a token', async (t) => {
   const { state, endpoint } = await issuer(t)
   const { send } = world({ introspection: { endpoint }, consumer_optional: true, scopes_required: ['read'] })

@@ -28,14 +28,14 @@ test('a token of an issuer is explained with the keys that the issuer publishes 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => server.close())
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const explain = (claims: object, path: string) => {
+  const explain = (claims: object, path: string, named: object = { kid: 'a' }) => {
     const issuers = [{ issuer: url, jwks_uri: `${url}/${path}` }]
     const checked = checkInsert(schema, {
       config: { issuers, consumer_claim: ['sub'], audience_required: ['orders'], maximum_age: 60 },
     })
     assert.ok(checked.ok)
     const payload = { iss: url, sub: 'bob', aud: 'orders', exp: now + 60, iat: now, ...claims }
-    const token = signToken({ header: { alg: 'ES256', kid: 'a' }, payload }, 'ES256', privateKey)
+    const token = signToken({ header: { alg: 'ES256', ...named }, payload }, 'ES256', privateKey)
     const entities = testEntities()
     entities.put('consumers', { id: 'c', username: 'bob', custom_id: null })
     return explainToken(token, checked.value['config'] as Config, { entities, now, issuerKeys: fetched })
@@ -67,6 +67,13 @@ test('a token of an issuer is explained with the keys that the issuer publishes 
   const old = await explain({ iat: now - 61, exp: now + 1 }, 'good')
   assert.match(old.steps.at(-2)?.reason ?? '', /^exp .* in 1 s; iat .*, 61 s ago, and may lie 60 s back at most$/)
   assert.deepEqual(old.answer?.body, { iat: 'token too old' })
+  keys = Array.from({ length: 6 }, (_, at) => ({ ...publicKey.export({ format: 'jwk' }), kid: `k${at}` }))
+  const nameless = await explain({}, 'many', {})
+  assert.deepEqual(nameless.answer?.body, { message: 'No key found for the token' })
+  assert.equal(
+    nameless.steps.find(({ outcome }) => outcome === 'failed')?.reason,
+    'the token names no key (kid in its header), and the issuer publishes more than 5 for ES256: so many are not tried',
+  )
   keys = []
   const gone = await explain({}, 'gone')
   assert.deepEqual(gone.answer?.body, { message: 'No key found for the token' })

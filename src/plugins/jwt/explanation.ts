@@ -5,13 +5,13 @@ import type { Answer } from '../../pdk/kong.ts'
 import { algorithms } from './algorithms.ts'
 import { iatOf } from './age.ts'
 import { useKeyOf } from './extension.ts'
-import { kongsOf, prepare, type Config, type Ready } from './ready.ts'
+import { kongsOf, odditiesOf, prepare, type Config, type Ready } from './ready.ts'
 import { refusals, type Refusal, type Step, steps } from './refusals.ts'
 import type { Rule } from './rules.ts'
 import { claimAt, type ClaimPath, textOf } from './claims.ts'
 import { isOpaque } from './introspection.ts'
 import { addressOfCredential, type Issuer, issuerIn } from './issuers.ts'
-import { createKeySet } from './key-sets.ts'
+import { createKeySet, mostTries } from './key-sets.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
 import { issuersTimes, timeFault, timesOf } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
@@ -113,6 +113,7 @@ async function explainEnforced(text: string, config: Config, bench: Bench): Prom
     hints: [
       ...hints,
       ...notLookedAt(text, config),
+      ...odditiesOf(config),
       ...hintsFor(facts, isRefused ? verified : undefined, entities, ready),
     ],
   }
@@ -162,7 +163,8 @@ function judged(
   if (late) return { answer: late, failed: 'times' }
   const owner = issuer ? undefined : credential
   const keys = extension?.revocation ? revocationKeysOf(token.claims, textOf(owner?.['key'])) : []
-  if (isRevoked(entities, keys, iatOf(token))) return { answer: extension?.revocation, failed: 'revocation' }
+  if (isRevoked(entities, keys, iatOf(token), now + ready.times.leeway))
+    return { answer: extension?.revocation, failed: 'revocation' }
   const use = extension?.singleUse && useKeyOf(token, owner)
   const isUsed = use !== undefined && extension?.singleUse?.isUsed(entities, use)
   return isUsed
@@ -261,6 +263,8 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
   'bad key': ({ claim }) => `${claim} must be a text that is not empty`,
   'unknown key': ({ claim, key }) => `${claim} is ${JSON.stringify(key)}, and no jwt credential has that key`,
   'unknown signing key': () => 'none of the keys that the issuer publishes is the one that the token names',
+  'too many signing keys': ({ token }) =>
+    `the token names no key (kid in its header), and the issuer publishes more than ${mostTries} for ${token?.alg}: so many are not tried`,
   'other algorithm': ({ token, credential, byIssuer }) =>
     byIssuer
       ? `the token says ${token?.alg}, which is no algorithm with a public key that is taken`

@@ -371,6 +371,18 @@ test('nothing but what was meant is taken back', () => {
   assert.notEqual(verdict({ sub: 'bob' }), 'let in', 'nobody knows when')
 })
 
+test('a token that says it is issued in time to come is taken back with those before it, until that time has come', () => {
+  const { verdict, entities, clock } = world({ check_revocation: true, leeway: 5 })
+  const claims = { sub: 'alice', iat: now + 6 }
+  assert.equal(verdict(claims), 'let in', 'nothing else asks for it')
+  entities.put('jwt_revocations', revocation({ sub: 'alice', before: now - 3600 }))
+  assert.notEqual(verdict(claims), 'let in')
+  assert.equal(verdict({ ...claims, iat: now + 5 }), 'let in', 'clocks may differ by as much')
+  assert.equal(verdict({ ...claims, sub: 'bob' }), 'let in', 'of bob nothing was taken back')
+  clock.now += 1
+  assert.equal(verdict(claims), 'let in')
+})
+
 test('a revocation says one thing, and counts from now where it gives no time', () => {
   const wrong = (body: object) => {
     const checked = checkInsert(jwt_revocations, body)

@@ -317,7 +317,8 @@ function admit(kong: AccessKong, ready: Ready, extension: Extension, token: Admi
   if (fault !== 0) return ready.timeAnswers[fault]
   const tooOld = extension.age?.(token.iat, now)
   if (tooOld) return tooOld
-  if (extension.revocation && isRevoked(kong.entities, token.revocations, token.iat)) return extension.revocation
+  if (extension.revocation && isRevoked(kong.entities, token.revocations, token.iat, now + ready.times.leeway))
+    return extension.revocation
   const stolen = extension.certificateBound?.check(kong.client, token.certificate)
   if (stolen) return stolen
   if (extension.dpop === undefined || token.binding === undefined) return useUp(kong, ready, extension, token, now)

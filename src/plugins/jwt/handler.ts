@@ -8,7 +8,7 @@ import { definePlugin, type Outcome, type Plugin } from '../../pdk/plugin.ts'
 import { attemptExtended, dropClaimHeaders } from './extension.ts'
 import { findToken, several, type Found } from './locations.ts'
 import { observe } from './observing.ts'
-import { oddityOf, prepare, type Config, type Ready } from './ready.ts'
+import { odditiesOf, prepare, type Config, type Ready } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import { signerOf } from './signers.ts'
 import { timeFault } from './times.ts'
@@ -29,8 +29,7 @@ export function createJwt({ now = wholeSeconds, memory = tokenMemory }: Surround
     version: '3.10.0',
     priority: 1450,
     prepare(config, { id, warn }) {
-      const oddity = oddityOf(config)
-      if (oddity !== undefined) warn?.(oddity)
+      for (const oddity of odditiesOf(config)) warn?.(oddity)
       return prepare(config, id, { memory, now })
     },
     access(kong, ready) {

@@ -40,7 +40,8 @@ export function introspectionOf({ introspection: options }: Config, refuse: Refu
   const ask = async (token: string, now: number, key: string): Promise<Told> => {
     const value = await introspect(options, token).catch(() => undefined)
     if (value === undefined) return unavailable
-    if (value['active'] === true) return { claims: value }
+    const claims = value['active'] === true ? withTimes(value) : undefined
+    if (claims) return { claims }
     refused.note(key, now)
     return inactive
   }
@@ -57,6 +58,23 @@ export function introspectionOf({ introspection: options }: Config, refuse: Refu
       return asked
     },
   }
+}
+
+/**
+ * With its times as numbers, as RFC 7662 2.2 has them; some servers write them as texts. Undefined where one is neither: a token
+ * whose end cannot be read must not be taken for one without an end.
+ */
+function withTimes(claims: JsonObject): JsonObject | undefined {
+  const times = (['exp', 'nbf', 'iat'] as const)
+    .filter((name) => Object.hasOwn(claims, name) && claims[name] !== null)
+    .map((name) => [name, secondsIn(claims[name])] as const)
+  if (times.some(([, seconds]) => seconds === undefined)) return undefined
+  return { ...claims, ...Object.fromEntries(times) }
+}
+
+function secondsIn(value: unknown): number | undefined {
+  if (typeof value === 'string') return /^\d{1,15}$/.test(value) ? Number(value) : undefined
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
 }
 
 /** Tokens that were found not to be good, for a few seconds: whoever sends one again and again asks nobody. */

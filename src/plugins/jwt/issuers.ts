@@ -92,6 +92,7 @@ function signerAmong(keys: KeySet, token: Token): Loaded | Refusal {
   const algorithm = algorithms.get(token.alg)
   if (!algorithm) return 'other algorithm'
   const candidates = keys.find(claimAt(token.header, ['kid']), token.alg, algorithm)
+  if (!candidates) return 'too many signing keys'
   if (candidates.length === 0) return 'unknown signing key'
   return candidates.find(({ key }) => isSignedWith(algorithm, token, key))?.loaded ?? 'bad signature'
 }

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { type Document, getDocument } from './document.ts'
 import type { KeptKeys } from './kept-keys.ts'
+import { issuersOf } from './issuers.ts'
 import { createKeyFetching, type IssuerAddress } from './key-fetching.ts'
+import { createKeySets } from './key-sets.ts'
+import type { Config } from './ready.ts'
+import { signToken } from './sign.ts'
+import { decodeToken } from './token.ts'
 
 const address = (rest: Partial<IssuerAddress> = {}): string =>
   JSON.stringify({ issuer: 'https://idp.test', jwks_uri: 'https://idp.test/keys', discovery_uri: null, ...rest })
@@ -81,13 +87,69 @@ test('who asks for keys takes part in what is under way, and cannot have them fe
   assert.equal(asked.length, 1)
   await settle()
   for (let count = 0; count < 1000; count++) await fetching.ask(address())
-  assert.equal(asked.length, 3, 'a change or two are met at once')
-  state.now = 29_999
+  const atOnce = asked.length
+  assert.ok(atOnce >= 3 && atOnce <= 4, 'a change or two are met at once')
+  state.now = 4_999
   await fetching.ask(address())
-  assert.equal(asked.length, 3)
-  state.now = 30_000
+  assert.equal(asked.length, atOnce)
+  state.now = 5_000
   await Promise.all([fetching.ask(address()), fetching.ask(address())])
-  assert.equal(asked.length, 4)
+  assert.equal(asked.length, atOnce + 1)
+  state.now = 65_000
+  for (let count = 0; count < 1000; count++) await fetching.ask(address())
+  assert.equal(asked.length, atOnce + 4, 'after a minute of rest as at first')
+})
+
+test('while strangers send one made-up key name after the other, a change of keys is seen within five seconds', async () => {
+  const { fetching, state, asked, settle, pass } = world()
+  const sets = createKeySets(fetching)
+  fetching.onChange(sets.adopt)
+  const config = { issuers: [{ issuer: 'https://idp.test', jwks_uri: 'https://idp.test/keys' }] } as Config
+  const issuer = issuersOf(config, sets.of)!.get('https://idp.test')!
+  const isGood = async (kid: string, key: KeyPairKeyObjectResult): Promise<boolean> => {
+    const text = signToken(
+      { header: { alg: 'ES256', kid }, payload: { iss: 'https://idp.test' } },
+      'ES256',
+      key.privateKey,
+    )
+    const token = decodeToken(text)
+    assert.ok(typeof token !== 'string')
+    return typeof (await issuer.verify(token)) !== 'string'
+  }
+  const [old, next, strangers] = Array.from({ length: 3 }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }))
+  const publish = (...keys: (readonly [kid: string, key: KeyPairKeyObjectResult])[]) => {
+    const published = keys.map(([kid, { publicKey }]) => ({ ...publicKey.export({ format: 'jwk' }), kid }))
+    state.answer = () => ({ keys: published })
+  }
+  publish(['old', old!])
+  await settle()
+  assert.ok(await isGood('old', old!))
+  let made = 0
+  let firstGood = -1
+  for (let at = 0; at < 60_000; at += 100) {
+    // Just after a fetch that a stranger caused.
+    if (at === 20_100) publish(['old', old!], ['next', next!])
+    await Promise.all([1, 2, 3].map(() => isGood(`made-up-${made++}`, strangers!)))
+    if (at >= 20_100 && firstGood < 0 && (await isGood('next', next!))) firstGood = at
+    await pass(100)
+  }
+  assert.ok(firstGood > 0 && firstGood - 20_100 <= 5_000, `first good after ${firstGood - 20_100} ms`)
+  assert.ok(asked.length <= 5 + 60_000 / 5_000, `asked ${asked.length} times in a minute`)
+})
+
+test('an issuer too many is told of once, by its name', async () => {
+  const { fetching, warned, settle } = world()
+  for (let count = 0; count < 1000; count++) fetching.follow(address({ jwks_uri: `https://idp.test/${count}` }))
+  await settle()
+  assert.deepEqual(warned, [])
+  const late = address({ issuer: 'https://late.test' })
+  for (let count = 0; count < 3; count++) {
+    assert.equal(fetching.follow(late), undefined)
+    await fetching.ask(late)
+  }
+  assert.deepEqual(warned, [
+    'the keys of the issuer https://late.test are not fetched, and its tokens are refused: 1000 others are followed',
+  ])
 })
 
 test('while an issuer is out for an hour its keys stay, it is asked ever less, and everything resumes by itself', async () => {

@@ -36,9 +36,12 @@ export interface Surroundings {
   readonly after?: (ms: number, call: () => void) => () => void
 }
 
-/** Whoever sends tokens with made-up key names makes us fetch so often at most; a real change is met at once. */
-const mostFetches = 3
-const within = 30_000
+/**
+ * Whoever sends tokens with made-up key names makes us fetch so often at most: a few times at once, so that a real change is met at
+ * once, and then time after time with as long between, so that a stranger delays it for no longer than that.
+ */
+const mostAtOnce = 3
+const betweenMs = 5_000
 const usualAgeMs = 300_000
 const leastAgeMs = 60_000
 const mostAgeMs = 3_600_000
@@ -51,8 +54,8 @@ interface Followed {
   readonly name: string
   keys: string | undefined
   failures: number
-  /** When the last few fetches began. */
-  begun: readonly number[]
+  /** When all that were asked for would be over, were there `betweenMs` between any two. */
+  askedUntil: number
   followedAt: number
   fetching: Promise<void> | undefined
   callOff: (() => void) | undefined
@@ -72,18 +75,21 @@ export function createKeyFetching({
   after = afterMs,
 }: Surroundings): KeyFetching {
   const issuers = new Map<string, Followed>()
+  const unfollowed = new Set<string>()
   const listeners: ((address: string, keys: string) => void)[] = []
 
   const followed = (name: string): Followed | undefined => {
     const known = issuers.get(name)
-    if (known || issuers.size >= mostIssuers) return known
+    if (known) return known
     const address = JSON.parse(name) as IssuerAddress
+    if (issuers.size >= mostIssuers) return turnAway(name, address)
+    unfollowed.delete(name)
     const fresh: Followed = {
       address,
       name,
       keys: kept?.load(name),
       failures: 0,
-      begun: [],
+      askedUntil: 0,
       followedAt: now(),
       fetching: undefined,
       callOff: undefined,
@@ -92,9 +98,15 @@ export function createKeyFetching({
     void fetchNow(fresh)
     return fresh
   }
+  const turnAway = (name: string, { issuer }: IssuerAddress): undefined => {
+    if (!unfollowed.has(name))
+      warn(
+        `the keys of the issuer ${issuer} are not fetched, and its tokens are refused: ${mostIssuers} others are followed`,
+      )
+    unfollowed.add(name)
+  }
   const fetchNow = (issuer: Followed): Promise<void> => {
     issuer.callOff?.()
-    issuer.begun = [...issuer.begun, now()].slice(-mostFetches)
     issuer.fetching ??= fetchKeys(issuer.address, get)
       .then(
         ({ keys, maxAgeMs }) => succeed(issuer, keys, maxAgeMs),
@@ -136,8 +148,9 @@ export function createKeyFetching({
       const issuer = followed(name)
       if (!issuer) return
       if (issuer.fetching) return issuer.fetching
-      const [oldest = -Infinity] = issuer.begun.slice(-mostFetches, 1 - mostFetches)
-      if (now() - oldest >= within) await fetchNow(issuer)
+      if (issuer.askedUntil - now() > (mostAtOnce - 1) * betweenMs) return
+      issuer.askedUntil = Math.max(issuer.askedUntil, now()) + betweenMs
+      await fetchNow(issuer)
     },
     onChange: (listener) => void listeners.push(listener),
     close() {

@@ -20,8 +20,8 @@ export interface SigningKey {
 export type KeySets = (address: string) => KeySet
 
 export interface KeySet {
-  /** The keys that may have signed a token: by its `kid`, or all where it names none. */
-  find(kid: unknown, alg: string, algorithm: Algorithm): readonly SigningKey[]
+  /** The keys that may have signed a token: by its `kid`, or all where it names none; undefined where these are too many to try. */
+  find(kid: unknown, alg: string, algorithm: Algorithm): readonly SigningKey[] | undefined
   /** Resolves when keys were asked for anew; undefined where too many wait for that already. */
   refreshed(): Promise<void> | undefined
 }
@@ -34,7 +34,8 @@ export interface KeySource {
 }
 
 const mostKeys = 100
-const mostTries = 5
+/** So many keys are tried for a token that names none. */
+export const mostTries = 5
 const mostWaiting = 1000
 const followAgainMs = 3_600_000
 const leastRsaBits = 2048
@@ -100,7 +101,7 @@ export function createKeySet(ask: () => Promise<void>, follow: () => void = () =
         (key) => (kid === undefined || key.kid === kid) && (key.alg ?? alg) === alg && algorithm.suits(key.key),
       )
       // Without a kid each key has to be tried; a set of many would make that dear.
-      return suiting.length <= mostTries ? suiting : []
+      return suiting.length <= mostTries ? suiting : undefined
     },
     refreshed() {
       if (waiting >= mostWaiting) return undefined

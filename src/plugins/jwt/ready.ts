@@ -108,11 +108,27 @@ const triedOf = (config: Config): Config => ({
 const without = (config: Config, names: readonly string[]): Config =>
   Object.fromEntries(Object.entries(config).filter(([name]) => !names.includes(name))) as Config
 
-/** What is allowed but hardly meant: Kong's schema forbids it and Kong does not notice, so that configurations hold it. */
-export function oddityOf({ maximum_expiration, claims_to_verify }: Config): string | undefined {
-  if ((maximum_expiration ?? 0) === 0 || claims_to_verify?.includes('exp')) return undefined
-  return 'maximum_expiration is set, but claims_to_verify lacks exp: a token that has expired is let through'
+/** What is allowed but hardly meant, each in a sentence. */
+export function odditiesOf(config: Config): readonly string[] {
+  const { maximum_expiration, claims_to_verify } = config
+  // Kong's schema forbids it and Kong does not notice, so that configurations hold it.
+  const letsExpired = (maximum_expiration ?? 0) !== 0 && !claims_to_verify?.includes('exp')
+  return [
+    ...(letsExpired
+      ? ['maximum_expiration is set, but claims_to_verify lacks exp: a token that has expired is let through']
+      : []),
+    ...(config.issuers && !asksForWhom(config)
+      ? [
+          'issuers is set, but audience_required is not: a token that such an issuer made for any other application is let through',
+        ]
+      : []),
+  ]
 }
+
+/** RFC 8725 3.9: whether it is asked for whom a token was made, or at least to whom it was given. */
+const asksForWhom = ({ audience_required, claim_rules }: Config): boolean =>
+  audience_required !== undefined ||
+  (claim_rules?.some((rule) => /\bclaims\."?(aud|azp|client_id|cid|appid)\b/.test(rule)) ?? false)
 
 function policyOf(config: Config): Omit<Policy, 'keySets'> {
   return { keyClaimName: config.key_claim_name ?? 'iss', secretIsBase64: config.secret_is_base64 }

@@ -34,6 +34,7 @@ export const refusals = {
   'bad key': { step: 'credential', message: (claim) => `Invalid '${claim}' in claims` },
   'unknown key': { step: 'credential', message: (claim) => `No credentials found for given '${claim}'` },
   'unknown signing key': reason('credential', 'No key found for the token'),
+  'too many signing keys': reason('credential', 'No key found for the token'),
   'other algorithm': reason('algorithm', 'Invalid algorithm'),
   'unusable key material': reason('algorithm', 'Invalid key/secret'),
   'bad signature': reason('signature', 'Invalid signature'),

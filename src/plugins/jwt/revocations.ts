@@ -23,14 +23,18 @@ export function revocationKeysOf(claims: JsonObject, credential: string | undefi
   return subjects.map(revocationKey)
 }
 
-/** Whether a token issued at `iat` (seconds since 1970, NaN where it does not say) was taken back. */
-export function isRevoked(entities: EntityReader, keys: readonly string[], iat: number): boolean {
+/**
+ * Whether a token issued at `iat` (NaN where it does not say) was taken back. `latest` is until when a token may say that it was
+ * issued, by the clock and its leeway. Times are in seconds since 1970.
+ */
+export function isRevoked(entities: EntityReader, keys: readonly string[], iat: number, latest: number): boolean {
   for (const key of keys) {
     const found = entities.by('jwt_revocations', 'key', key)
     if (!found) continue
     const { before } = found.entity
-    // Written so that a token that does not say when it was issued is taken back, too.
-    if (typeof before !== 'number' || !(iat >= before)) return true
+    // Written so that a token that does not say when it was issued is taken back, too, as is one of a time to come: else whoever
+    // makes tokens in advance would keep those.
+    if (typeof before !== 'number' || !(iat >= before && iat <= latest)) return true
   }
   return false
 }
