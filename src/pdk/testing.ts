@@ -17,6 +17,8 @@ export interface RequestDescription {
   readonly scheme?: 'http' | 'https'
   /** The service of the route, by its id. */
   readonly service?: string
+  /** The client's address; `127.0.0.1` by default. */
+  readonly ip?: string
   /** What the client showed in TLS. */
   readonly certificate?: Buffer
 }
@@ -136,8 +138,8 @@ export function testKong(description: RequestDescription = {}, entities: Entitie
   return {
     request,
     client: {
-      get_ip: () => '127.0.0.1',
-      get_forwarded_ip: () => '127.0.0.1',
+      get_ip: () => description.ip ?? '127.0.0.1',
+      get_forwarded_ip: () => description.ip ?? '127.0.0.1',
       get_port: () => 40000,
       get_certificate: () => description.certificate,
       get_consumer: () => identity?.consumer ?? null,

@@ -22,9 +22,9 @@ function world(config: object) {
   const clock = { now }
   const jwt = createJwt({ now: () => clock.now, memory: createTokenMemory() })
   const ready = jwt.prepare(checked.value['config'] as Config, { id: 'p', name: 'jwt' })
-  const send = async (text: string, certificate?: Buffer) => {
+  const send = async (text: string, certificate?: Buffer, ip?: string) => {
     const headers = [['Authorization', `Bearer ${text}`]] as const
-    const kong = testKong({ headers, ...(certificate && { certificate }) }, entities)
+    const kong = testKong({ headers, ...(certificate && { certificate }), ...(ip && { ip }) }, entities)
     const answer = await jwt.access!(kong, ready)
     if (answer) return [answer.status, (JSON.parse(String(answer.body)) as { message?: string }).message]
     return kong.identity?.consumer?.['username'] ?? kong.identity?.credential?.['key']
@@ -167,10 +167,42 @@ test('strangers’ tokens cost the issuer little, and what is no opaque token no
     assert.equal(verdict[0], 401, text)
   }
   assert.equal(state.asked.length, 2)
-  state.answer = (_, response) => void setTimeout(() => response.end('{"active":false}'), 50)
-  const flood = await Promise.all(Array.from({ length: 300 }, (_, index) => send(`flood-${index}`)))
+  state.answer = (_, response) => void setTimeout(() => response.end('{"active":false}'), 20)
+  const flood = await Promise.all(Array.from({ length: 1320 }, (_, index) => send(`flood-${index}`)))
   const busy = flood.filter((verdict) => (verdict as unknown[])[0] === 429)
-  assert.equal(busy.length, 200)
+  assert.equal(busy.length, 300, '20 are asked about at a time, 1000 wait')
+})
+
+test('while strangers flood the issuer with made-up tokens, the new tokens of others are let in', async (t) => {
+  const { state, endpoint } = await issuer(t)
+  const { send } = world({ introspection: { endpoint }, consumer_optional: true })
+  let [most, underWay] = [0, 0]
+  state.answer = (_, response) => {
+    most = Math.max(most, ++underWay)
+    const token = state.asked.at(-1) ?? ''
+    const told = { active: token.startsWith('good'), sub: token }
+    setTimeout(() => {
+      underWay--
+      response.end(JSON.stringify(told))
+    }, 5)
+  }
+  const flood = { goesOn: true }
+  let made = 0
+  /** From two addresses, one of which is any of a network. */
+  const strangers = Array.from({ length: 1500 }, async (_, index) => {
+    while (flood.goesOn) {
+      const verdict = await send(`made-up-${made++}`, undefined, index % 2 ? '192.0.2.66' : `2001:db8::${made % 9999}`)
+      assert.ok([401, 429].includes((verdict as number[])[0]!))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })
+  for (let index = 0; index < 100; index++) {
+    const token = `good-${index}`
+    assert.equal(await send(token, undefined, `192.0.2.${index % 8}`), token)
+  }
+  flood.goesOn = false
+  await Promise.all(strangers)
+  assert.ok(made > 2000 && most <= 20, `${made} made up, ${most} at a time`)
 })
 
 test('while the issuer is out nobody is let in who is not remembered, and nothing else is told of it', async (t) => {

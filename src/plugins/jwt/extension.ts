@@ -205,7 +205,7 @@ async function askAbout(
   introspection: Introspection,
   text: string,
 ): Promise<Verdict> {
-  const answer = await introspection.ask(text, ready.now())
+  const answer = await introspection.ask(text, kong.client.get_forwarded_ip(), ready.now)
   if ('status' in answer) return answer
   const { claims } = answer
   const { exp, nbf } = timesOf(claims)

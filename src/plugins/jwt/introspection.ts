@@ -7,10 +7,12 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Answer } from '../../pdk/kong.ts'
 import { trustedCertificates } from '../../pdk/trust.ts'
+import { parseHost } from '../../schema/address.ts'
 import { invalidToken, type Refuse } from './answers.ts'
 import { fetchDocument } from './document.ts'
 import type { Config } from './ready.ts'
 import { isObject, type JsonObject } from './token.ts'
+import { createTurns } from './turns.ts'
 
 /** What the issuer says of a token that is good, or the answer to one that is not, or that cannot be asked about. */
 export type Told = { readonly claims: JsonObject } | Answer
@@ -18,14 +20,16 @@ export type Told = { readonly claims: JsonObject } | Answer
 export interface Introspection {
   /** How long what is told may be remembered, in seconds. */
   readonly ttl: number
-  ask(token: string, now: number): Promise<Told>
+  /** Asks for a client, by its address; `now` gives the seconds since 1970. */
+  ask(token: string, client: string, now: () => number): Promise<Told>
 }
 
 const usualTtl = 60
 const timeoutMs = 5000
 const longestAnswer = 64 * 1024
-/** Questions that are under way at a time, and tokens that are remembered as not good, in one worker and for one config. */
-const mostAsked = 100
+/** Questions in one worker and for one config: under way at a time, and waiting for that. */
+const limits = { mostAtOnce: 20, mostWaiting: 1000, longestWaitMs: 5000 }
+/** Tokens that are remembered as not good. */
 const mostRefused = 10_000
 const refusedSeconds = 5
 
@@ -36,24 +40,25 @@ export function introspectionOf({ introspection: options }: Config, refuse: Refu
   const unavailable = refuse('unavailable', 503, { message: 'Whether the token is good cannot be told' })
   const busy = refuse('busy', 429, { message: 'Too many tokens are being looked at' })
   const asking = new Map<string, Promise<Told>>()
+  const turns = createTurns(limits)
   const refused = refusals()
-  const ask = async (token: string, now: number, key: string): Promise<Told> => {
-    const value = await introspect(options, token).catch(() => undefined)
-    if (value === undefined) return unavailable
+  const ask = async (token: string, client: string, now: () => number, key: string): Promise<Told> => {
+    const value = await turns.take(clientOf(client), () => introspect(options, token).catch(() => undefined))
+    if (value === 'crowded out') return busy
+    if (value === undefined || value === 'too late') return unavailable
     const claims = value['active'] === true ? withTimes(value) : undefined
     if (claims) return { claims }
-    refused.note(key, now)
+    refused.note(key, now())
     return inactive
   }
   return {
     ttl: options.ttl ?? usualTtl,
-    async ask(token, now) {
+    async ask(token, client, now) {
       const key = createHash('sha256').update(token).digest('base64url')
-      if (refused.has(key, now)) return inactive
+      if (refused.has(key, now())) return inactive
       const underWay = asking.get(key)
       if (underWay) return underWay
-      if (asking.size >= mostAsked) return busy
-      const asked = ask(token, now, key).finally(() => asking.delete(key))
+      const asked = ask(token, client, now, key).finally(() => asking.delete(key))
       asking.set(key, asked)
       return asked
     },
@@ -90,8 +95,8 @@ function refusals() {
 }
 
 const agents = {
-  http: new HttpAgent({ keepAlive: true, maxSockets: 20 }),
-  https: new HttpsAgent({ keepAlive: true, maxSockets: 20 }),
+  http: new HttpAgent({ keepAlive: true, maxFreeSockets: limits.mostAtOnce }),
+  https: new HttpsAgent({ keepAlive: true, maxFreeSockets: limits.mostAtOnce }),
 }
 
 async function introspect(
@@ -114,6 +119,12 @@ async function introspect(
   })
   if (!isObject(value) || typeof value['active'] !== 'boolean') throw new Error('it is no introspection response')
   return value
+}
+
+/** Whoever has one IPv6 address has as a rule all those that share its first 64 bits (RFC 6177). */
+function clientOf(address: string): string {
+  const host = parseHost(address)
+  return 'type' in host && host.type === 'ipv6' ? host.host.slice(0, '2001:0db8:0000:0000'.length) : address
 }
 
 /** RFC 6749 2.3.1: the two are encoded as in a form before they are joined. */

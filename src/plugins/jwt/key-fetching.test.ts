@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
@@ -14,6 +14,11 @@ import { decodeToken } from './token.ts'
 
 const address = (rest: Partial<IssuerAddress> = {}): string =>
   JSON.stringify({ issuer: 'https://idp.test', jwks_uri: 'https://idp.test/keys', discovery_uri: null, ...rest })
+
+interface KeyPair {
+  readonly publicKey: KeyObject
+  readonly privateKey: KeyObject
+}
 
 /** A world in which time passes only when it is told to. */
 function world(kept?: KeptKeys) {
@@ -104,9 +109,9 @@ test('while strangers send one made-up key name after the other, a change of key
   const { fetching, state, asked, settle, pass } = world()
   const sets = createKeySets(fetching)
   fetching.onChange(sets.adopt)
-  const config = { issuers: [{ issuer: 'https://idp.test', jwks_uri: 'https://idp.test/keys' }] } as Config
-  const issuer = issuersOf(config, sets.of)!.get('https://idp.test')!
-  const isGood = async (kid: string, key: KeyPairKeyObjectResult): Promise<boolean> => {
+  const issuers = [{ issuer: 'https://idp.test', jwks_uri: 'https://idp.test/keys' }]
+  const issuer = issuersOf({ issuers } as unknown as Config, sets.of)!.get('https://idp.test')!
+  const isGood = async (kid: string, key: KeyPair): Promise<boolean> => {
     const text = signToken(
       { header: { alg: 'ES256', kid }, payload: { iss: 'https://idp.test' } },
       'ES256',
@@ -117,7 +122,7 @@ test('while strangers send one made-up key name after the other, a change of key
     return typeof (await issuer.verify(token)) !== 'string'
   }
   const [old, next, strangers] = Array.from({ length: 3 }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }))
-  const publish = (...keys: (readonly [kid: string, key: KeyPairKeyObjectResult])[]) => {
+  const publish = (...keys: (readonly [kid: string, key: KeyPair])[]) => {
     const published = keys.map(([kid, { publicKey }]) => ({ ...publicKey.export({ format: 'jwk' }), kid }))
     state.answer = () => ({ keys: published })
   }
