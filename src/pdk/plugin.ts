@@ -35,6 +35,11 @@ export interface Plugin<Config, Ready = Config> {
   prepare(config: Config, instance: Instance): Ready
   rewrite?(kong: RewriteKong, ready: Ready): Outcome
   access?(kong: AccessKong, ready: Ready): Outcome
+  /**
+   * Runs when `access` of all plugins is over, whether the request goes on or is answered: nothing of the answer is out yet, and who
+   * the client is will not change any more. What it returns is waited for.
+   */
+  after_access?(kong: AccessKong, ready: Ready): void | Promise<void>
   header_filter?(kong: HeaderFilterKong, ready: Ready): void
   /** Gets each piece of the response's body, the last one with `last`; returns what is sent in its place. */
   body_filter?(kong: BodyFilterKong, ready: Ready, piece: Buffer, last: boolean): Buffer

@@ -27,6 +27,7 @@ export interface Chain {
   readonly calls: readonly Call[]
   readonly rewrite: readonly number[]
   readonly access: readonly number[]
+  readonly afterAccess: readonly number[]
   readonly headerFilter: readonly number[]
   readonly bodyFilter: readonly number[]
   readonly log: readonly number[]
@@ -355,6 +356,7 @@ function callOf(
 export function chainOf(calls: readonly Call[]): Chain {
   const rewrite: number[] = []
   const access: number[] = []
+  const afterAccess: number[] = []
   const headerFilter: number[] = []
   const bodyFilter: number[] = []
   const log: number[] = []
@@ -362,12 +364,13 @@ export function chainOf(calls: readonly Call[]): Chain {
   for (const [at, { plugin, consumers }] of calls.entries()) {
     if (plugin.rewrite) rewrite.push(at)
     if (plugin.access) access.push(at)
+    if (plugin.after_access) afterAccess.push(at)
     if (plugin.header_filter) headerFilter.push(at)
     if (plugin.body_filter) bodyFilter.push(at)
     if (plugin.log) log.push(at)
     byConsumer ||= consumers !== undefined
   }
-  return { calls, rewrite, access, headerFilter, bodyFilter, log, byConsumer }
+  return { calls, rewrite, access, afterAccess, headerFilter, bodyFilter, log, byConsumer }
 }
 
 /** The id of the plugin that a config is of. Looks through all of them: for eyes, not for every request. */

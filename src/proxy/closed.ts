@@ -17,6 +17,9 @@ export function closing(plugin: Plugin<never, unknown>): Plugin<never, unknown> 
     ...(plugin.rewrite && {
       rewrite: (kong, ready) => (ready === closed ? undefined : plugin.rewrite?.(kong, ready)),
     }),
+    ...(plugin.after_access && {
+      after_access: (kong, ready) => (ready === closed ? undefined : plugin.after_access?.(kong, ready)),
+    }),
     ...(plugin.header_filter && {
       header_filter: (kong, ready) => (ready === closed ? undefined : plugin.header_filter?.(kong, ready)),
     }),

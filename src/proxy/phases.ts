@@ -22,10 +22,30 @@ function rewrite(exchange: Exchange, turn: Turn): Step {
 }
 
 function access(exchange: Exchange, turn: Turn, turnByConsumer: Turn): Step {
+  const outcome = accessOf(exchange, turn, turnByConsumer)
+  if (exchange.chain.afterAccess.length === 0) return outcome
+  if (!(outcome instanceof Promise)) return afterAccess(exchange, outcome)
+  return outcome.then((answer) => (exchange.finished ? answer : afterAccess(exchange, answer)))
+}
+
+function accessOf(exchange: Exchange, turn: Turn, turnByConsumer: Turn): Step {
   const { chain } = exchange
   // Each plugin takes the config of the consumer known when its turn comes, and keeps it for the later phases, as in Kong.
   if (chain.byConsumer) return runFrom(exchange, chain.calls, chain.calls.keys().toArray(), 0, turnByConsumer)
   return runFrom(exchange, chain.calls, chain.access, 0, turn)
+}
+
+/** Runs `after_access`, and gives what `access` gave. A plugin that fails is logged and passed over. */
+function afterAccess(exchange: Exchange, answer: Answer | undefined): Step {
+  const { chain } = exchange
+  const underWay: Promise<void>[] = []
+  for (const index of chain.afterAccess) {
+    guardedTurn(exchange, chain.calls[index] as Call, index, (call, ready) => {
+      const outcome = call.plugin.after_access?.(exchange.kong, ready)
+      if (outcome instanceof Promise) underWay.push(outcome.catch((error: unknown) => report(exchange, call, error)))
+    })
+  }
+  return underWay.length === 0 ? answer : Promise.all(underWay).then(() => answer)
 }
 
 type Turn = (exchange: Exchange, call: Call, index: number) => Outcome

@@ -1,6 +1,6 @@
 /** Sessions in the database on a whole gateway: listed by whose they are, and ended from outside. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { sendTo } from '../admin/fixture.ts'
 import { startForTest } from './gateway.ts'
 
@@ -11,14 +11,14 @@ interface Told {
   readonly session: { readonly id: string }
 }
 
-test('sessions are listed by whose they are, and what is listed goes with its session', async (t) => {
+/** A gateway with sessions in the database, where alice and bob have keys, and whoever has neither a key nor a session is refused. */
+async function world(t: TestContext) {
   const { gateway } = await startForTest(t)
   const admin = async (method: string, path: string, body?: object) => {
     const answer = await sendTo(gateway.adminPorts[0]!, method, path, body)
     assert.ok(answer.status < 300, answer.text)
     return answer
   }
-  const told = async (path = '/session_metadatas') => ((await admin('GET', path)).json as { data: Told[] }).data
   await admin('PUT', '/routes/all', { paths: ['/'] })
   await admin('PUT', '/consumers/guest', {})
   for (const name of ['alice', 'bob']) {
@@ -40,9 +40,14 @@ test('sessions are listed by whose they are, and what is listed goes with its se
     await answer.arrayBuffer()
     return { status: answer.status, cookie: answer.headers.get('set-cookie')?.split(';')[0] }
   }
+  return { admin, visit }
+}
+
+test('sessions are listed by whose they are, and what is listed goes with its session', async (t) => {
+  const { admin, visit } = await world(t)
+  const told = async (path = '/session_metadatas') => ((await admin('GET', path)).json as { data: Told[] }).data
   const cookies = await Promise.all(['alice', 'bob'].map((name) => visit({ apikey: `${name}s-key` })))
-  let list: Told[] = []
-  while (list.length < 2) list = await told()
+  const list = await told()
   assert.deepEqual(list.map(({ subject, audience }) => `${subject} of ${audience}`).toSorted(), [
     'alice of default',
     'bob of default',
@@ -58,4 +63,16 @@ test('sessions are listed by whose they are, and what is listed goes with its se
     (await told()).map(({ subject }) => subject),
     ['bob'],
   )
+})
+
+test('a session is good at once, whichever worker its cookie comes to next', async (t) => {
+  const { visit } = await world(t)
+  for (let login = 0; login < 20; login++) {
+    const { cookie = '' } = await visit({ apikey: 'alices-key', connection: 'close' })
+    const next = await Promise.all([1, 2, 3, 4].map(() => visit({ cookie, connection: 'close' })))
+    assert.deepEqual(
+      next.map(({ status }) => status),
+      [503, 503, 503, 503],
+    )
+  }
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Entity } from '../../pdk/entities.ts'
 import { identityOf } from '../../pdk/identity.ts'
-import type { Answer, HeaderFilterKong } from '../../pdk/kong.ts'
+import type { Answer } from '../../pdk/kong.ts'
 import { testEntities, testKong, type RequestDescription, type TestKong } from '../../pdk/testing.ts'
 import { checkInsert } from '../../schema/check.ts'
 import { createSession } from './handler.ts'
@@ -60,8 +60,7 @@ function world(config: object = {}): World {
     )
     const answer = (await plugin.access!(kong, ready)) as Answer | undefined
     if (login && !kong.identity) kong.client.authenticate(identityOf(alice, credential, 'id'))
-    if (!answer) plugin.header_filter!(kong as unknown as HeaderFilterKong, ready)
-    await new Promise(setImmediate)
+    await plugin.after_access!(kong, ready)
     const lines = kong.responseHeaders.get('set-cookie') ?? []
     const set = lines.map((line) => keep(cookies, line))
     return { kong, answer, user: kong.identity?.consumer?.['username'] ?? null, set }
@@ -76,6 +75,39 @@ function keep(cookies: Map<string, string>, line: string): string {
   else cookies.set(name, value)
   return name
 }
+
+test('a session is in the database before its cookie goes out, and where it cannot be there is no cookie', async () => {
+  const entities = testEntities()
+  entities.put('consumers', alice)
+  const writing = Promise.withResolvers<void>()
+  let isOut = false
+  const slow: typeof entities = {
+    ...entities,
+    async write(changes) {
+      await writing.promise
+      return isOut ? { ok: false, reason: 'unavailable', message: 'it is out' } : entities.write(changes)
+    },
+  }
+  const plugin = createSession(() => 1_700_000_000)
+  const ready = plugin.prepare(configOf({ storage: 'kong', remember: true }), { id: 'p', name: 'session' })
+  const login = () => {
+    const kong = testKong({}, slow)
+    kong.client.authenticate(identityOf(alice, credential, 'id'))
+    const over = Promise.resolve(plugin.after_access!(kong, ready)).then(() => kong)
+    return { kong, over, cookies: () => kong.responseHeaders.get('set-cookie')?.length ?? 0 }
+  }
+  const first = login()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(first.cookies(), 0)
+  writing.resolve()
+  await first.over
+  assert.equal(first.cookies(), 2)
+  isOut = true
+  const second = login()
+  await second.over
+  assert.equal(second.cookies(), 0)
+  assert.match(second.kong.logged.at(-1)?.message ?? '', /not saved: it is out/)
+})
 
 for (const storage of ['cookie', 'kong']) {
   test(`who was identified once stays so by a cookie (storage ${storage})`, async () => {
@@ -180,7 +212,7 @@ test('groups that were found stay with the session', async () => {
   const first = testKong({}, entities)
   first.client.authenticate(identityOf(alice, credential, 'id'))
   first.ctx.shared['authenticated_groups'] = ['staff', 'users']
-  plugin.header_filter!(first as unknown as HeaderFilterKong, ready)
+  await plugin.after_access!(first, ready)
   const cookie = first.responseHeaders.get('set-cookie')?.[0]?.split(';')[0] ?? ''
   const second = testKong({ headers: [['Cookie', cookie]] }, entities)
   await plugin.access!(second, ready)

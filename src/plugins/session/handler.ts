@@ -4,9 +4,9 @@
  */
 import type { Entity } from '../../pdk/entities.ts'
 import { identityOf } from '../../pdk/identity.ts'
-import type { AccessKong, Answer, HeaderFilterKong } from '../../pdk/kong.ts'
+import type { AccessKong, Answer } from '../../pdk/kong.ts'
 import { definePlugin, type Outcome, type Plugin } from '../../pdk/plugin.ts'
-import { prepare, type Config, type Cookie, type Ready } from './ready.ts'
+import { prepare, type Config, type Ready } from './ready.ts'
 import {
   changesFor,
   cookieLine,
@@ -33,7 +33,7 @@ export const createSession = (now = () => Math.floor(Date.now() / 1000)): Plugin
       const remembered = ready.remember && openSession(kong.request, kong.entities, ready, ready.remember)
       return remembered && begin(kong, ready, remembered)
     },
-    header_filter: keep,
+    after_access: keep,
   })
 
 export default createSession()
@@ -126,29 +126,24 @@ function identify(kong: AccessKong, ready: Ready, opened: Opened, consumer: Enti
   return undefined
 }
 
-/** Begins a session for whoever was identified by something else. */
-function keep(kong: HeaderFilterKong, ready: Ready): void {
+/** Begins a session for whoever was identified by something else: written before its cookie goes out, which is then good at once. */
+function keep(kong: AccessKong, ready: Ready): void | Promise<void> {
   const [credential, consumer] = [kong.client.get_credential(), kong.client.get_consumer()]
-  if (!credential || !consumer) return
+  if (!credential || !consumer) return undefined
   const before = kong.ctx.shared[place] as Opened | undefined
   const holder = before && holderOf(before, ready)
-  if (holder?.credential === credential.id && holder.consumer === consumer.id) return
-  const opened = renewed(ready, ready.session, holderFor(kong, consumer, credential), before)
-  for (const one of [opened, ...rememberedBy(ready, ready.remember, opened)]) {
-    if (!setCookie(kong, ready, one)) return
-    // The head goes out now: nothing can wait for the database here.
-    const changes = changesFor(ready, one, one === opened ? before : undefined)
-    if (changes.length > 0) void write(kong, changes)
-  }
+  if (holder?.credential === credential.id && holder.consumer === consumer.id) return undefined
+  return start(kong, ready, holderFor(kong, consumer, credential), before)
+}
+
+async function start(kong: AccessKong, ready: Ready, holder: Holder, before: Opened | undefined): Promise<void> {
+  const opened = renewed(ready, ready.session, holder, before)
+  if (!(await store(kong, ready, opened, before))) return
+  if (ready.remember) await store(kong, ready, renewed(ready, ready.remember, holder, undefined), undefined)
   for (const [name, value] of toldOf(ready, opened, ready.responseHeaders)) kong.response.set_header(name, value)
 }
 
-function rememberedBy(ready: Ready, cookie: Cookie | undefined, { session }: Opened): Opened[] {
-  const holder = session.holders[ready.audience] as Holder
-  return cookie ? [renewed(ready, cookie, holder, undefined)] : []
-}
-
-function holderFor({ ctx }: HeaderFilterKong, consumer: Entity, credential: Entity): Holder {
+function holderFor({ ctx }: AccessKong, consumer: Entity, credential: Entity): Holder {
   const groups = ctx.shared['authenticated_groups']
   return {
     subject: [consumer['username'], consumer['custom_id'], consumer.id].find(
@@ -167,7 +162,7 @@ async function store(kong: AccessKong, ready: Ready, after: Opened, before: Open
 }
 
 async function write(
-  { entities, log }: Pick<AccessKong, 'entities' | 'log'>,
+  { entities, log }: AccessKong,
   changes: Parameters<AccessKong['entities']['write']>[0],
 ): Promise<boolean> {
   const outcome = await entities.write(changes)
@@ -175,14 +170,7 @@ async function write(
   return outcome.ok
 }
 
-function setCookie(
-  {
-    response,
-    log,
-  }: Pick<HeaderFilterKong, 'log'> & { readonly response: Pick<HeaderFilterKong['response'], 'add_header'> },
-  ready: Ready,
-  opened: Opened,
-): boolean {
+function setCookie({ response, log }: AccessKong, ready: Ready, opened: Opened): boolean {
   const line = cookieLine(ready, opened)
   if (line === undefined) log.err('session: too long for a cookie; set storage to kong')
   else response.add_header('Set-Cookie', line)
