@@ -363,6 +363,7 @@ test('a changed log level comes back when its time is over', async () => {
   assert.deepEqual([changed.status, changed.json], [200, { message: 'log level changed' }])
   assert.equal((await change('node/log-level/debug')).json.message, 'log level is already debug')
   assert.equal((await change('cluster/log-level/warn?timeout=0')).status, 200)
+  assert.equal((await change('cluster/control-planes-nodes/log-level/warn')).status, 404, 'this is no control plane')
   await new Promise((resolve) => setTimeout(resolve, 5))
   assert.equal(await level(), 'log level: notice', 'the level of before the first change')
   for (const [path, text] of [
