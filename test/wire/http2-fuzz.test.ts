@@ -1,6 +1,6 @@
 /**
- * The gateway and what HTTP/2 clients say by chance: it goes on, it answers in valid frames, what it sends on is taken by a strict
- * server of HTTP/1.1 and is no more than there were streams, and nothing of it stays.
+ * The gateway and what HTTP/2 clients say by chance: it goes on, it answers in valid frames, and what it sends on is what nghttp2
+ * (Node's server) reads in the same bytes, once, as a strict server of HTTP/1.1 takes it.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -37,43 +37,59 @@ withEachSeed(
   'whatever frames are sent, the gateway answers in frames and sends on whole requests',
   async (context, seed) => {
     const upstream = await startUpstream()
+    const oracle = await startOracle()
     const plane = await startDataPlane({
       config: oneService(upstream.port, {}, { preserve_host: true }),
       http2: true,
       settings: { client_header_timeout: '1s', client_body_timeout: '1s', keepalive_timeout: '1s' },
     })
     const good = http2.connect(`http://127.0.0.1:${plane.port}`)
-    const next = chance(seed)
     const recorded = await record()
+    /** Each connection has chance of its own, so that what others do makes no difference to it. */
+    const chosen = (run: number) => {
+      const next = chance(seed, run)
+      return { next, text: conversation(next, recorded) }
+    }
     // They say no more and do not leave: the gateway's limits end them.
     const patient = Promise.all(
-      Array.from({ length: together }, async () => {
-        const text = conversation(next, recorded)
-        const heard = await say(plane.port, text, '127.0.0.9', next, Infinity)
+      Array.from({ length: together }, async (_, run) => {
+        const { next, text } = chosen(run)
+        const heard = await say(plane.port, text, addressOf(run), next, Infinity)
         statusesOf(text, heard, `seed ${seed}: ${shown(text)}`)
       }),
     )
-    let runs = 0
+    let runs = together
     let answered = 0
-    let sentOn = 0
+    let compared = 0
     for (const end = Date.now() + secondsEach * 1000; Date.now() < end; runs += together) {
-      const texts = Array.from({ length: together }, () => conversation(next, recorded))
       upstream.got.length = 0
-      const heard = await Promise.all(texts.map((text, at) => say(plane.port, text, addressOf(at), next)))
+      const said = await Promise.all(
+        Array.from({ length: together }, async (_, at) => {
+          const { next, text } = chosen(runs + at)
+          return { text, heard: await say(plane.port, text, addressOf(runs + at), next) }
+        }),
+      )
+      const conversations = await Promise.all(
+        said.map(async ({ text, heard }, at) => {
+          const got = upstream.got.filter(({ from }) => from === addressOf(runs + at)).map(({ what }) => what)
+          return { text, heard, got, others: await oracle.missing(text, got) }
+        }),
+      )
       const told = `seed ${seed}, runs ${runs} to ${runs + together}`
-      for (const [at, text] of texts.entries()) {
-        const message = `seed ${seed}, run ${runs + at}: ${shown(text)}: ${shown(heard[at]?.text ?? '')}`
-        const statuses = statusesOf(text, heard[at] as Heard, message)
+      for (const [at, { text, heard, got, others }] of conversations.entries()) {
+        const message = `seed ${seed}, run ${runs + at}: ${shown(text)}: ${shown(heard.text)}`
+        const statuses = statusesOf(text, heard, message)
         answered += statuses.length
         assert.ok(
           statuses.every((status) => status < 500 || status === 501 || status === 505),
           message,
         )
-        const got = upstream.got.filter(({ from }) => from === addressOf(at)).map(({ what }) => what)
         assert.ok(got.length <= headStreams(text), `${got.join('\n')} of ${message}`)
-        sentOn += got.length
+        if (others === undefined) continue
+        assert.deepEqual(others, [], message)
+        compared += got.length
       }
-      assert.deepEqual(upstream.refused, [], `${told}: ${texts.map(shown).join('\n')}`)
+      assert.deepEqual(upstream.refused, [], `${told}: ${conversations.map(({ text }) => shown(text)).join('\n')}`)
       assert.equal(await statusOf(good), 200, told)
     }
     await patient
@@ -87,15 +103,16 @@ withEachSeed(
       plane.log.filter((line) => /^(error|crit)/.test(line)),
       [],
     )
-    context.diagnostic(`${runs} connections, ${answered} answers, ${sentOn} requests sent on`)
-    assert.ok(answered > 0 && sentOn > 0)
+    context.diagnostic(`${runs} connections, ${answered} answers, ${compared} requests compared`)
+    assert.ok(answered > 0 && compared > 0)
     plane.close()
     upstream.close()
+    oracle.close()
   },
 )
 
-/** Each of the connections that are made together is known to the upstream by its address. */
-const addressOf = (at: number): string => `127.0.0.${at + 10}`
+/** Each connection is known to the upstream by its address. */
+const addressOf = (run: number): string => `127.${1 + ((run >> 16) & 127)}.${(run >> 8) & 255}.${run & 255}`
 
 function statusesOf(text: string, { text: answer, isReset }: Heard, message: string): number[] {
   // Who does not begin as HTTP/2 does is answered in HTTP/1.1.
@@ -198,4 +215,65 @@ async function startUpstream() {
       server.closeAllConnections()
     },
   }
+}
+
+/** Node's server, which is nghttp2, as a second reader of the same bytes. */
+async function startOracle() {
+  const server = http2.createServer()
+  const sessions = new Map<number, { requests: string[]; failed: boolean }>()
+  server.on('session', (session) => {
+    const one = { requests: [] as string[], failed: false }
+    sessions.set(Number(session.socket.remotePort), one)
+    session.on('error', () => (one.failed = true))
+    session.on('goaway', () => {})
+    session.on('stream', (stream, headers) => {
+      let body = ''
+      stream.on('error', () => {})
+      stream.on('data', (bytes: Buffer) => (body += bytes.toString('latin1')))
+      stream.on('end', () => {
+        one.requests.push(summary(String(headers[':method']), String(headers[':path']), headers, body))
+        if (!stream.destroyed) stream.respond({}, { endStream: true })
+      })
+    })
+  })
+  server.on('sessionError', () => {})
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  return {
+    /**
+     * Which of these requests it does not read in a text; undefined where it gives up the connection, or a stream: it refuses
+     * trailers, for one, that the gateway leaves out, as it may (RFC 9110 6.5.1).
+     */
+    async missing(text: string, got: readonly string[]): Promise<string[] | undefined> {
+      if (got.length === 0) return []
+      let answer = ''
+      const socket = net.connect({ port, host: '127.0.0.1' })
+      socket.on('error', () => {}).on('data', (bytes: Buffer) => (answer += bytes.toString('latin1')))
+      await once(socket, 'connect')
+      const own = Number(socket.localPort)
+      socket.write(text, 'latin1')
+      const givesUp = () =>
+        socket.destroyed ||
+        sessions.get(own)?.failed ||
+        framesOf(answer).some((frame) => [3, 7].includes(frame.charCodeAt(3)))
+      const missing = () => without(got, sessions.get(own)?.requests ?? [])
+      for (let left = 500; left > 0 && !givesUp() && missing().length > 0; left--) await pause(10)
+      const found = givesUp() ? undefined : missing()
+      socket.destroy()
+      sessions.delete(own)
+      return found
+    },
+    close: () => void server.close(),
+  }
+}
+
+/** What is in a list more often than in another one. */
+function without(list: readonly string[], others: readonly string[]): string[] {
+  const left = [...others]
+  return list.filter((one) => {
+    const index = left.indexOf(one)
+    if (index >= 0) left.splice(index, 1)
+    return index < 0
+  })
 }

@@ -1,8 +1,9 @@
 /** Makes new requests of known ones, as a fuzzer does: by chance, and the same for the same seed. */
 import { requestCases } from './requests.ts'
 
-/** Chance that can be repeated (mulberry32). Gives numbers from 0 up to, not including, `below`. */
-export function chance(seed: number): (below: number) => number {
+/** Chance that can be repeated (mulberry32), another one for each run of a seed. Gives numbers from 0 up to, not including, `below`. */
+export function chance(seed: number, run = 0): (below: number) => number {
+  seed = (seed + Math.imul(run, 0x9e3779b1)) | 0
   return (below) => {
     seed = (seed + 0x6d2b79f5) | 0
     let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
