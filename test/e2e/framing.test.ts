@@ -287,3 +287,46 @@ suite('client_max_body_size', () => {
     )
   })
 })
+
+suite('an answer that comes before the body of its request', () => {
+  const inside = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
+  const long = 150_000
+  const bodies: Readonly<Record<string, readonly [framing: string, body: string, stays: boolean]>> = {
+    'leaves the connection of use where the rest is short': [`Content-Length: ${inside.length}`, inside, true],
+    'ends the connection where the rest is long': [`Content-Length: ${long}`, inside.padEnd(long), false],
+    'ends the connection where nobody knows how long the rest is': [
+      'Transfer-Encoding: chunked',
+      `${inside.length.toString(16)}\r\n${inside}\r\n0\r\n\r\n`,
+      false,
+    ],
+    'ends the connection where the body waits to be asked for': [
+      `Content-Length: ${inside.length}\r\nExpect: 100-continue`,
+      inside,
+      false,
+    ],
+  }
+  for (const [what, [framing, body, stays]] of Object.entries(bodies)) {
+    test(what, async () => {
+      let seen = ''
+      upstream.serve = onRequests(({ head }, socket) => {
+        seen += head
+        socket.write(ok('next'))
+      })
+      answer = { status: 403, body: 'no', headers: {} }
+      const { send, socket, text, until, closed } = client(plane.port)
+      send(`POST / HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`)
+      await until(/\r\n\r\nno$/)
+      answer = undefined
+      assert.deepEqual(linesOf(text(), 'connection'), [stays ? 'keep-alive' : 'close'])
+      send(body + request('/next'))
+      if (stays) await until(/\r\n\r\nnext$/)
+      else await closed()
+      assert.deepEqual(
+        [...text().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
+        stays ? ['403', '200'] : ['403'],
+      )
+      assert.equal(seen.split(' ')[1], stays ? '/next' : undefined)
+      socket.destroy()
+    })
+  }
+})

@@ -1,5 +1,5 @@
 /** Programs that read HTTP each in its own way: what the gateway sends on, all of them must read alike. */
-import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
@@ -7,6 +7,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../free-port.ts'
+import { readAll } from './oracle.ts'
 import type { Read } from './requests.ts'
 
 export interface Reader {
@@ -16,31 +17,22 @@ export interface Reader {
 }
 
 export interface Readers {
-  readonly all: readonly Reader[]
-  /** Those that this machine does not have. */
-  readonly absent: readonly string[]
+  /** Starts one of `readerNames`; rejects where it is there and does not start. */
+  start(name: string): Promise<Reader>
   close(): void
 }
 
-/** Starts every reader that is there: Node itself always is. */
-export async function startReaders(): Promise<Readers> {
+export async function openReaders(): Promise<Readers> {
   const folder = mkdtempSync(join(tmpdir(), 'gibbon-readers-'))
   const children: ChildProcess[] = []
-  const node = await startNode()
-  const all = [reader('node', node.port)]
-  const absent: string[] = []
-  for (const [name, start] of Object.entries(others)) {
-    const port = await start(folder, node.port, children)
-    if (port === undefined) absent.push(name)
-    else all.push(reader(name, port))
-  }
+  const [node, behind] = [await startNode(), await startBehindProxies()]
   return {
-    all,
-    absent,
+    start: async (name) =>
+      reader(name, (await programs[name]?.start({ folder, behindPort: behind.port, children })) ?? node.port),
     close() {
       for (const child of children) child.kill()
-      node.server.close()
-      node.server.closeAllConnections()
+      node.close()
+      behind.close()
       rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -48,7 +40,12 @@ export async function startReaders(): Promise<Readers> {
 
 const encoded = (read: Read): string => Buffer.from(JSON.stringify(read)).toString('base64')
 
-async function startNode(): Promise<{ server: http.Server; port: number }> {
+interface Server {
+  readonly port: number
+  close(): void
+}
+
+async function startNode(): Promise<Server> {
   const server = http.createServer((request, response) => {
     let body = ''
     request.on('data', (bytes: Buffer) => (body += bytes.toString('latin1')))
@@ -57,67 +54,116 @@ async function startNode(): Promise<{ server: http.Server; port: number }> {
       response.end()
     })
   })
+  return listening(server, () => server.closeAllConnections())
+}
+
+/** Tells what a proxy passes on to it, which has its own strictness only. */
+async function startBehindProxies(): Promise<Server> {
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer((socket) => {
+    let text = ''
+    let told = 0
+    sockets.add(socket.on('error', () => {}).on('close', () => sockets.delete(socket)))
+    socket.on('data', (bytes: Buffer) => {
+      text += bytes.toString('latin1')
+      const { requests } = readAll(text)
+      for (const { method, target, body } of requests.slice(told))
+        socket.write(`HTTP/1.1 200 OK\r\nX-Read: ${encoded({ method, target, body })}\r\nContent-Length: 0\r\n\r\n`)
+      told = requests.length
+    })
+  })
+  return listening(server, () => sockets.forEach((socket) => socket.destroy()))
+}
+
+async function listening(server: net.Server, cut: () => void): Promise<Server> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return { server, port: (server.address() as net.AddressInfo).port }
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    close() {
+      server.close()
+      cut()
+    },
+  }
 }
 
-type Start = (folder: string, nodePort: number, children: ChildProcess[]) => Promise<number | undefined>
+interface Place {
+  readonly folder: string
+  /** Where proxies send what they read. */
+  readonly behindPort: number
+  readonly children: ChildProcess[]
+}
 
-const others: Readonly<Record<string, Start>> = {
-  python: (_folder, _port, children) =>
-    isThere('python3', '--version')
-      ? tellingPort(spawn('python3', [join(import.meta.dirname, 'readers/reader.py')], piped), children)
-      : absent,
-  go: (folder, _port, children) => {
-    if (!isThere('go', 'version')) return absent
-    const program = join(folder, 'reader')
-    const { status } = spawnSync('go', ['build', '-o', program, join(import.meta.dirname, 'readers/reader.go')])
-    return status === 0 ? tellingPort(spawn(program, [], piped), children) : absent
+interface Program {
+  /** What shows that it is there. */
+  readonly version: readonly [program: string, argument: string]
+  /** Gives the port that it listens on. */
+  readonly start: (place: Place) => Promise<number>
+}
+
+const programs: Readonly<Record<string, Program>> = {
+  python: {
+    version: ['python3', '--version'],
+    start: ({ children }) => tellingPort('python3', [join(import.meta.dirname, 'readers/reader.py')], children),
   },
-  nginx: (folder, nodePort, children) =>
-    proxy('nginx', '-v', nginxConfig, ['-e', 'stderr', '-c'], folder, nodePort, children),
-  haproxy: (folder, nodePort, children) =>
-    proxy('haproxy', '-v', haproxyConfig, ['-db', '-f'], folder, nodePort, children),
+  go: {
+    version: ['go', 'version'],
+    start: ({ folder, children }) => {
+      const program = join(folder, 'reader')
+      const source = join(import.meta.dirname, 'readers/reader.go')
+      // Without cgo, which needs a C compiler.
+      const env = { ...process.env, CGO_ENABLED: '0' }
+      const built = spawnSync('go', ['build', '-o', program, source], { env, encoding: 'utf8' })
+      if (built.status !== 0) throw new Error(`go does not build the reader: ${built.stderr}`)
+      return tellingPort(program, [], children)
+    },
+  },
+  nginx: {
+    version: ['nginx', '-v'],
+    start: (place) => proxy('nginx', ['-e', 'stderr', '-c'], nginxConfig, place),
+  },
+  haproxy: {
+    version: ['haproxy', '-v'],
+    start: (place) => proxy('haproxy', ['-db', '-f'], haproxyConfig, place),
+  },
 }
 
-const piped: SpawnOptions = { stdio: ['pipe', 'pipe', 'ignore'] }
-const absent = Promise.resolve(undefined)
+export const readerNames: readonly string[] = ['node', ...Object.keys(programs)]
 
-const isThere = (program: string, argument: string): boolean =>
-  !spawnSync(program, [argument], { stdio: 'ignore' }).error
+/** Why tests with a reader are skipped; false where they can run. */
+export function withoutReader(name: string): string | false {
+  const [program, argument] = programs[name]?.version ?? [process.execPath, '--version']
+  return spawnSync(program, [argument], { stdio: 'ignore' }).error ? `there is no ${program}` : false
+}
 
-async function tellingPort(child: ChildProcess, children: ChildProcess[]): Promise<number> {
+async function tellingPort(program: string, args: readonly string[], children: ChildProcess[]): Promise<number> {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] })
   children.push(child)
-  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer]
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return Number(line.toString())
 }
 
-/** A proxy in front of the Node reader: what it takes for a request is what it passes on. */
+/** A proxy: what it takes for a request is what it passes on. */
 async function proxy(
   program: string,
-  version: string,
-  config: (port: number, nodePort: number, folder: string) => string,
   args: readonly string[],
-  folder: string,
-  nodePort: number,
-  children: ChildProcess[],
-): Promise<number | undefined> {
-  if (!isThere(program, version)) return undefined
+  config: (port: number, behindPort: number, folder: string) => string,
+  { folder, behindPort, children }: Place,
+): Promise<number> {
   const own = join(folder, program)
   mkdirSync(own)
   const port = await freePort()
-  writeFileSync(join(own, 'config'), config(port, nodePort, own))
+  writeFileSync(join(own, 'config'), config(port, behindPort, own))
   const child = spawn(program, [...args, join(own, 'config')], { stdio: 'ignore' })
   children.push(child)
-  for (let left = 200; left > 0 && child.exitCode === null; left--) {
+  for (let left = 500; left > 0 && child.exitCode === null; left--) {
     if (await connects(port)) return port
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  return undefined
+  throw new Error(`${program} does not start`)
 }
 
-const nginxConfig = (port: number, nodePort: number, folder: string) => `
+const nginxConfig = (port: number, behindPort: number, folder: string) => `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 daemon off;
 master_process off;
@@ -130,12 +176,12 @@ http {
   large_client_header_buffers 4 64k;
   server {
     listen 127.0.0.1:${port};
-    location / { proxy_pass http://127.0.0.1:${nodePort}; proxy_http_version 1.1; }
+    location / { proxy_pass http://127.0.0.1:${behindPort}; proxy_http_version 1.1; }
   }
 }
 `
 
-const haproxyConfig = (port: number, nodePort: number) => `
+const haproxyConfig = (port: number, behindPort: number) => `
 defaults
   mode http
   timeout connect 5s
@@ -145,7 +191,7 @@ frontend front
   bind 127.0.0.1:${port}
   default_backend back
 backend back
-  server one 127.0.0.1:${nodePort}
+  server one 127.0.0.1:${behindPort}
 `
 
 const connects = (port: number): Promise<boolean> =>

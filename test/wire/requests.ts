@@ -21,6 +21,8 @@ export interface RequestCase {
   /** Header lines of the first request that the upstream must get, in lower case; and names that it must not get. */
   readonly kept?: readonly string[]
   readonly dropped?: readonly string[]
+  /** Readers that may refuse what is sent on, and then read nothing behind it. */
+  readonly refusedBy?: readonly string[]
 }
 
 const hello = 'hello'
@@ -550,6 +552,95 @@ const targets: readonly RequestCase[] = [
   ),
 ]
 
+const percentEncoded = (bytes: string): string =>
+  bytes.replaceAll(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
+
+/** UTF-8: letters, what some reader takes for a blank or a line end, and what looks like dots and slashes. */
+const utf8 = [
+  '\xc3\xbc',
+  '\xe2\x82\xac',
+  '\xf0\x9f\x90\x92',
+  '\xc2\xa0',
+  '\xc2\x85',
+  '\xe2\x80\xa8',
+  '\xef\xbb\xbf',
+  '\xef\xbc\x8f',
+  '\xef\xbc\x8e\xef\xbc\x8e\xef\xbc\x8f',
+  '\xc4\x8d\xc4\x8a',
+]
+/** What is none: single bytes, a surrogate, beyond Unicode, and dots, slashes, NUL and line ends in too long a form. */
+const notUtf8 = [
+  '\x80',
+  '\x85',
+  '\xa0',
+  '\xff',
+  '\xc3',
+  '\xc0\xaf',
+  '\xc0\xae\xc0\xae\xc0\xaf',
+  '\xe0\x80\xaf',
+  '\xf0\x80\x80\xae',
+  '\xc0\x80',
+  '\xc0\x8d\xc0\x8a',
+  '\xed\xa0\x80',
+  '\xf5\x80\x80\x80',
+]
+
+/** Where bytes beyond ASCII may stand, and what is made of them. */
+const nonAscii: readonly RequestCase[] = [
+  ...each(
+    'UTF-8 in a path',
+    utf8.flatMap((bytes) => [bytes, percentEncoded(bytes), percentEncoded(bytes).toLowerCase()]),
+    (bytes) => `GET /a${bytes}b/x HTTP/1.1\r\nHost: a\r\n\r\n`,
+    (bytes) => read('GET', '', `/a${percentEncoded(bytes).toUpperCase()}b/x`),
+  ),
+  // No route matches it: a rule is text.
+  ...each(
+    'a path that is not UTF-8',
+    notUtf8.flatMap((bytes) => [bytes, percentEncoded(bytes)]),
+    (bytes) => `GET /a${bytes}b/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    404,
+  ),
+  // A query goes on as it is, as in Kong: it is no valid URI (RFC 3986 3.4), which strict readers say.
+  ...each(
+    'beyond ASCII in a query',
+    [...utf8, ...notUtf8],
+    (bytes) => `GET /x?a${bytes}=${bytes} HTTP/1.1\r\nHost: a\r\n\r\n`,
+    (bytes) => read('GET', '', `/x?a${bytes}=${bytes}`),
+    { refusedBy: ['node', 'haproxy', 'python'] },
+  ),
+  ...each(
+    'beyond ASCII in a query, encoded',
+    [...utf8, ...notUtf8],
+    (bytes) => `GET /x?a=${percentEncoded(bytes)} HTTP/1.1\r\nHost: a\r\n\r\n`,
+    (bytes) => read('GET', '', `/x?a=${percentEncoded(bytes)}`),
+  ),
+  ...each(
+    'an encoding that is none, in a path',
+    ['%u002e', '%u', '%', '%2', '%zz', '%\xc3', '%c', '%uff0f'],
+    (escape) => `GET /x${escape} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    400,
+  ),
+  ...each(
+    'beyond ASCII at the edge of a request line',
+    [
+      'GET\xa0/x HTTP/1.1',
+      'GET /x\xa0HTTP/1.1',
+      'GET /x HTTP\xa0/1.1',
+      'GET /x HTTP/1.1\x85',
+      '\xef\xbb\xbfGET /x HTTP/1.1',
+      'G\xc3\x89T /x HTTP/1.1',
+    ],
+    (line) => `${line}\r\nHost: a\r\n\r\n`,
+    400,
+  ),
+  ...each(
+    'beyond ASCII in Host',
+    ['\xc3\xbc', '\xff', 'a\xa0b', 'a\x85', '\xe2\x82\xac.test'],
+    (host) => `GET /x HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+    read('GET'),
+  ),
+]
+
 const hosts: readonly RequestCase[] = [
   ...each(
     'Host',
@@ -818,6 +909,52 @@ const bodies: readonly RequestCase[] = [
   ),
 ]
 
+/** Where one side would take a request for one without a body: what follows is then a request of the attacker's. */
+const lengthsIgnored: readonly RequestCase[] = [
+  ...each(
+    'CL.0',
+    ['/x', '/x/', '/x/..;/y', '/x.css', '/favicon.ico', '/x;.js', '/robots.txt', '/x%23', '/x%3Fa'],
+    (target) => text(`POST ${target} HTTP/1.1`, [`Content-Length: ${inside.length}`], inside),
+    (target) => read('POST', inside, target),
+  ),
+  ...each(
+    'CL.0 with',
+    [
+      'Connection: keep-alive',
+      'Content-Type: application/x-www-form-urlencoded',
+      'Upgrade: h2c',
+      'Expect: 100-continue',
+      'Expect: 100-Continue',
+      'Range: bytes=0-0',
+      'X-HTTP-Method-Override: GET',
+      'If-None-Match: *',
+      'Content-Encoding: gzip',
+      'Sec-WebSocket-Version: 777',
+    ],
+    (line) => text('POST /x HTTP/1.1', [line, `Content-Length: ${inside.length}`], inside),
+    read('POST', inside),
+    { dropped: ['expect', 'upgrade'] },
+  ),
+  ...each(
+    '0.CL',
+    ['Expect: 100-continue', 'Expect: x 100-continue', 'Expect: 100-continue, x', 'Expect:', 'Expect: 200-ok'],
+    (line) => text('GET /x HTTP/1.1', [line, `Content-Length: ${inside.length}`], inside),
+    read('GET', inside),
+    { dropped: ['expect'] },
+  ),
+  ...each(
+    'TE.0',
+    ['OPTIONS', 'GET', 'HEAD', 'DELETE', 'POST'],
+    (method) =>
+      text(
+        `${method} /x HTTP/1.1`,
+        ['Transfer-Encoding: chunked'],
+        `${inside.length.toString(16)}\r\n${inside}\r\n0\r\n\r\n`,
+      ),
+    (method) => read(method, inside),
+  ),
+]
+
 const nominated: readonly RequestCase[] = [
   ...each(
     'Connection that names a header of this hop',
@@ -895,7 +1032,9 @@ export const requestCases: readonly RequestCase[] = [
   ...headLines,
   ...versions,
   ...targets,
+  ...nonAscii,
   ...hosts,
+  ...lengthsIgnored,
   ...chunks,
   ...bodies,
   ...nominated,

@@ -17,12 +17,21 @@ func main() {
 	}
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
 	panic(http.Serve(listener, http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
-		bytes, _ := io.ReadAll(request.Body)
-		body := make([]rune, len(bytes))
-		for at, one := range bytes {
-			body[at] = rune(one)
-		}
-		told, _ := json.Marshal(map[string]string{"method": request.Method, "target": request.RequestURI, "body": string(body)})
+		body, _ := io.ReadAll(request.Body)
+		told, _ := json.Marshal(map[string]string{
+			"method": request.Method,
+			"target": latin1([]byte(request.RequestURI)),
+			"body":   latin1(body),
+		})
 		answer.Header().Set("X-Read", base64.StdEncoding.EncodeToString(told))
 	})))
+}
+
+// latin1 gives a character for each byte.
+func latin1(bytes []byte) string {
+	text := make([]rune, len(bytes))
+	for at, one := range bytes {
+		text[at] = rune(one)
+	}
+	return string(text)
 }
