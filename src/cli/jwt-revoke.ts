@@ -1,7 +1,8 @@
 /** `gibbon jwt revoke`: takes tokens back before their end. */
 import { readFileSync } from 'node:fs'
+import { mostLeeway } from '../plugins/jwt/extension-schema.ts'
 import { decodeToken } from '../plugins/jwt/token.ts'
-import { jwt_revocations, revocationId, revokedTokens } from '../plugins/jwt/revocations-schema.ts'
+import { jwt_revocations, longestHold, revocationId, revokedTokens } from '../plugins/jwt/revocations-schema.ts'
 import { checkInsert, errorMessage } from '../schema/check.ts'
 import type { Stored } from '../store/store.ts'
 import { type Command, type CommandContext, exitStatus } from './command.ts'
@@ -12,13 +13,15 @@ import { settingsOptions } from './with-settings.ts'
 export const command: Command = {
   name: 'jwt revoke',
   summary: 'Take tokens back before their end',
-  usage: `jwt revoke TOKEN
-       gibbon jwt revoke --sub SUBJECT [--iss ISSUER] [--before TIME] [--for TIME]
-       gibbon jwt revoke --sid SESSION [--iss ISSUER] [--for TIME]
-       gibbon jwt revoke --credential KEY | --iss ISSUER [--before TIME] [--for TIME]
+  usage: `jwt revoke TOKEN [--for TIME]
+       gibbon jwt revoke --sub SUBJECT [--iss ISSUER] [--before TIME] --for TIME
+       gibbon jwt revoke --sid SESSION [--iss ISSUER] --for TIME
+       gibbon jwt revoke --credential KEY | --iss ISSUER [--before TIME] --for TIME
 
   Refuses one token by its jti, all of a session, or all of a subject, a credential or an issuer that were issued until now. In force in every
   worker when the command returns, for jwt plugins with check_revocation = true. A gateway may run on the prefix or not.
+  It holds for as long as --for says, after which tokens that have not ended by then are good again; of one token it holds until
+  that has ended. The same once more takes its place.
   GET /jwt-revocations of the Admin API lists what was taken back, and DELETE gives it back.`,
   options: {
     ...settingsOptions,
@@ -31,7 +34,7 @@ export const command: Command = {
     for: {
       type: 'string',
       value: 'TIME',
-      help: 'how long to remember it, such as +1d: until its last token has ended',
+      help: 'how long it holds, such as +1d: until its last token has ended; ever, where they have no end',
     },
   },
   run: (context) => revoke(context),
@@ -57,7 +60,8 @@ async function revoke(context: CommandContext): Promise<number> {
     },
     (made: Stored) => {
       const { stdout, json } = context
-      stdout.write(json ? `${JSON.stringify(made)}\n` : `gibbon: revoked ${told(made)}\n`)
+      const until = new Date(Number(made['until']) * 1000).toISOString().replace('.000Z', 'Z')
+      stdout.write(json ? `${JSON.stringify(made)}\n` : `gibbon: revoked ${told(made)} until ${until}\n`)
     },
   )
 }
@@ -74,16 +78,16 @@ function wantedOf({ args, values }: CommandContext, now: number): Wanted | Probl
   const { sub, sid, credential, iss, before } = values
   const file = values['token-file']
   if (args.length > 1) return 'one token at a time'
+  const hold = holdOf(values['for'], now)
+  if (typeof hold === 'string') return hold
   const [text] = typeof file === 'string' ? [readFileSync(file, 'utf8').trim()] : args
-  if (text !== undefined) return ofToken(text, now)
+  if (text !== undefined) return ofToken(text, now, hold)
   if ([sub, sid, credential, iss].every((value) => value === undefined))
     return 'give a token, or --sub, --sid, --credential or --iss'
   // As the Admin API has it: what was issued in the present second is over, too.
   const at = typeof before === 'string' ? momentOf(before, now) : Math.floor(now) + 1
-  const until = typeof values['for'] === 'string' ? momentOf(values['for'], now) : undefined
   if (at === undefined) return `--before is not ${momentForms}`
-  if (values['for'] !== undefined && !(until !== undefined && until > now))
-    return `--for wants a time to come: ${momentForms}`
+  if (hold === undefined) return `say with --for how long its tokens live at most: ${holdForms}`
   return {
     ...(sub !== undefined && { sub }),
     ...(credential !== undefined && { credential }),
@@ -91,19 +95,29 @@ function wantedOf({ args, values }: CommandContext, now: number): Wanted | Probl
     ...(sid !== undefined && { sid }),
     // A session is over whenever its tokens were issued.
     ...((sid === undefined || before !== undefined) && { before: at }),
-    ...(until !== undefined && { ttl: until - now }),
+    ttl: hold,
   }
 }
 
-function ofToken(text: string, now: number): Wanted | Problem {
+const holdForms = `${momentForms}, or ever`
+
+/** For how many seconds it is to hold; undefined where that is not said. */
+function holdOf(text: unknown, now: number): number | undefined | Problem {
+  if (typeof text !== 'string') return undefined
+  const until = text === 'ever' ? now + longestHold : momentOf(text, now)
+  return until !== undefined && until > now ? until - now : `--for wants a time to come: ${holdForms}`
+}
+
+function ofToken(text: string, now: number, hold: number | undefined): Wanted | Problem {
   const token = decodeToken(text)
   if (typeof token === 'string') return `that is no token: ${token}`
   const { jti, iss, exp } = token.claims
   if (typeof jti !== 'string') return 'the token has no jti: revoke its subject, credential or issuer'
-  if (typeof exp === 'number' && exp <= now) return 'the token has ended by itself'
-  // A minute more than its time, for clocks and leeways.
-  const ttl = typeof exp === 'number' && exp - now < 1e9 ? Math.ceil(exp - now) + 60 : undefined
-  return { jti, ...(typeof iss === 'string' && { iss }), ...(ttl !== undefined && { ttl }) }
+  // Plugins may let clocks differ by as much, and this one may be wrong, too.
+  const rest = typeof exp === 'number' && Number.isFinite(exp) ? Math.ceil(exp - now) + mostLeeway + 60 : hold
+  if (rest === undefined) return `the token has no end: say with --for how long to refuse it: ${holdForms}`
+  if (rest <= 0) return 'the token has ended by itself'
+  return { jti, ...(typeof iss === 'string' && { iss }), ttl: Math.min(rest, longestHold) }
 }
 
 /** The same tokens have the same id, so that they can be revoked again with a later time. */

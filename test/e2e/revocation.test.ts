@@ -23,6 +23,13 @@ consumers:
       - { key: alice-key, secret: alice-secret }
 `
 
+interface Revoked {
+  readonly id: string
+  readonly jti: string
+  readonly ttl: number
+  readonly until: number
+}
+
 /** What a request gets where it is let in: there is no service behind the route. */
 const letIn = 503
 
@@ -69,21 +76,38 @@ test('a token is taken back by the command line, listed, and given back by the A
   assert.deepEqual([await ask(one), await ask(other)], [[letIn], [letIn]])
 
   const revoked = await gibbon('jwt', 'revoke', one)
-  assert.deepEqual(revoked, { status: 0, printed: 'gibbon: revoked jti "1" of iss "alice-key"\n' })
+  assert.equal(revoked.status, 0)
+  assert.match(revoked.printed, /^gibbon: revoked jti "1" of iss "alice-key" until \d{4}-\d\d-\d\dT[\d:]+Z\n$/)
   assert.deepEqual([await ask(one), await ask(other)], [[401], [letIn]])
   assert.equal((await gibbon('jwt', 'revoke', one)).status, 0, 'once more does no harm')
-  const { data } = (await admin('GET', '/jwt-revocations')).json as { data: { id: string; jti: string; ttl: number }[] }
+  const { data } = (await admin('GET', '/jwt-revocations')).json as { data: Revoked[] }
   assert.deepEqual(
     data.map(({ jti }) => jti),
     ['1'],
   )
-  assert.ok(data[0]!.ttl > 600 && data[0]!.ttl <= 660, 'it is forgotten when the token has ended')
+  const end = now + 600 + 3600 + 60
+  assert.ok(
+    data[0]!.until >= end && data[0]!.until <= end + 2,
+    'until it has ended, whatever a plugin has for a leeway',
+  )
+  assert.ok(data[0]!.ttl > 4200 && data[0]!.ttl <= 4262)
   assert.equal((await admin('DELETE', `/jwt-revocations/${data[0]!.id}`)).status, 204)
   assert.deepEqual(await ask(one), [letIn])
 
-  assert.equal((await gibbon('jwt', 'revoke', '--credential', 'alice-key')).status, 0)
+  const all = ['jwt', 'revoke', '--credential', 'alice-key']
+  const forHowLong = await gibbon(...all)
+  assert.equal(forHowLong.status, 2)
+  assert.match(forHowLong.printed, /say with --for how long its tokens live at most/)
+  assert.deepEqual(await ask(other), [letIn])
+  assert.match((await gibbon(...all, '--for', 'ever')).printed, /^gibbon: revoked credential "alice-key" until 21\d\d-/)
   assert.deepEqual([await ask(one), await ask(other)], [[401], [401]])
   assert.match((await gibbon('jwt', 'revoke', token({}))).printed, /the token has no jti/)
+  assert.match((await gibbon('jwt', 'revoke', token({ jti: '3' }))).printed, /the token has no end: say with --for/)
+  assert.equal((await gibbon('jwt', 'revoke', token({ jti: '3' }), '--for', '+1d')).status, 0)
+  assert.match((await gibbon('jwt', 'revoke', token({ jti: '3', exp: now - 4000 }))).printed, /has ended by itself/)
+  const endless = await admin('POST', '/jwt-revocations', { sub: 'alice' })
+  assert.equal(endless.status, 400)
+  assert.deepEqual((endless.json as { fields: object }).fields, { ttl: 'required field missing' })
   assert.match((await gibbon('jwt', 'revoke')).printed, /give a token, or --sub/)
 })
 
@@ -105,7 +129,8 @@ test('other systems follow what is taken back and given back', async (t) => {
   const changes = async (query = '') => (await admin('GET', `/jwt-revocations/changes${query}`)).json as Told
   const { revision, data } = await changes()
   assert.deepEqual(data, [])
-  const revoke = async (jti: string) => ((await admin('POST', '/jwt-revocations', { jti })).json as { id: string }).id
+  const revoke = async (jti: string) =>
+    ((await admin('POST', '/jwt-revocations', { jti, ttl: 600 })).json as { id: string }).id
   const [one, two] = [await revoke('1'), await revoke('2')]
   await admin('POST', '/consumers', { username: 'bob' })
   const first = await changes(`?since=${revision}`)

@@ -130,6 +130,27 @@ test('what became of a token is told: whether it was taken back, and whether it 
   assert.deepEqual(await told(), { message: 'Token revoked' })
 })
 
+test('with check_revocation the end of a token is looked at where it has one, and that is told', async () => {
+  const checked = checkInsert(schema, { config: { check_revocation: true } })
+  assert.ok(checked.ok)
+  const entities = testEntities()
+  entities.put('consumers', { id: 'c', username: 'bob', custom_id: null })
+  entities.put('jwt_secrets', { id: 'k', key: 'bob-key', algorithm: 'HS256', secret: 's', consumer: { id: 'c' } })
+  const times = async (claims: object) => {
+    const key = createSecretKey(Buffer.from('s'))
+    const token = signToken({ header: { alg: 'HS256' }, payload: { iss: 'bob-key', ...claims } }, 'HS256', key)
+    const bench = { entities, now, issuerKeys: fetched }
+    const explained = await explainToken(token, checked.value['config'] as Config, bench)
+    return explained.steps.find(({ step }) => step === 'times')
+  }
+  assert.deepEqual(await times({ exp: now - 5 }), {
+    step: 'times',
+    outcome: 'failed',
+    reason: `exp ${now - 5} (2023-11-14T22:13:15Z), 5 s ago`,
+  })
+  assert.equal((await times({}))?.reason, 'none is looked at, and the token has none')
+})
+
 test('a token that is bound to nothing is told of, and of an opaque one that only its issuer can say', async () => {
   const entities = testEntities()
   entities.put('consumers', { id: 'c', username: 'bob', custom_id: null })

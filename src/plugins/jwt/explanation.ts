@@ -13,11 +13,11 @@ import { isOpaque } from './introspection.ts'
 import { addressOfCredential, type Issuer, issuerIn } from './issuers.ts'
 import { createKeySet, mostTries } from './key-sets.ts'
 import { isRevoked, revocationKeysOf } from './revocations.ts'
-import { issuersTimes, timeFault, timesOf } from './times.ts'
+import { timeFault, timesOf } from './times.ts'
 import { decodeToken, type Token } from './token.ts'
 import { createTokenMemory } from './tokens.ts'
 import { headerValue } from './upstream-headers.ts'
-import { credentialKey, type Verified, verifyToken } from './verification.ts'
+import { credentialKey, timesFor, type Verified, verifyToken } from './verification.ts'
 import { subject, virtualCredential } from './who.ts'
 import { describeMoment } from './moment.ts'
 
@@ -158,7 +158,7 @@ function judged(
   const broken = extension?.rules.find((rule) => !rule.holds(token))
   if (broken) return { answer: broken.answer, failed: 'claims' }
   if (byClaim && !consumer && !extension?.who?.optional) return { answer: extension?.who?.refusal, failed: 'consumer' }
-  const fault = timeFault(byIssuer ? issuersTimes(ready.times, token.claims) : ready.times, times, now)
+  const fault = timeFault(timesFor(ready.times, { byIssuer, token }), times, now)
   const late = ready.timeAnswers[fault] ?? extension?.age?.(iatOf(token), now)
   if (late) return { answer: late, failed: 'times' }
   const owner = issuer ? undefined : credential
@@ -294,7 +294,12 @@ function timesReason({ token, config, now, byIssuer }: Facts): string {
   const times = timesOf(token?.claims ?? {})
   const lookedAt: readonly string[] = byIssuer
     ? ['exp', ...(token && Object.hasOwn(token.claims, 'nbf') ? ['nbf'] : [])]
-    : (config.claims_to_verify ?? [])
+    : [
+        ...(config.claims_to_verify ?? []),
+        ...(config.single_use || (config.check_revocation && token && Object.hasOwn(token.claims, 'exp'))
+          ? ['exp']
+          : []),
+      ]
   const told = (['exp', 'nbf'] as const).flatMap((claim) => {
     const moment = Number.isNaN(times[claim]) ? 'is not a number' : describeMoment(times[claim], now)
     if (lookedAt.includes(claim)) return [`${claim} ${moment}`]

@@ -7,6 +7,9 @@ import { type ShapeOptions, shapeError } from '../../pdk/error-shape.ts'
 import type { Field, Fields } from '../../schema/field.ts'
 import { claimRuleError } from './claim-rules-schema.ts'
 
+/** The most that a config may let clocks differ by, in seconds. */
+export const mostLeeway = 3600
+
 /** A claim's place: the name, or the names from the outermost to the innermost. A name may hold dots and slashes. */
 const claim = {
   type: 'array',
@@ -198,7 +201,7 @@ export const extensionFields = [
   {
     leeway: {
       type: 'number',
-      between: [0, 3600],
+      between: [0, mostLeeway],
       $extension: true,
       description: 'How many seconds the clocks may differ, for `exp`, `nbf` and `iat`.',
     },

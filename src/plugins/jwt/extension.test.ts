@@ -326,7 +326,7 @@ test('groups in a claim are those that the acl plugin goes by', () => {
 
 /** What `POST /jwt-revocations` makes of a body. */
 function revocation(body: object) {
-  const checked = checkInsert(jwt_revocations, body)
+  const checked = checkInsert(jwt_revocations, { ttl: 600, ...body })
   assert.ok(checked.ok, JSON.stringify(checked))
   return checked.value as { readonly id: string }
 }
@@ -388,12 +388,41 @@ test('a revocation says one thing, and counts from now where it gives no time', 
     const checked = checkInsert(jwt_revocations, body)
     return checked.ok ? undefined : checked.errors
   }
-  assert.ok(wrong({}))
-  assert.ok(wrong({ jti: 'a', sub: 'b' }))
-  assert.ok(wrong({ sub: '' }))
+  assert.ok(wrong({ ttl: 1 }))
+  assert.ok(wrong({ ttl: 1, jti: 'a', sub: 'b' }))
+  assert.ok(wrong({ ttl: 1, sub: '' }))
+  assert.equal(wrong({ ttl: 1, sub: 'a' }), undefined)
   const { before, key } = revocation({ sub: 'alice', key: 'made up' }) as unknown as { before: number; key: string }
   assert.ok(before > Date.now() / 1000 && before - Date.now() / 1000 < 5, 'of this second as well')
   assert.notEqual(key, 'made up')
+})
+
+test('a revocation says for how long it holds, and is answered until when', () => {
+  for (const ttl of [undefined, null, 0, -1, 1.5, 'ever']) {
+    const checked = checkInsert(jwt_revocations, { sub: 'alice', ...(ttl !== undefined && { ttl }) })
+    assert.ok(!checked.ok && 'ttl' in checked.errors, String(ttl))
+  }
+  const made = revocation({ sub: 'alice', ttl: 60, until: 5 })
+  const again = checkUpdate(jwt_revocations, { ...made }, { ttl: 3600 })
+  assert.ok(again.ok)
+  for (const [entity, seconds] of [
+    [made, 60],
+    [again.value, 3600],
+  ] as const) {
+    const left = Number((entity as Record<string, unknown>)['until']) - Date.now() / 1000
+    assert.ok(left > seconds - 5 && left < seconds + 2, String(left))
+  }
+})
+
+test('a token that was taken back is not good again when that is forgotten: its end is looked at', () => {
+  const [checks, plain] = [world({ check_revocation: true }), world({ credential_claim: ['sub'] })]
+  for (const { clock } of [checks, plain]) clock.now = now + 60
+  const claims = { jti: 'one', exp: now + 60 }
+  assert.equal(plain.verdict(claims), 'let in', 'Kong looks at it only where claims_to_verify says so')
+  assert.deepEqual(checks.verdict(claims), [401, { exp: 'token expired' }, 'Bearer error="invalid_token"'])
+  assert.deepEqual(checks.verdict({ exp: 'x' }), [401, { exp: 'must be a number' }, 'Bearer error="invalid_token"'])
+  assert.equal(checks.verdict({ exp: now + 61 }), 'let in')
+  assert.equal(checks.verdict({ jti: 'one' }), 'let in', 'it need not have one')
 })
 
 test('what would be refused is only counted in mode observe, by reason and consumer', () => {

@@ -141,7 +141,9 @@ function timePolicyOf(config: Config): TimePolicy {
   const exp = claims.includes('exp') || config.single_use === true
   const nbf = claims.includes('nbf')
   const leeway = config.leeway ?? 0
-  return { exp, nbf, maximumExpiration, leeway, any: exp || nbf || maximumExpiration > 0 }
+  // What was taken back is forgotten when it has ended, and must not be good again.
+  const endIfAny = config.check_revocation === true
+  return { exp, nbf, maximumExpiration, leeway, any: exp || nbf || maximumExpiration > 0, endIfAny }
 }
 
 /** Every answer the config can give, made once: RFC 6750 3 wants no error in the challenge of a request without a token. */

@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Schema } from '../../schema/field.ts'
 import { auto_timestamp_s, uuid } from '../../schema/typedefs.ts'
 
+/** The longest that a revocation may hold, in seconds: 100 years, which is for ever. */
+export const longestHold = 3_153_600_000
+
 /** What a revocation speaks of, and of which issuer's. */
 export type RevokedTokens = readonly [
   what: 'jti' | 'sub' | 'sid' | 'iss' | 'credential',
@@ -62,8 +65,15 @@ export const jwt_revocations = {
     {
       ttl: {
         type: 'integer',
-        between: [1, 3_153_600_000],
-        description: 'After how many seconds it may be forgotten: when the last of its tokens has ended.',
+        required: true,
+        between: [1, longestHold],
+        description: 'For how many seconds it holds: until the last of its tokens has ended.',
+      },
+    },
+    {
+      until: {
+        type: 'integer',
+        description: 'Until when it holds, in seconds since 1970; follows from `ttl`.',
       },
     },
   ],
@@ -75,6 +85,6 @@ export const jwt_revocations = {
     const tokens = revokedTokens(entity)
     // Tokens say in whole seconds when they were issued: what was issued in this one is over, too.
     const before = entity['before'] ?? (atAnyTime.has(tokens[0]) ? null : Math.floor(Date.now() / 1000) + 1)
-    return { key: revocationKey(tokens), before }
+    return { key: revocationKey(tokens), before, until: Math.ceil(Date.now() / 1000) + Number(entity['ttl']) }
   },
 } as const satisfies Schema

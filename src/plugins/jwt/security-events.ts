@@ -9,10 +9,11 @@ import type { Change, Entities } from '../../pdk/entities.ts'
 import type { AccessKong, Answer, Request } from '../../pdk/kong.ts'
 import { iatOf } from './age.ts'
 import { claimAt, textOf, textsOf } from './claims.ts'
+import { mostLeeway } from './extension-schema.ts'
 import { issuerIn, issuersOf, type Issuer } from './issuers.ts'
 import type { KeySets } from './key-sets.ts'
 import type { Config } from './ready.ts'
-import { jwt_revocations, revocationId, revocationKey, type RevokedTokens } from './revocations-schema.ts'
+import { jwt_revocations, longestHold, revocationId, revocationKey, type RevokedTokens } from './revocations-schema.ts'
 import { decodeToken, isObject, type JsonObject, type Token } from './token.ts'
 import { timesOf } from './times.ts'
 import { jwt_uses, useKey } from './uses-schema.ts'
@@ -271,7 +272,8 @@ async function takeBack(
   longestLife: number,
   now: number,
 ): Promise<'new' | 'known' | 'unavailable'> {
-  const ttl = Math.ceil(at + longestLife - now) + 1
+  // A token is good for as much longer as clocks may differ by, whichever plugin looks at it.
+  const ttl = Math.ceil(at + longestLife - now) + mostLeeway + 1
   if (over.length === 0 || ttl <= 1) return 'known'
   const use = useKey(['events', iss, jti])
   const tokens = new Map(over.map((one) => [revocationKey(one), one]))
@@ -297,6 +299,7 @@ function revocation(entities: Entities, key: string, tokens: RevokedTokens, at: 
   const known = entities.by(kind, 'key', key)?.entity
   if (!known) return { do: 'insert', kind, entity: { id: revocationId(tokens), [what]: value, iss, before, ttl } }
   const later = before === null ? null : Math.max(before, Number(known['before']))
-  const longer = typeof known['ttl'] === 'number' ? Math.max(known['ttl'], ttl) : null
+  // One that was written without an end has none.
+  const longer = typeof known['ttl'] === 'number' ? Math.max(known['ttl'], ttl) : longestHold
   return { do: 'update', kind, id: known.id, changes: { before: later, ttl: longer } }
 }

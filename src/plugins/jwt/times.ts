@@ -14,6 +14,8 @@ export interface TimePolicy {
   readonly leeway: number
   /** Whether any of the three is asked for. */
   readonly any: boolean
+  /** Whether `exp` is looked at where a token has one, though it need not. */
+  readonly endIfAny?: boolean
 }
 
 /** A token's times in seconds since 1970; NaN where it has none that is a finite number. */

@@ -58,8 +58,10 @@ export function verifyDecoded(
 }
 
 /** Which of a token's times are looked at: of an issuer's its end always. */
-export const timesFor = (times: TimePolicy, { byIssuer, token }: Verified): TimePolicy =>
-  byIssuer ? issuersTimes(times, token.claims) : times
+export function timesFor(times: TimePolicy, { byIssuer, token }: Pick<Verified, 'byIssuer' | 'token'>): TimePolicy {
+  if (byIssuer) return issuersTimes(times, token.claims)
+  return times.endIfAny && !times.exp && Object.hasOwn(token.claims, 'exp') ? { ...times, exp: true, any: true } : times
+}
 
 /** `key` is the issuer's that made the signature, or nothing where that was the credential's own, or why none did. */
 function ownedBy(
