@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { after, before, describe, test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type PostgresServer, startPostgres, withoutPostgres } from '../../test/postgres/server.ts'
 import type { Schema } from '../schema/field.ts'
 import { generateKey, parseKeyring, type Keyring, sealerOf } from './keyring.ts'
 import { indexesOf } from './kinds.ts'
 import { localEntities } from './local.ts'
 import { temporaryFolder } from './sample.ts'
 import { openSealed, sealStore, type SealedStore } from './sealed.ts'
+import { openPostgresStore } from './postgres/open.ts'
 import { openStore } from './sqlite/open.ts'
 import { openReader } from './sqlite/reader.ts'
 import type { Operation, Store, Stored } from './store.ts'
@@ -241,4 +244,63 @@ test('a keyring is keys of 32 bytes, a line each; a slip is told without the key
   ] as const) {
     assert.deepEqual(parseKeyring(text), { problem })
   }
+})
+
+/** Text that is told also by a piece of it. */
+const clear = (size: number): string => 'in-clear-text '.repeat(size)
+
+/** Entities of many sizes that come, change and go in no order, which moves much about in the tables' pages. */
+async function stir(store: Store): Promise<void> {
+  const write = async (operations: Operation[]) => assert.ok((await store.write(operations)).ok)
+  const of = (at: number, size: number): Stored => ({ id: `${(at * 7919) % 1009}`, secret: clear(size) })
+  for (let round = 0; round < 3; round++) {
+    for (let at = 0; at < 600; at += 20) {
+      const some = Array.from({ length: 20 }, (_, more) => of(at + more, 1 + (((at + more) * (31 + round)) % 60)))
+      await write(some.map((entity) => ({ do: 'upsert', kind: 'credentials', entity })))
+    }
+  }
+}
+
+const filesWithPieces = (folder: string): string[] =>
+  readdirSync(folder).filter((name) => readFileSync(join(folder, name), 'latin1').includes('in-clear'))
+
+test('of what was sealed no piece lies on in the file', async (t) => {
+  const { open, raw, folder } = world(t)
+  await stir(await open())
+  await open(keyringOf(first))
+  await raw().close()
+  assert.deepEqual(filesWithPieces(folder), [])
+})
+
+describe('nodes on one database', { skip: withoutPostgres ?? false }, () => {
+  let server: PostgresServer
+  before(async () => {
+    server = await startPostgres()
+  })
+  after(() => server.stop())
+
+  test('of what one of them has sealed no piece lies on in the copies of all, that of one that was away included', async (t) => {
+    const database = await server.database()
+    const opened = new Map<string, Store>()
+    const node = async (folder: string) => {
+      const store = await openPostgresStore({ database, file: join(folder, 'shared.db'), kinds: indexesOf(kinds) })
+      opened.set(folder, store)
+      return store
+    }
+    const [sealing, following, away] = Array.from({ length: 3 }, (): string => {
+      const folder: string = temporaryFolder(t, async () => opened.get(folder)?.close())
+      return folder
+    }) as [string, string, string]
+    const store = await node(sealing)
+    for (const folder of [following, away]) await node(folder)
+    await stir(store)
+    for (const { reader } of opened.values()) while (reader.renew() < store.reader.renew()) await sleep(20)
+    await opened.get(away)?.close()
+    await sealStore(store, { keyring: keyringOf(first), kinds })
+    const { reader } = await node(away)
+    for (const each of [reader, opened.get(following)!.reader])
+      while (each.renew() < store.reader.renew()) await sleep(20)
+    for (const each of opened.values()) await each.close()
+    for (const folder of [sealing, following, away]) assert.deepEqual(filesWithPieces(folder), [])
+  })
 })

@@ -61,7 +61,6 @@ export async function sealStore(store: Store, { keyring, kinds }: SealingOptions
     const count = await sealEverything(store, codec, kinds)
     const now = recordOf(store.reader)
     if (now) await written([update(now, { ...rewrapped(now, sealer), keys: [sealer.active], complete: true })])
-    await store.clean?.()
     return count
   }
   if (!record.complete) await rotate()

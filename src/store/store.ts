@@ -140,11 +140,6 @@ export interface Store {
   reachable(): boolean
   /** Writes a consistent copy to a file that must not exist yet; rejects, leaving none, where that fails. */
   backup(file: string): Promise<void>
-  /**
-   * Soon rewrites the file, so that nothing lies on in it of what was replaced: pages that the tables were moved about in keep pieces
-   * of what stood there. Absent where that is another's to do.
-   */
-  readonly clean?: () => Promise<void>
   close(): Promise<void>
 }
 

@@ -58,10 +58,16 @@ export interface ServerOptions {
   readonly access?: readonly string[]
   /** What it shows to clients that speak TLS; it speaks none where this is left out. */
   readonly tls?: { readonly cert: string; readonly key: string }
+  /** Whether what it writes is forced to the disk (default: no, which only the death of the whole machine would tell). */
+  readonly durable?: boolean
 }
 
-/** Starts a server; what it writes is not forced to the disk, which only the death of the whole machine would tell. */
-export async function startPostgres({ access = [], tls }: ServerOptions = {}): Promise<PostgresServer> {
+/** Starts a server. */
+export async function startPostgres({
+  access = [],
+  tls,
+  durable = false,
+}: ServerOptions = {}): Promise<PostgresServer> {
   const programs = folderOfPrograms()
   if (programs === undefined) throw new Error(withoutPostgres)
   const as = process.getuid?.() === 0 ? otherUser() : undefined
@@ -87,7 +93,7 @@ export async function startPostgres({ access = [], tls }: ServerOptions = {}): P
     listen_addresses: '127.0.0.1',
     unix_socket_directories: folder,
     port,
-    fsync: 'off',
+    fsync: durable ? 'on' : 'off',
     max_connections: 100,
     ssl: tls ? 'on' : 'off',
   }

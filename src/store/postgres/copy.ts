@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { parentPort, workerData } from 'node:worker_threads'
 import { checkpoints } from '../sqlite/checkpoints.ts'
+import { cleaning } from '../sqlite/cleaning.ts'
 import { connect } from '../sqlite/file.ts'
 import { openGroup } from '../sqlite/group.ts'
 import { rowsOf } from '../sqlite/rows.ts'
@@ -23,6 +24,9 @@ const indexes = new Map(kinds.map((index) => [index.kind, index]))
 const group = openGroup(db, kinds, { keep, now: Date.now })
 const copy = copying(db, group.tables, indexes)
 const checkpointAfter = checkpoints(db)
+const cleaned = cleaning(db)
+/** Whether there was nothing before that which is being copied. */
+let isFirst = false
 let changed = 0
 
 port.on('message', (message: ToCopy) => {
@@ -35,8 +39,10 @@ port.on('message', (message: ToCopy) => {
   if (db.isTransaction) return
   checkpointAfter(changed)
   changed = 0
+  cleaned.clean()
 })
 send({ say: 'ready' })
+cleaned.clean()
 
 function send(message: FromCopy): void {
   port?.postMessage(message)
@@ -63,12 +69,15 @@ function obey(message: ToCopy): Proposal | undefined {
       return
     case 'forget':
       begin()
+      isFirst = group.tables.kinds().length === 0
       return copy.forget()
     case 'copy':
       changed += message.entities.length
       return copy.take(message.entities)
     case 'finish':
-      return copy.finish(message.revision)
+      copy.finish(message.revision)
+      if (isFirst) cleaned.spare()
+      return
     case 'propose':
       return propose(message.batches, message.expired)
     case 'commit':

@@ -31,8 +31,6 @@ export type ToWriter =
   /** A batch whose content was begun does not come. */
   | { readonly say: 'forget'; readonly batch: number }
   | { readonly say: 'write'; readonly batches: readonly Batch[] }
-  /** The file is rewritten when all that was sent before is written. */
-  | { readonly say: 'clean' }
   | { readonly say: 'close' }
 
 export interface Answered {

@@ -78,10 +78,6 @@ export async function openStore({ file, kinds, keep = 100_000, report = warn }: 
     // Whatever was committed has been read by the time that it is answered.
     refresh: async () => {},
     backup: (to) => backupFile(file, to),
-    clean: async () => {
-      await settled()
-      ;(await running()).clean()
-    },
     release: async () => {
       await settled()
       await endWriter()

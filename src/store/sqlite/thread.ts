@@ -9,8 +9,6 @@ export interface WriterThread {
    * where the operations are no plain data, and with what a content's entities throw.
    */
   write(batch: number, operations: readonly Operation[]): Promise<Error | undefined>
-  /** See `Store`. */
-  clean(): void
   /** Whether the thread keeps the process alive, as it should while somebody waits for it. */
   hold(wanted: boolean): void
   /** Ends the thread when it has done all it was sent. */
@@ -127,7 +125,6 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
       await gathered.add({ batch, operations: sent })
       return dead
     },
-    clean: () => send({ say: 'clean' }),
     hold: (wanted) => (wanted ? worker.ref() : worker.unref()),
     close() {
       closing = true

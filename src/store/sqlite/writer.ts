@@ -2,6 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { Operation, Written } from '../store.ts'
 import { checkpoints } from './checkpoints.ts'
+import { cleaning } from './cleaning.ts'
 import { connect } from './file.ts'
 import { gathering } from './gathering.ts'
 import { groupCommit } from './group.ts'
@@ -19,13 +20,13 @@ if (!port) throw new Error('the writer runs in a thread of its own')
 const db = connect(file)
 const commit = groupCommit(db, kinds, { keep, now: Date.now })
 const checkpointAfter = checkpoints(db)
+const { clean } = cleaning(db)
 const send = (message: FromWriter) => port.postMessage(message)
 
 /** Large contents, part by part, until the operations come that they belong to: by batch and place in it. */
 const contents = new Map<string, Content>()
 const indexes = new Map(kinds.map((index) => [index.kind, index]))
 let closing = false
-let cleaning = false
 const gathered = gathering<Write>({
   commit: write,
   arrived: () => writesOf(waiting(port)),
@@ -38,11 +39,11 @@ const gathered = gathering<Write>({
 
 port.on('message', (first: ToWriter) => {
   gathered.add(writesOf([first, ...waiting(port)]))
-  if (cleaning) clean()
   if (closing) close()
 })
 const burial = kinds.some(({ ttl }) => ttl) ? setInterval(() => write([]), burialMs) : undefined
 send({ say: 'ready' })
+clean()
 
 function* waiting(port: MessagePort): Iterable<ToWriter> {
   for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) yield next.message as ToWriter
@@ -52,7 +53,6 @@ function writesOf(messages: Iterable<ToWriter>): Write[] {
   const writes: Write[] = []
   for (const message of messages) {
     if (message.say === 'close') closing = true
-    else if (message.say === 'clean') cleaning = true
     else if (message.say === 'content') gather(message)
     else if (message.say === 'forget') forget(message.batch)
     else
@@ -100,16 +100,7 @@ function write(writes: readonly Write[]): void {
   }
   for (const { batch } of writes) forget(batch)
   checkpointAfter(group.changes.length)
-}
-
-function clean(): void {
-  cleaning = false
-  gathered.flush()
-  try {
-    db.exec('VACUUM')
-  } catch {
-    // A full disk: what was to go lies on, and the next write reports what is wrong.
-  }
+  clean()
 }
 
 function close(): void {
