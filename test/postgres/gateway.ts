@@ -35,12 +35,7 @@ export async function startGatewayProcess(
   const env = {
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KONG|GIBBON)_/.test(name))),
     KONG_PREFIX: prefix,
-    KONG_DATABASE: 'postgres',
-    KONG_PG_HOST: database.host,
-    KONG_PG_PORT: String(database.port),
-    KONG_PG_USER: database.user,
-    KONG_PG_DATABASE: database.database,
-    KONG_PG_SCHEMA: database.schema ?? '',
+    ...settingsFor(database),
     KONG_PROXY_LISTEN: '127.0.0.1:0',
     KONG_ADMIN_LISTEN: '127.0.0.1:0',
     KONG_NGINX_WORKER_PROCESSES: '1',
@@ -73,6 +68,16 @@ export async function startGatewayProcess(
     stop: () => ended('SIGTERM'),
   }
 }
+
+/** The settings by which a gateway finds a database, as environment variables. */
+export const settingsFor = (database: Database): Readonly<Record<string, string>> => ({
+  KONG_DATABASE: 'postgres',
+  KONG_PG_HOST: database.host,
+  KONG_PG_PORT: String(database.port),
+  KONG_PG_USER: database.user,
+  KONG_PG_DATABASE: database.database,
+  KONG_PG_SCHEMA: database.schema ?? '',
+})
 
 function readyLine(child: ChildProcess): Promise<{ proxy: string[]; admin: string[] }> {
   let complaints = ''
