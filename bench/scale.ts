@@ -127,7 +127,7 @@ function peakOf({ pid }: ChildProcess): number {
 function gibbon(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
   return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', command, ...args], {
     env: { ...process.env, ...env },
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'inherit'],
   })
 }
 

@@ -1,10 +1,9 @@
 /** Writing to the shared store: under its lock, with what the local copy says that the batches come to. */
 import { randomUUID } from 'node:crypto'
-import type { Operation } from '../store.ts'
 import type { Query } from './connection.ts'
 import type { Expired } from './copy-thread.ts'
 import { headOf, newsOf, type Followed, type Head, type News, type Sides } from './feed.ts'
-import type { Proposal } from './messages.ts'
+import type { Listed, Proposal, SentOperation } from './messages.ts'
 import { step } from './statements.ts'
 
 /** How often the server is told that a long write is still worked on, in ms. */
@@ -41,7 +40,7 @@ export async function beginWrite({ connection, say }: Sides, followed: Followed,
 /** Has the copy work out what batches come to, however long that takes, while the lock is held. */
 export async function work(
   { connection, say, copy }: Sides,
-  batches: readonly (readonly Operation[])[],
+  batches: readonly (readonly SentOperation[])[],
   expired: Expired,
 ): Promise<Proposal> {
   const nudging = setInterval(() => void connection.run([say.nudge]).catch(() => undefined), nudgeMs)
@@ -56,29 +55,40 @@ export async function work(
  * Writes a proposal and commits it. Rejects where the server refuses it (then nothing was written), or where the connection is
  * lost (then it may have been).
  */
-export async function append({ connection, say }: Sides, { changes, puts }: Proposal, keep: number): Promise<Followed> {
+export async function append(sides: Sides, proposal: Proposal, keep: number): Promise<Followed> {
+  const { connection, say, copy } = sides
+  const { count, changes, cleared, puts } = proposal
   const stamp = randomUUID()
   const revision = changes.at(-1)?.revision ?? 0
-  const before = revision - changes.length
-  const logged = changes.slice(-keep)
-  const prunes = Math.floor(revision / pruneSlack) > Math.floor(before / pruneSlack)
+  const prunes = Math.floor(revision / pruneSlack) > Math.floor((revision - count) / pruneSlack)
   // Everything is cleared before anything is put, so that no new unique value meets an old one.
-  const parts: Query[][] = [
-    ...stepsOf(puts).map(say.clear),
-    ...stepsOf(puts).map(say.put),
-    ...stepsOf(logged).map((rows) => say.record(rows, stamp)),
-    [...say.advance(revision, stamp), ...(prunes ? [say.prune(revision - keep)] : []), say.commit],
-  ]
-  const long = puts.length > step
+  const parts = async function* (): AsyncIterable<Query[]> {
+    for await (const rows of stepsOf(cleared, (from) => copy.cleared(from))) yield say.clear(rows)
+    for await (const rows of stepsOf(puts, (from) => copy.puts(from))) yield say.put(rows)
+    for (let at = 0; at < changes.length; at += step) yield say.record(changes.slice(at, at + step), stamp)
+    yield [...say.advance(revision, stamp), ...(prunes ? [say.prune(revision - keep)] : []), say.commit]
+  }
+  if (puts.size > step) {
+    const timeoutMs = longWriteMs + puts.size * checkMs
+    for await (const queries of parts()) await connection.run(queries, { timeoutMs })
+    return { revision, stamp }
+  }
   // A small write crosses the wire once.
-  for (const queries of long ? parts : [parts.flat()])
-    await connection.run(queries, long ? { timeoutMs: longWriteMs } : undefined)
+  const all: Query[] = []
+  for await (const queries of parts()) all.push(...queries)
+  await connection.run(all)
   return { revision, stamp }
 }
 
-/** How long one step of a write of many entities may take, checks of all references at its end included, in ms. */
+/**
+ * How long one step of a write of many entities may take, in ms, and how much longer for each entity: the server checks all
+ * references in the last one.
+ */
 const longWriteMs = 120_000
+const checkMs = 1
 
-function stepsOf<T>(rows: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(rows.length / step) }, (_, at) => rows.slice(at * step, (at + 1) * step))
+/** A list in steps, each read when the one before is done with. */
+async function* stepsOf<Row>({ size, first }: Listed<Row>, read: (from: number) => Promise<readonly Row[]>) {
+  if (size > 0) yield first
+  for (let at = step; at < size; at += step) yield await read(at)
 }

@@ -1,12 +1,15 @@
 import { Worker } from 'node:worker_threads'
 import { siblingModule } from '../../config/module-url.ts'
-import type { CopyData, FromCopy, Proposal, ToCopy } from './messages.ts'
+import type { Cleared, CopyData, FromCopy, Proposal, Put, ToCopy } from './messages.ts'
 
 /** The thread that writes the local copy, seen from the main thread. */
 export interface CopyThread {
   /** Resolves when it is done; rejects where the copy cannot be written, with its transaction rolled back, or the thread died. */
-  ask(message: Exclude<ToCopy, { do: 'propose' | 'close' }>): Promise<void>
+  ask(message: Exclude<ToCopy, { do: 'propose' | 'read' | 'close' }>): Promise<void>
   propose(batches: Batches, expired: Expired): Promise<Proposal>
+  /** Further steps of what was proposed, for as long as its transaction is open. */
+  cleared(from: number): Promise<readonly Cleared[]>
+  puts(from: number): Promise<readonly Put[]>
   close(): Promise<void>
 }
 
@@ -14,8 +17,10 @@ type Propose = Extract<ToCopy, { do: 'propose' }>
 type Batches = Propose['batches']
 export type Expired = Propose['expired']
 
+type Given = Extract<FromCopy, { say: 'done' }>['given']
+
 interface Waiting {
-  readonly resolve: (answer: Proposal | undefined) => void
+  readonly resolve: (answer: Given) => void
   readonly reject: (error: Error) => void
 }
 
@@ -25,7 +30,7 @@ export function startCopy(workerData: CopyData, gone: () => void): Promise<CopyT
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
   const waiting: Waiting[] = []
   let dead: Error | undefined
-  const call = (message: ToCopy): Promise<Proposal | undefined> => {
+  const call = (message: ToCopy): Promise<Given> => {
     if (dead) return Promise.reject(dead)
     worker.postMessage(message)
     return new Promise((resolve, reject) => waiting.push({ resolve, reject }))
@@ -33,10 +38,10 @@ export function startCopy(workerData: CopyData, gone: () => void): Promise<CopyT
   const thread: CopyThread = {
     ask: async (message) => void (await call(message)),
     propose: async (batches, expired) => {
-      const proposal = await call({ do: 'propose', batches, expired })
-      if (!proposal) throw new TypeError('a proposal was asked for')
-      return proposal
+      return (await call({ do: 'propose', batches, expired })) as Proposal
     },
+    cleared: async (from) => (await call({ do: 'read', what: 'cleared', from })) as readonly Cleared[],
+    puts: async (from) => (await call({ do: 'read', what: 'puts', from })) as readonly Put[],
     close() {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage({ do: 'close' } satisfies ToCopy)
@@ -57,7 +62,7 @@ export function startCopy(workerData: CopyData, gone: () => void): Promise<CopyT
     worker.on('message', (message: FromCopy) => {
       if (message.say === 'ready') return resolve(thread)
       const waiter = waiting.shift()
-      if (message.say === 'done') waiter?.resolve(message.proposal)
+      if (message.say === 'done') waiter?.resolve(message.given)
       else waiter?.reject(new Error(message.message))
     })
   })

@@ -8,10 +8,22 @@ import { checkpoints } from '../sqlite/checkpoints.ts'
 import { cleaning } from '../sqlite/cleaning.ts'
 import { connect } from '../sqlite/file.ts'
 import { openGroup } from '../sqlite/group.ts'
+import type { WriterOperation } from '../sqlite/operations.ts'
+import type { Part } from '../sqlite/parts.ts'
+import { type Content, openContent } from '../sqlite/replace-all.ts'
 import { rowsOf } from '../sqlite/rows.ts'
-import type { Change, Stored } from '../store.ts'
+import { type Change, type Stored, untold, type Written } from '../store.ts'
 import { copying } from './copying.ts'
-import { stampName, type CopyData, type FromCopy, type Proposal, type Put, type ToCopy } from './messages.ts'
+import {
+  stampName,
+  type Cleared,
+  type CopyData,
+  type FromCopy,
+  type Proposal,
+  type Put,
+  type ToCopy,
+} from './messages.ts'
+import { step } from './statements.ts'
 
 const { file, kinds, keep } = workerData as CopyData
 const port = parentPort
@@ -27,6 +39,14 @@ const checkpointAfter = checkpoints(db)
 const cleaned = cleaning(db)
 /** Whether there was nothing before that which is being copied. */
 let isFirst = false
+interface Proposed {
+  readonly cleared: readonly Cleared[]
+  readonly puts: readonly Change[]
+}
+
+const nothing: Proposed = { cleared: [], puts: [] }
+/** What the open transaction comes to. */
+let proposed: Proposed = nothing
 let changed = 0
 
 port.on('message', (message: ToCopy) => {
@@ -50,15 +70,15 @@ function send(message: FromCopy): void {
 
 function answerTo(message: ToCopy): FromCopy {
   try {
-    const proposal = obey(message)
-    return proposal ? { say: 'done', proposal } : { say: 'done' }
+    const given = obey(message)
+    return given ? { say: 'done', given } : { say: 'done' }
   } catch (error) {
     group.rollback()
     return { say: 'failed', message: error instanceof Error ? error.message : String(error) }
   }
 }
 
-function obey(message: ToCopy): Proposal | undefined {
+function obey(message: ToCopy): Extract<FromCopy, { say: 'done' }>['given'] {
   switch (message.do) {
     case 'follow':
       begin()
@@ -80,9 +100,12 @@ function obey(message: ToCopy): Proposal | undefined {
       return
     case 'propose':
       return propose(message.batches, message.expired)
+    case 'read':
+      return message.what === 'cleared' ? clearedFrom(message.from) : putsFrom(message.from)
     case 'commit':
       return commit(message.stamp)
     case 'rollback':
+      proposed = nothing
       group.rollback()
   }
 }
@@ -90,6 +113,7 @@ function obey(message: ToCopy): Proposal | undefined {
 function commit(stamp: string): undefined {
   group.tables.setMeta(stampName, stamp)
   group.commit()
+  proposed = nothing
 }
 
 function begin(): void {
@@ -102,11 +126,64 @@ function propose(
 ): Proposal {
   group.begin()
   group.bury(expired)
-  const results = group.apply(batches)
+  const contents: Content[] = []
+  const gathered = (parts: readonly Part[]): Content => {
+    const content = gather(parts)
+    contents.push(content)
+    return content
+  }
+  const whole = (operation: (typeof batches)[number][number]): WriterOperation =>
+    operation.do === 'replace-all'
+      ? { do: 'replace-all', entities: [], gathered: gathered(operation.parts) }
+      : operation
+  const results = group.apply(batches.map((operations) => operations.map(whole)))
+  for (const content of contents) content.drop()
   group.record()
   const changes = group.changes()
   changed += changes.length
-  return { results, changes, puts: lastOfEach(changes).map(putOf) }
+  proposed = { cleared: clearedOf(changes), puts: lastOfEach(changes) }
+  return {
+    results: results.map(told),
+    count: changes.length,
+    changes: changes.slice(-keep),
+    cleared: { size: proposed.cleared.length, first: clearedFrom(0) },
+    puts: { size: proposed.puts.length, first: putsFrom(0) },
+  }
+}
+
+function gather(parts: readonly Part[]): Content {
+  const content = openContent(db)
+  for (const part of parts) {
+    for (const [kind, bodies] of part) {
+      const index = indexes.get(kind)
+      if (!index) throw new TypeError(`the store knows no kind ${kind}`)
+      for (const body of bodies.split('\n')) content.add(index, body)
+    }
+  }
+  return content
+}
+
+/** Of more changes than the log keeps the newest are told of, and one stands for the others. */
+function told(result: Written | Error): Written | Error {
+  if (result instanceof Error || !result.ok || result.changes.length <= keep) return result
+  const newest = result.changes.slice(-keep)
+  const more = result.changes.length - keep
+  return { ...result, changes: [untold(result.revision - keep), ...newest], more }
+}
+
+const clearedFrom = (from: number): readonly Cleared[] => proposed.cleared.slice(from, from + step)
+const putsFrom = (from: number): readonly Put[] => proposed.puts.slice(from, from + step).map(putOf)
+
+/** What was there before: nothing stands in the way of an entity that is new. */
+function clearedOf(changes: readonly Change[]): readonly Cleared[] {
+  const old = new Map<string, Cleared>()
+  const added = new Set<string>()
+  for (const { kind, id, operation } of changes) {
+    const name = `${kind} ${id}`
+    if (operation === 'insert' && !old.has(name)) added.add(name)
+    else if (!added.has(name)) old.set(name, { kind, id, isGone: operation === 'delete' })
+  }
+  return [...old.values()]
 }
 
 /** An entity that was changed several times is put once. */

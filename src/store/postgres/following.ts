@@ -1,10 +1,10 @@
 /** Keeps a node connected to the shared store, whatever happens to that, and takes this node's writes to it. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backOffMs } from '../../pdk/back-off.ts'
-import type { Operation } from '../store.ts'
 import { connect, explain, placeOf, type Connection, type Database } from './connection.ts'
 import type { CopyThread } from './copy-thread.ts'
 import type { Followed } from './feed.ts'
+import type { SentOperation } from './messages.ts'
 import { problemOf, schemaState } from './migrations.ts'
 import { notWritten, openSession, unsure, type Answer, type Batch, type SessionOptions } from './session.ts'
 import { statements } from './statements.ts'
@@ -32,7 +32,7 @@ export interface Following {
    * Takes a batch to the shared store; it is answered through `answer`, within `patienceMs` of `since` (as `performance.now()`
    * tells) also where the database is silent, or busy with others.
    */
-  write(batch: number, operations: readonly Operation[], since: number): void
+  write(batch: number, operations: readonly SentOperation[], since: number): void
   /** Resolves when the copy holds all that was committed before the call, or soon, where the database does not say so. */
   refresh(): Promise<void>
   close(): Promise<void>

@@ -4,13 +4,14 @@ import { backupFile } from '../sqlite/backup.ts'
 import { prepareFile } from '../sqlite/file.ts'
 import { publisher } from '../sqlite/publisher.ts'
 import { openReader } from '../sqlite/reader.ts'
-import { type Change, type Kind, type Operation, type OwnedStore, type Stored, untold } from '../store.ts'
+import { partsOf, type Part } from '../sqlite/parts.ts'
+import { type Change, type Operation, type OwnedStore, untold } from '../store.ts'
 import { writing } from '../writing.ts'
 import type { Database } from './connection.ts'
 import { startCopy, type CopyThread } from './copy-thread.ts'
 import type { Followed } from './feed.ts'
 import { follow, type Following } from './following.ts'
-import { stampName } from './messages.ts'
+import { type SentOperation, stampName } from './messages.ts'
 import { SchemaProblem } from './migrations.ts'
 
 export interface OpenOptions {
@@ -32,9 +33,6 @@ export interface OpenOptions {
   /** Told why the database cannot be used, and when it can again. */
   readonly onState?: (problem: Error | undefined) => void
 }
-
-/** Entities of a content that are copied in one turn of the event loop: some milliseconds of work. */
-const copiedAtOnce = 1000
 
 /** How long a start that has an older copy to serve waits for the database, in ms. */
 const patienceAtStartMs = 2000
@@ -78,14 +76,14 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
    * A copy of an operation, so that what is no plain data fails alone, and what waits does not change. Of a million entities some
    * at a time: the connection must be heard meanwhile.
    */
-  const copied = async (operation: Operation): Promise<Operation> => {
+  const copied = async (operation: Operation): Promise<SentOperation> => {
     if (operation.do !== 'replace-all') return structuredClone(operation)
-    const entities: { readonly kind: Kind; readonly entity: Stored }[] = []
-    for (const { kind, entity } of operation.entities) {
-      entities.push({ kind, entity: structuredClone(entity) })
-      if (entities.length % copiedAtOnce === 0) await new Promise((resolve) => setImmediate(resolve))
+    const parts: Part[] = []
+    for (const part of partsOf(operation.entities)) {
+      parts.push(part)
+      await new Promise((resolve) => setImmediate(resolve))
     }
-    return { ...operation, entities }
+    return { do: 'replace-all', parts }
   }
   const begin = () =>
     follow({
@@ -109,7 +107,7 @@ export async function openPostgresStore(options: OpenOptions): Promise<OwnedStor
   let following = begin()
   const { write, settled, close } = writing(kinds, async (operations, since) => {
     const begun = performance.now()
-    const own: Operation[] = []
+    const own: SentOperation[] = []
     for (const operation of operations) own.push(await copied(operation))
     const batch = ++batches
     const answered = published.answerTo(batch)

@@ -1,16 +1,16 @@
 /** What a node does on one connection to the shared store: it follows the log, and writes. */
-import type { Change, Operation, Written } from '../store.ts'
+import type { Change, Written } from '../store.ts'
 import { unavailable } from '../writing.ts'
 import { append, beginWrite, work } from './append.ts'
 import { codeOf, explain, sqlState } from './connection.ts'
 import { copyAfresh, followInSteps, headOf, newsOf, type Followed, type Head, type News, type Sides } from './feed.ts'
-import type { Proposal } from './messages.ts'
+import type { Proposal, SentOperation } from './messages.ts'
 import { problemOf, stateOf } from './migrations.ts'
 import { step } from './statements.ts'
 
 export interface Batch {
   readonly batch: number
-  readonly operations: readonly Operation[]
+  readonly operations: readonly SentOperation[]
 }
 
 export interface Answer {
@@ -108,13 +108,13 @@ export async function openSession(
       return failed(sent, error, 'nothing')
     }
     const answers = batches.map(({ batch }, at) => ({ batch, result: proposal.results[at] ?? new Error('no result') }))
-    if (proposal.changes.length > 0) return commit(proposal, batches, answers)
+    if (proposal.count > 0) return commit(proposal, batches, answers)
     await Promise.all([copy.ask({ do: 'rollback' }), connection.run([say.rollback])])
     answer(answers)
   }
   const commit = async (proposal: Proposal, batches: readonly Batch[], answers: readonly Answer[]): Promise<void> => {
     try {
-      const isLong = proposal.puts.length > step
+      const isLong = proposal.puts.size > step
       // One of many entities takes its time.
       if (!isLong) send(batches)
       const appended = append(sides, proposal, keep)
@@ -132,7 +132,7 @@ export async function openSession(
       refuse(batches, unsure(`this node cannot follow: ${explain(error)}`))
       throw error
     }
-    arrived(followed.revision, proposal.changes)
+    arrived(followed.revision, proposal.count > proposal.changes.length ? [] : proposal.changes)
     answer(answers)
   }
   return {

@@ -1,7 +1,7 @@
 /** What is said to the server. */
 import { randomUUID } from 'node:crypto'
 import type { Query } from './connection.ts'
-import type { Put } from './messages.ts'
+import type { Cleared, Put } from './messages.ts'
 import { channel, inSchema } from './tables.ts'
 
 /** Changes that are read in one step; a follower further behind reads them in several, within one transaction. */
@@ -82,10 +82,10 @@ export function statements(schema: string | undefined, lockWaitMs: number) {
     fetch: (cursor: 'feed' | 'everything'): Query => plain(`FETCH ${step} FROM ${cursor}`),
     stamp: plain(stamp),
     /** Takes all of these entities' rows out of the way, and those that are gone themselves. */
-    clear: (puts: readonly Put[]): Query[] => {
-      const gone = puts.filter(({ body }) => body === null)
+    clear: (rows: readonly Cleared[]): Query[] => {
+      const gone = rows.filter(({ isGone }) => isGone)
       return [
-        { text: removed, values: columns(puts, ['kind', 'id']) },
+        { text: removed, values: columns(rows, ['kind', 'id']) },
         ...(gone.length > 0 ? [{ text: deleted, values: columns(gone, ['kind', 'id']) }] : []),
       ]
     },

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
-import type { ContentEntities, Kind, Operation } from '../store.ts'
+import type { Operation } from '../store.ts'
 import type { Batch, Committed, FromWriter, ToWriter, WriterData } from './messages.ts'
+import { type Part, partsOf } from './parts.ts'
 
 export interface WriterThread {
   /**
@@ -24,29 +25,8 @@ export interface WriterEvents {
 /** Node runs TypeScript from the source tree, JavaScript from the published package. */
 const entry = new URL(import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js', import.meta.url)
 
-/** How many entities are sent at once: some milliseconds of work. */
-const partSize = 1000
-
 /** How many parts the thread may be behind. */
 const mostAhead = 16
-
-/** A part of a content, as texts by kind. */
-type Part = ReadonlyMap<Kind, readonly string[]>
-
-/** A content in parts. */
-function* partsOf(entities: ContentEntities): Iterable<Part> {
-  let part = new Map<Kind, string[]>()
-  let size = 0
-  for (const { kind, entity } of entities) {
-    const bodies = part.get(kind) ?? []
-    bodies.push(JSON.stringify(entity))
-    part.set(kind, bodies)
-    if (++size % partSize > 0) continue
-    yield part
-    part = new Map()
-  }
-  yield part
-}
 
 /** Gathers what comes in one turn of the event loop: to wake a thread costs more than to tell it one thing more. */
 function outbox(send: (batches: readonly Batch[]) => void) {
@@ -101,7 +81,7 @@ export function startWriter(workerData: WriterData, { committed, died }: WriterE
     try {
       for (const part of parts) {
         if (dead) return
-        for (const [kind, bodies] of part) send({ say: 'content', batch, at, kind, bodies: bodies.join('\n') })
+        for (const [kind, bodies] of part) send({ say: 'content', batch, at, kind, bodies })
         ahead += part.size
         await new Promise((resolve) => setImmediate(resolve))
         while (isBehind()) await caughtUp.promise
