@@ -2,7 +2,7 @@
  * Deaths and partitions in the midst of writes: of a gateway, of PostgreSQL, of the network between them. What was acknowledged
  * must be there afterwards, on every node and in the database; nothing may be seen by half; no proxied request may fail.
  *
- *   node test/postgres/trials.ts [--gateway 200] [--server 200] [--partition 200]
+ *   node test/postgres/trials.ts [--gateway 200] [--server 200] [--partition 200] [--sessions 10]
  */
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import type { Database } from '../../src/store/postgres/connection.ts'
 import { type GatewayProcess, startGatewayProcess } from './gateway.ts'
 import { type Partition, partitionOf } from './partition.ts'
+import { connect } from '../../src/store/postgres/connection.ts'
 import { startPostgres } from './server.ts'
 
 export interface TrialCounts {
@@ -93,6 +94,83 @@ export async function runTrials(trials: TrialCounts, said: (line: string) => voi
     upstream.close()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+export interface CrowdReport {
+  readonly acknowledged: number
+  /** Writes that were answered 503, and those of which nobody knew whether they were written. */
+  readonly refused: number
+  /** Connections to the database that were ended. */
+  readonly ended: number
+  /** The log's last revision, which every node has come to. */
+  readonly revision: number
+}
+
+/**
+ * Three nodes, each with 20 clients that write for some seconds, while the database ends the nodes' connections again and again.
+ * Rejects where the nodes do not come to the same in the end, where the log has a gap, or something acknowledged is lost.
+ */
+export async function runCrowd(seconds: number): Promise<CrowdReport> {
+  const folder = mkdtempSync(join(tmpdir(), 'gibbon-crowd-'))
+  const server = await startPostgres()
+  const nodes: GatewayProcess[] = []
+  try {
+    const database = await server.database()
+    for (const name of ['a', 'b', 'c']) nodes.push(await startGatewayProcess(join(folder, name), database))
+    const acknowledged = new Set<string>()
+    const done = AbortSignal.timeout(seconds * 1000)
+    const counts = { refused: 0 }
+    const clients = nodes.flatMap((node, at) =>
+      Array.from({ length: 20 }, async (_, client) => {
+        for (let round = 0; !done.aborted; round++) {
+          const username = `n${at}-c${client}-${round}`
+          const { status } = await node.admin('PUT', `/consumers/${username}`, { custom_id: username })
+          if (status === 200) acknowledged.add(username)
+          else assert.equal(status, 503)
+          if (status === 503) counts.refused++
+        }
+      }),
+    )
+    const ended = await endSessions(database, done)
+    await Promise.all(clients)
+    for (const node of nodes) await untilOk(() => node.admin('PUT', '/consumers/after', {}))
+    const { revision, logged } = await logOf(database)
+    assert.equal(logged, revision + 1, 'the log has a change for each revision')
+    const [first, ...others] = await Promise.all(nodes.map((node) => all(node, '/consumers')))
+    for (const other of others) assert.deepEqual(other, first)
+    const names = new Set(first?.map(({ username }) => username))
+    assert.deepEqual([...acknowledged].filter(absentFrom(names)), [], 'no acknowledged consumer is lost')
+    return { acknowledged: acknowledged.size, ...counts, ended, revision }
+  } finally {
+    await Promise.all(nodes.map((node) => node.stop()))
+    await server.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Ends connections of the nodes until it is done; how many. */
+async function endSessions(database: Database, done: AbortSignal): Promise<number> {
+  const connection = await connect(database)
+  let ended = 0
+  while (!done.aborted) {
+    await sleep(100 + Math.random() * 400)
+    const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND random() < 0.6`
+    const [rows = []] = await connection.run([{ text }])
+    ended += rows.length
+  }
+  connection.end()
+  return ended
+}
+
+async function logOf(database: Database): Promise<{ readonly revision: number; readonly logged: number }> {
+  const connection = await connect(database)
+  const table = `"${database.schema}".gibbon_changes`
+  const [rows] = await connection.run([
+    { text: `SELECT max(revision)::int AS revision, count(*)::int AS logged FROM ${table}` },
+  ])
+  connection.end()
+  return { revision: Number(rows?.[0]?.['revision']), logged: Number(rows?.[0]?.['logged']) }
 }
 
 const acknowledgedIn = ({ acknowledged }: World): number => acknowledged.routes.size + acknowledged.services.size
@@ -205,11 +283,12 @@ async function check({ acknowledged }: World, node: GatewayProcess): Promise<voi
   assert.deepEqual([...acknowledged.services].filter(absentFrom(await names('/services'))), [], 'nor a service')
 }
 
-const absentFrom = (names: ReadonlySet<string | null>) => (name: string) => !names.has(name)
+const absentFrom = (names: ReadonlySet<string | null | undefined>) => (name: string) => !names.has(name)
 
 interface Named {
   readonly id: string
   readonly name: string | null
+  readonly username?: string
   readonly service?: { readonly id: string } | null
 }
 
@@ -235,8 +314,11 @@ async function untilOk(ask: () => Promise<{ readonly status: number; readonly bo
 
 if (import.meta.main) {
   const option = { type: 'string', default: '0' } as const
-  const { values } = parseArgs({ options: { gateway: option, server: option, partition: option } })
+  const { values } = parseArgs({
+    options: { gateway: option, server: option, partition: option, sessions: option },
+  })
   const trials = { gateway: Number(values.gateway), server: Number(values.server), partition: Number(values.partition) }
+  if (Number(values.sessions) > 0) console.log(await runCrowd(Number(values.sessions)))
   const report = await runTrials(trials, (line) => console.log(line))
   console.log(report)
 }
