@@ -21,6 +21,7 @@ export const notFound = message(404, 'Not found')
 export const methodNotAllowed = message(405, 'Method not allowed')
 export const unexpected = message(500, 'An unexpected error occurred')
 export const cannotParseJson = message(400, 'Cannot parse JSON body')
+export const tooManyArguments = message(400, 'Too many arguments')
 const unavailable = (text: string): Answer => ({ ...message(503, text), headers: { 'Retry-After': '5' } })
 
 const REASONS: Readonly<Record<number, string>> = {

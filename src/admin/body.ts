@@ -1,4 +1,4 @@
-import { cannotParseJson, htmlPage, message, type Answer } from './answers.ts'
+import { cannotParseJson, htmlPage, message, tooManyArguments, type Answer } from './answers.ts'
 import { type FormFault, type FormRecord, parseForm } from './form.ts'
 import { parseMultipart } from './multipart.ts'
 import type { Body } from './types.ts'
@@ -88,7 +88,7 @@ function asRecord(value: object): Record<string, unknown> {
 
 const faults: Readonly<Record<FormFault, Answer>> = {
   malformed: message(400, 'Cannot parse form body'),
-  'too many': message(400, 'Too many arguments'),
+  'too many': tooManyArguments,
 }
 
 const formBody = (value: FormRecord | FormFault, text: string): Parsed =>

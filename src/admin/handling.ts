@@ -10,7 +10,7 @@ import type { Audit } from '../store/audit.ts'
 import type { SealedStore } from '../store/sealed.ts'
 import type { Store } from '../store/store.ts'
 import { type Caller, doorkeeper, forbidden, owner, READS, TOKEN_HEADER } from './access.ts'
-import { methodNotAllowed, notFound, unexpected, type Answer } from './answers.ts'
+import { methodNotAllowed, notFound, tooManyArguments, unexpected, type Answer } from './answers.ts'
 import { allEndpoints } from './endpoints.ts'
 import { OPEN_TO_PROGRAMS, visitorOf, type Visitor } from './guard.ts'
 import type { NodeFacts } from './node.ts'
@@ -65,6 +65,9 @@ export interface Handling {
   /** The answer to a request whose method node's parser does not know. */
   readonly unknownMethod: AnswerToPath
 }
+
+/** More than these in a query are refused, as Kong refuses them, rather than read in part. */
+const MAX_ARGUMENTS = 1000
 
 /** Where requests come in: which endpoints there are, and who may use them. */
 interface Door {
@@ -194,7 +197,8 @@ function call(
 ): Answer | Promise<Answer> {
   const name = (method === 'HEAD' ? 'GET' : method) as Method
   const handler = Object.hasOwn(endpoint.methods, name) ? endpoint.methods[name] : undefined
-  return handler ? handler({ method: name, params, query, body }) : methodNotAllowed
+  if (!handler) return methodNotAllowed
+  return query.size > MAX_ARGUMENTS ? tooManyArguments : handler({ method: name, params, query, body })
 }
 
 function optionsAnswer(

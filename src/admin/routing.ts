@@ -63,15 +63,11 @@ function segmentsOf(path: string): string[] | undefined {
   return segments.includes('') || !trimmed.startsWith('/') ? undefined : segments.map(decodeSegment)
 }
 
-/** Percent-decodes as Kong's framework does, which takes a plus for a space; what is no UTF-8 keeps its escapes. */
-function decodeSegment(segment: string): string {
-  const spaced = segment.replaceAll('+', ' ')
-  try {
-    return decodeURIComponent(spaced)
-  } catch {
-    return spaced
-  }
-}
+/** Percent-decodes as Kong's framework does, which takes a plus for a space; bytes that are no UTF-8 become U+FFFD, which no name takes. */
+const decodeSegment = (segment: string): string =>
+  segment
+    .replaceAll('+', ' ')
+    .replace(/(?:%[0-9a-f]{2})+/gi, (bytes) => Buffer.from(bytes.replaceAll('%', ''), 'hex').toString('utf8'))
 
 function paramsOf(pattern: string, segments: readonly string[]): Record<string, string> {
   const params: Record<string, string> = Object.create(null) as Record<string, string>

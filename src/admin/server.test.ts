@@ -355,6 +355,24 @@ test('what a form says of an entity that is referred to has its types, too', asy
   assert.deepEqual([many.status, many.json], [400, { message: 'Too many arguments' }])
 })
 
+test('a query of more than 1000 arguments is refused, not read in part', async () => {
+  const list = (count: number) => admin.send('GET', `/routes?${'x=1&'.repeat(count)}`)
+  assert.equal((await list(1000)).status, 200)
+  const many = await list(1001)
+  assert.deepEqual([many.status, many.json], [400, { message: 'Too many arguments' }])
+})
+
+test('a name in a path that is no UTF-8 says where it goes wrong', async () => {
+  const message = 'invalid utf-8 character sequence detected at position 3'
+  for (const [path, field] of [
+    ['/services/ab%ff', 'name'],
+    ['/tags/%C3%BC%ff', 'tag'],
+  ] as const) {
+    const { status, json } = await admin.send('GET', path)
+    assert.deepEqual([status, json], [400, { code: 10, name: `invalid unique ${field}`, message }])
+  }
+})
+
 test('a changed log level comes back when its time is over', async () => {
   const level = async () => (await admin.send('GET', '/debug/node/log-level')).json.message
   const change = (path: string) => admin.send('PUT', `/debug/${path}`)

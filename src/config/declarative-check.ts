@@ -101,7 +101,12 @@ function register(node: EntityNode, names: Map<string, string | null> | undefine
   if (ids?.add(id) === false) conflict(node, 'id', `primary key set to '${id}'`)
 }
 
-function conflict(node: EntityNode, field: string | undefined, what: string, where: 'index' | 'name' = 'index'): void {
+function conflict(
+  node: EntityNode,
+  field: string | undefined,
+  what: string,
+  where: 'index' | 'unique' = 'index',
+): void {
   noteConflict(node, { field, message: twice(node, what), where })
 }
 
@@ -137,7 +142,7 @@ function noteUnresolved(node: EntityNode, { field, kind, written }: WrittenRefer
   if (node.errors && Object.hasOwn(node.errors, field)) return
   const text = typeof written === 'string' ? written : JSON.stringify(written)
   const message = `invalid reference '${field}: ${text}' (no such entry in '${kind}')`
-  noteConflict(node, { field, message, where: 'name' })
+  noteConflict(node, { field, message, where: 'reference' })
 }
 
 /** An export without its secrets, read again, would give everyone the same one, which is known to all. */
@@ -176,7 +181,7 @@ function noteUnique(
   const parts = fields.map((field, at) => [field, values[at]] as const)
   const given = parts.filter(([, part]) => part !== null)
   const named = (given.length > 0 ? given : parts).map(([field, part]) => `${field} set to '${String(part)}'`)
-  conflict(node, fields[0], named.join(' and '), fields.length === 1 ? 'name' : 'index')
+  conflict(node, fields[0], named.join(' and '), fields.length === 1 ? 'unique' : 'index')
 }
 
 const plain = (value: unknown): unknown => (isTable(value) && !Array.isArray(value) ? value['id'] : (value ?? null))

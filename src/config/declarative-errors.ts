@@ -91,8 +91,8 @@ function treeOf({ errors, malformed }: Mistaken, wrong: readonly EntityNode[]): 
     const atIndex = node.conflicts.filter(({ where }) => where === 'index').map(({ message }) => message)
     const own = ownError(node.errors, atIndex)
     if (own !== undefined) put(root, pathOf(node), own)
-    const byName = node.conflicts.filter(({ where }) => where === 'name').map(({ message }) => message)
-    if (byName.length > 0) put(root, [node.kind.name, nameOf(node) ?? node.id], byName)
+    const byName = errorByName(node)
+    if (byName !== undefined) put(root, [node.kind.name, nameOf(node) ?? node.id], byName)
   }
   return grown(root) as ErrorTree
 }
@@ -103,6 +103,13 @@ function ownError(errors: ErrorTree | undefined, conflicts: readonly string[]): 
   if (!errors && conflicts.length === 1) return conflicts[0]
   const whole = errors?.['@entity']
   return { ...errors, '@entity': [...(Array.isArray(whole) ? whole : []), ...conflicts] }
+}
+
+/** Kong lists references that lead nowhere, and gives a value that must be unique as a text. */
+function errorByName({ conflicts }: EntityNode): FieldError | undefined {
+  const found = conflicts.filter(({ where }) => where !== 'index')
+  const texts = found.map(({ message }) => message)
+  return found.some(({ where }) => where === 'reference') || texts.length > 1 ? texts : texts[0]
 }
 
 function put(root: Branch, path: readonly (string | number)[], error: FieldError): void {
@@ -163,7 +170,7 @@ function flattened(node: EntityNode, showIds: boolean): FlattenedError {
   const entity = entityOf(node, showIds)
   const { id, name, tags } = entity
   const conflicts = node.conflicts.map(({ field, message, where }) =>
-    where === 'name' && field !== undefined
+    where !== 'index' && field !== undefined
       ? { type: 'field' as const, field, message }
       : { type: 'entity' as const, message },
   )

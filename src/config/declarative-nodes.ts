@@ -38,7 +38,8 @@ export interface EntityNode {
 export interface Conflict {
   readonly field: string | undefined
   readonly message: string
-  readonly where: 'index' | 'name'
+  /** What Kong tells it by: the entity's place in its section, or, of references and of what must be unique, its name. */
+  readonly where: 'index' | 'reference' | 'unique'
 }
 
 const noConflicts: readonly Conflict[] = []

@@ -235,7 +235,7 @@ test('what the store would refuse as a duplicate is refused before', () => {
       ],
     }),
     {
-      consumers: { b: ["uniqueness violation: 'consumers' entity with custom_id set to 'x' already declared"] },
+      consumers: { b: "uniqueness violation: 'consumers' entity with custom_id set to 'x' already declared" },
     },
   )
   assert.deepEqual(
@@ -329,6 +329,25 @@ test('flattened entries of what stands there twice show the id that it would hav
       ],
     },
   ])
+})
+
+test('flattened entries tell of references that lead nowhere and of unique values, too', () => {
+  const twice = { type: 'field', field: 'custom_id' }
+  const lost = { type: 'field', field: 'service' }
+  const content = {
+    consumers: ['a', 'b'].map((username) => ({ username, custom_id: 'x' })),
+    routes: [{ name: 'r', paths: ['/'], service: 'ghost' }],
+  }
+  assert.deepEqual(
+    refuse(file(content), { flatten: true }).flattened?.map(({ entity_type, errors }) => [entity_type, ...errors]),
+    [
+      ['route', { ...lost, message: "invalid reference 'service: ghost' (no such entry in 'services')" }],
+      [
+        'consumer',
+        { ...twice, message: "uniqueness violation: 'consumers' entity with custom_id set to 'x' already declared" },
+      ],
+    ],
+  )
 })
 
 test('a plugin that cannot be limited to a consumer says so in the flat form, and Kong takes the nested one', () => {
