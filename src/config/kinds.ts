@@ -76,8 +76,9 @@ export const catalogueFor = (
     database: settings.database,
   })
 
-/** The plugins that the setting `plugins` allows: names, `bundled` for all, `off` for none. */
+/** The plugins that the setting `plugins` allows: names, `bundled` for all; none at all where the first is `off`. */
 export function enabledPlugins(names: readonly string[]): readonly BundledPlugin[] {
+  if (names[0] === 'off') return []
   return bundledPlugins.filter(({ name }) => names.includes(name) || names.includes('bundled'))
 }
 

@@ -304,7 +304,7 @@ export const declared = {
     type: 'array',
     elements: { type: 'string', $check: plugin },
     default: 'bundled',
-    description: 'Plugins that may be used; bundled stands for all that come along, off for none.',
+    description: 'Plugins that may be used; bundled stands for all that come along; off in the first place for none.',
   },
   wasm: {
     type: 'boolean',
