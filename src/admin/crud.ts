@@ -252,18 +252,28 @@ export function upsert(
       if ('refusal' in input) return input
       const beside = besideWrite(context, schema.name, input.input, existing?.id)
       if ('refusal' in beside) return beside
-      const id = existing?.id ?? (name.field === 'id' ? name.value : randomUUID())
-      const fixed = { ...(name.field !== 'id' && { [name.field]: name.value }), id }
+      const id = existing?.id ?? (name.field === 'id' ? name.value : (idIn(input.input) ?? randomUUID()))
+      const fixed = { ...(name.field !== 'id' && { [name.field]: name.value }), ...unlessWrong(input.input, id) }
       const checked = checkUpsert(schema, fixed, keepCreation(existing, input.input))
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
       if (!isWritable(context, schema))
         return { refusal: unsupported(`cannot create or update '${schema.name}' entities${byField(name)}`) }
       const entity = transformed(schema, checked.value, input.input, existing) as Stored
-      return { entity, ...beside(entity), operation: 'upsert', claims: name }
+      const isNewName = !existing && name.field !== 'id'
+      return { entity, ...beside(entity), operation: isNewName ? 'insert' : 'upsert', claims: name }
     },
     schema,
   )
 }
+
+/** The id that a body gives, if it is one; what is written under a new name takes it. */
+function idIn({ id }: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof id === 'string' && isUuid(id) ? id.toLowerCase() : undefined
+}
+
+/** The id that an entity has or gets, whichever the body gives; one that is none is left there for the checks to find. */
+const unlessWrong = (input: Readonly<Record<string, unknown>>, id: string): { readonly id?: string } =>
+  Object.hasOwn(input, 'id') && idIn(input) === undefined ? {} : { id }
 
 /** Names that are unique only below their parent are looked for there; ids are looked for everywhere, and so move. */
 const nestedOnly = (name: Named, link?: Link): Link | undefined => (name.field === 'id' ? undefined : link)
@@ -288,7 +298,7 @@ export function patch(
       if (link && !Object.hasOwn(input.input, link.field)) input.input[link.field] = { id: link.id }
       const beside = besideWrite(context, schema.name, input.input, existing.id, existing)
       if ('refusal' in beside) return beside
-      const checked = checkUpdate(schema, existing, { ...input.input, id: existing.id })
+      const checked = checkUpdate(schema, existing, { ...input.input, ...unlessWrong(input.input, existing.id) })
       if (!checked.ok) return { refusal: schemaViolation(checked.errors) }
       if (!isWritable(context, schema))
         return { refusal: unsupported(`cannot update '${schema.name}' entities${byField(name)}`) }
@@ -375,7 +385,7 @@ type Attempt =
   | { readonly refusal: Answer }
   | (Beside & { readonly entity: Stored; readonly operation: 'update'; readonly expected: Stored })
   /** `claims`: the unique name that the entity is written under, which another writer may take first. */
-  | (Beside & { readonly entity: Stored; readonly operation: 'upsert'; readonly claims: Named })
+  | (Beside & { readonly entity: Stored; readonly operation: 'insert' | 'upsert'; readonly claims: Named })
 
 /** Reads, decides and writes, and begins again where another writer came between. */
 async function retrying(context: Context, attempt: () => Promise<Attempt>, schema: Schema): Promise<Answer> {
@@ -401,7 +411,7 @@ function asRead(context: Context, schema: Schema, entity: Stored): Stored {
 const operationOf = (kind: string, change: Exclude<Attempt, { refusal: Answer }>): Operation =>
   change.operation === 'update'
     ? { do: 'update', kind, entity: change.entity, expected: change.expected }
-    : { do: 'upsert', kind, entity: change.entity }
+    : { do: change.operation, kind, entity: change.entity }
 
 /** Whether a write failed only because of another one since the entity was read. */
 function isOvertaken(error: StoreError, change: Exclude<Attempt, { refusal: Answer }>): boolean {
@@ -422,9 +432,20 @@ function inputOf(
   const value = { ...sent, ...(link && { [link.field]: { id: link.id } }) }
   // An id of null is one to be made up, like one that is not there.
   if (value['id'] === null) delete value['id']
+  inSmallLetters(schema, value)
   if (schema.ttl && value['ttl'] !== undefined && !isTtl(value['ttl']))
     return { refusal: invalidOption('ttl', ttlError) }
   return resolveNames(context, schema, value)
+}
+
+/** Ids are told in small letters, however they are written (RFC 9562, 4), and found by them. */
+function inSmallLetters(schema: Schema, value: Record<string, unknown>): void {
+  const own = idIn(value)
+  if (own !== undefined) value['id'] = own
+  for (const { name } of foreignFields(schema)) {
+    const id = referenceId(value[name])
+    if (id !== undefined && isUuid(id)) value[name] = { ...(value[name] as object), id: id.toLowerCase() }
+  }
 }
 
 /** Replacing an entity does not make it younger; a client that sends the time along is believed. */

@@ -127,6 +127,34 @@ test('a replaced entity keeps its age, and a body cannot give it another id', as
   await admin.send('DELETE', '/consumers/old')
 })
 
+test('an entity put under a new name takes the id that its body gives, unless it is none or is taken', async () => {
+  const id = '0c5c1d52-7d4c-4c0e-9a5d-3a1d9f3b7c01'
+  const put = (name: string, body: object) => admin.send('PUT', `/services/${name}`, { host: 'h.test', ...body })
+  assert.deepEqual((await put('chosen', { id })).json.id, id)
+  assert.deepEqual((await put('chosen', { id: id.replace('01', '02') })).json.id, id, 'a known name keeps its id')
+  const taken = await put('chosen-too', { id })
+  assert.deepEqual([taken.status, taken.json.code], [400, 3])
+  assert.equal((await admin.send('GET', `/services/${id}`)).json.name, 'chosen')
+  for (const wrong of [
+    await put('chosen', { id: 'x' }),
+    await put(id, { id: 'x' }),
+    await put('chosen-3', { id: 7 }),
+    await admin.send('PATCH', '/services/chosen', { id: 'x' }),
+  ]) {
+    assert.deepEqual([wrong.status, Object.keys(wrong.json.fields)], [400, ['id']])
+  }
+})
+
+test('an id in capital letters is the one in small letters', async () => {
+  const id = '9D0B7A3E-52C4-4D1B-8E55-7F6A1C2E9B44'
+  const small = id.toLowerCase()
+  assert.equal((await admin.send('POST', '/services', { id, host: 'h.test' })).json.id, small)
+  assert.equal((await admin.send('GET', `/services/${id}`)).json.id, small)
+  const route = await admin.send('POST', '/routes', { paths: ['/capital'], service: { id } })
+  assert.deepEqual([route.status, route.json.service], [201, { id: small }])
+  assert.equal((await admin.send('POST', '/services', { id, host: 'h.test' })).json.code, 3)
+})
+
 test('an entity written is read at once, and one deleted is gone at once', async () => {
   for (let round = 0; round < 20; round++) {
     await admin.send('PUT', '/consumers/now', { custom_id: `c${round}` })
