@@ -137,7 +137,7 @@ const fieldNamed = (fields: Fields, name: string): Field | undefined =>
   fields.find((entry) => Object.hasOwn(entry, name))?.[name]
 
 function infer(field: Field | undefined, value: unknown): unknown {
-  if (value === '') return null
+  if (value === '' || value === null) return null
   if (!field) return value
   return inferrers[field.type]?.(field, value) ?? value
 }
