@@ -12,11 +12,16 @@ export const isUuid = (text: string): boolean => UUID.test(text)
 export interface Named {
   readonly field: string
   readonly value: string
+  /** An id as it was written, where that is not in small letters: a declarative file may say it so. */
+  readonly written?: string
 }
 
 /** Reads `:id_or_name`; a refusal where the text can be neither. */
 export function nameOf(schema: Schema, text: string): Named | { readonly refusal: Answer } {
-  if (isUuid(text)) return { field: 'id', value: text.toLowerCase() }
+  if (isUuid(text)) {
+    const value = text.toLowerCase()
+    return { field: 'id', value, ...(value !== text && { written: text }) }
+  }
   const field = schema.endpoint_key
   if (field === undefined) return { refusal: invalidPrimaryKey({ id: 'expected a valid UUID' }) }
   const wrong = wrongValue(schema, field, text)
@@ -37,13 +42,13 @@ export function wrongValue(schema: Schema, field: string, value: unknown): strin
 export function find(
   context: Context,
   schema: Schema,
-  { field, value }: Named,
+  { field, value, written }: Named,
   within?: { readonly field: string; readonly id: string },
 ): Stored | undefined {
   const { reader } = context.store
   const found =
     field === 'id'
-      ? reader.get(schema.name, value)
+      ? (reader.get(schema.name, value) ?? (written === undefined ? undefined : reader.get(schema.name, written)))
       : fieldOf(schema, field)?.unique
         ? reader.by(schema.name, field, value)
         : // Names such as a target's are unique only below their parent, where there are few.

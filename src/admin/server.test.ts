@@ -155,6 +155,16 @@ test('an id in capital letters is the one in small letters', async () => {
   assert.equal((await admin.send('POST', '/services', { id, host: 'h.test' })).json.code, 3)
 })
 
+test('an id that a file says in capital letters is found by them', async (t) => {
+  const off = await startTestAdmin({ database: 'off' })
+  t.after(() => off.stop())
+  const id = '3F2504E0-4F89-41D3-9A0C-0305E82C3301'
+  const services = [{ id, host: 'h.test', routes: [{ paths: ['/'] }] }]
+  assert.equal((await off.send('POST', '/config', { _format_version: '3.0', services })).status, 201)
+  assert.equal((await off.send('GET', `/services/${id}`)).json.id, id)
+  assert.equal((await off.send('GET', `/services/${id}/routes`)).json.data.length, 1)
+})
+
 test('an entity written is read at once, and one deleted is gone at once', async () => {
   for (let round = 0; round < 20; round++) {
     await admin.send('PUT', '/consumers/now', { custom_id: `c${round}` })
