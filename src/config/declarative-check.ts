@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { checkInsert, type CheckContext, transformed } from '../schema/check.ts'
+import { checkDeclared, type CheckContext, transformed } from '../schema/check.ts'
 import { fieldsOf } from '../schema/fill.ts'
 import { mapSecrets } from '../schema/secrets.ts'
 import { define, isTable } from '../schema/value.ts'
@@ -122,7 +122,7 @@ function checked(node: EntityNode, directory: Directory, checking: Checking): Re
     if (!found) unresolved.push(reference)
     define(input, reference.field, { id: found ?? nobody })
   }
-  const result = checkInsert(parent ? kind.nestedSchema : kind.schema, input, checking.context)
+  const result = checkDeclared(parent ? kind.nestedSchema : kind.schema, input, checking.context)
   if (!result.ok) node.errors = { ...result.errors, ...node.errors }
   for (const reference of unresolved) noteUnresolved(node, reference)
   if (result.ok) noteMasked(node, result.value)

@@ -265,6 +265,13 @@ test('what the store would refuse as a duplicate is refused before', () => {
   )
 })
 
+test('a target that is none is told with what it says', () => {
+  const target = "Invalid target ('bad host'); not a valid hostname or ip address"
+  const upstreams = [{ name: 'u', targets: [{ target: 'bad host', weight: -1 }] }]
+  const weight = 'value should be between 0 and 65535'
+  assert.deepEqual(fields({ upstreams }), { upstreams: [{ targets: [{ target, weight }] }] })
+})
+
 test('with flattened errors each entity has its entry, nested ones before that in which they are nested', () => {
   const id = '11111111-1111-4111-8111-111111111111'
   const services = [

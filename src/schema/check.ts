@@ -33,6 +33,12 @@ export function checkInsert(schema: Schema, input: unknown, context: CheckContex
   return prepared(schema, input, (value) => write(schema, value, 'insert', atOnce(context)))
 }
 
+/** Checks an entity of a declarative file: like an insert, but what cannot be prepared is left to the checks, whose words are then told. */
+export function checkDeclared(schema: Schema, input: unknown, context: CheckContext = realContext): Checked {
+  const check = (value: Table): Checked => write(schema, value, 'insert', atOnce(context))
+  return prepared(schema, input, check, { unprepared: check, ttl: undefined })
+}
+
 /** Checks a PUT's body: like an insert, but the path gives `id` or the endpoint key (`fixed`), which win over the body. */
 export function checkUpsert(
   schema: Schema,
@@ -79,7 +85,7 @@ function atOnce(context: CheckContext): CheckContext {
 
 const notAnEntity: Checked = { ok: false, errors: { '@entity': ['expected an input table'] } }
 
-/** What an update adds: what is done with a body that cannot be prepared, and the time to live that is left. */
+/** What an update and a file add: what is done with a body that cannot be prepared, and the time to live that is left. */
 interface Updating {
   readonly unprepared: (value: Table) => Checked
   readonly ttl: unknown
