@@ -28,6 +28,7 @@ export const sections = [
   'logs',
   'latency',
   'floods',
+  'idle',
   'credentials',
 ] as const
 export type Section = (typeof sections)[number]

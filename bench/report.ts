@@ -11,7 +11,7 @@ const page = new URL('../docs/performance.md', import.meta.url)
 const picture = new URL('../docs/performance.svg', import.meta.url)
 const marks = ['<!-- bench: begin -->', '<!-- bench: end -->'] as const
 
-function report({ machine, options, subjects, steady }: Result): string {
+function report({ machine, options, subjects, steady, idle }: Result): string {
   const { rounds, seconds, connections } = options
   const { cpu, cores, node, pinned } = machine
   return [
@@ -22,6 +22,7 @@ function report({ machine, options, subjects, steady }: Result): string {
       return own.length === 0 ? [] : [`${title}\n`, costs(own)]
     }),
     ...(steady.length === 0 ? [] : [`Latencies at a steady rate\n`, latencies(steady)]),
+    ...(idle.length === 0 ? [] : [`Connections that are kept without requests\n`, memory(idle)]),
   ].join('\n')
 }
 
@@ -45,6 +46,16 @@ const costs = (subjects: readonly SubjectResult[]): string =>
       Math.round(subject.requestsPerSecond.median).toLocaleString('en'),
       subject.userKiloinstructions?.median.toFixed(1) ?? '-',
       subject.kernelKiloinstructions?.median.toFixed(1) ?? '-',
+    ]),
+  )
+
+const memory = (idle: Result['idle']): string =>
+  table(
+    ['gateway', 'connections', 'memory each'],
+    idle.map(({ protocol, connections, bytesEach }) => [
+      `gibbon, ${protocol}`,
+      connections.toLocaleString('en'),
+      `${(bytesEach / 1024).toFixed(1)} KiB`,
     ]),
   )
 

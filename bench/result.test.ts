@@ -59,10 +59,15 @@ test('each row is held against nginx in the same round, with the same bodies', (
 })
 
 test('a promise is met, missed, or cannot be told', () => {
-  const checks = new Map(checksOf(summaryOf(rounds, [], [])).map(({ what, value, met }) => [what, [value, met]]))
+  const idle = [{ protocol: 'HTTP/1.1', connections: 10_000, bytesEach: 9 * 1024 }]
+  const checks = new Map(
+    checksOf({ ...summaryOf(rounds, [], []), idle }).map(({ what, value, met }) => [what, [value, met]]),
+  )
   assert.deepEqual(checks.get('CPU per request, gibbon HS256 to nginx plain'), [1.3, true])
   assert.deepEqual(checks.get('CPU per request, gibbon HS256 to nginx plain, 1 MB up'), [1.5, false])
   assert.deepEqual(checks.get('CPU per request, gibbon RS256 to gibbon HS256'), [null, false])
+  assert.deepEqual(checks.get('KiB per idle connection, gibbon, HTTP/1.1'), [9, true])
+  assert.deepEqual(checks.get('KiB per idle connection, gibbon, HTTP/2'), [null, false])
 })
 
 test('the chart has a bar for each gateway, as long as its ratio', () => {

@@ -49,12 +49,21 @@ export interface FloodResult {
   readonly residentBytesAfter: number
 }
 
+/** Connections that are kept alive without a request, of one protocol. */
+export interface IdleResult {
+  readonly protocol: string
+  readonly connections: number
+  /** By how much the process grew for each. */
+  readonly bytesEach: number
+}
+
 export interface Result {
   readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string; readonly pinned: boolean }
   readonly options: Options
   readonly subjects: readonly SubjectResult[]
   readonly steady: readonly SteadyResult[]
   readonly floods: readonly FloodResult[]
+  readonly idle: readonly IdleResult[]
 }
 
 /** A ratio that is wanted: `value` is null where its subjects were not in the run. */
@@ -178,7 +187,7 @@ function floodResult({ subject, kind, alone, flooded }: FloodOutcome): FloodResu
 }
 
 /** What the project promises, held against a result. */
-export function checksOf({ subjects }: Pick<Result, 'subjects'>): readonly Check[] {
+export function checksOf({ subjects, idle }: Pick<Result, 'subjects' | 'idle'>): readonly Check[] {
   const roundsOf = (section: string, name: string, variant: string) =>
     subjects.find((one) => one.section === section && one.name === name && one.variant === variant)?.cpuMicroseconds
       .rounds
@@ -210,6 +219,10 @@ export function checksOf({ subjects }: Pick<Result, 'subjects'>): readonly Check
       compared(roundsOf('cores', 'gibbon HS256', 'all cores'), roundsOf('requests', 'gibbon HS256', '')),
       1.1,
     ),
+    ...['HTTP/1.1', 'HTTP/2'].map((protocol) => {
+      const bytes = idle.find((one) => one.protocol === protocol)?.bytesEach
+      return check(`KiB per idle connection, gibbon, ${protocol}`, bytes === undefined ? null : bytes / 1024, 12)
+    }),
   ]
 }
 

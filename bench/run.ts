@@ -4,14 +4,23 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { attack } from './continuity/attackers.ts'
 import { Fleet, type Ready } from './fleet.ts'
 import { type Options, readOptions } from './options.ts'
 import { type Flood, type Job, type Outcome, pathOfSize, requestWith } from './messages.ts'
 import { cores, pinned, rest, startWorker, stop, wake } from './processes.ts'
-import { type Check, type Measurement, type Result, type SteadyMeasurement, checksOf, summaryOf } from './result.ts'
+import {
+  type Check,
+  type IdleResult,
+  type Measurement,
+  type Result,
+  type SteadyMeasurement,
+  checksOf,
+  summaryOf,
+} from './result.ts'
 import { nameOf, type Row, rows, steady, steadyShares } from './rows.ts'
 import { printResult } from './table.ts'
-import { gibbonEs256, gibbonHs256 } from './subjects/gibbon.ts'
+import { gibbonEs256, gibbonHs256, gibbonPlain } from './subjects/gibbon.ts'
 import { headerOf, type Running, type Subject } from './subjects/subject.ts'
 import { type TokenSet, es256, hs256 } from './tokens.ts'
 
@@ -26,6 +35,8 @@ const longBytes = 512 * 1024
 const longConnections = 8
 /** Over HTTP/2 as many requests are under way at a time as over HTTP/1.1, on so many connections. */
 const http2Connections = 4
+
+const idleConnections = 10_000
 
 /** On a machine that is very busy a second may pass without an answer: then more time is given. */
 const mostSeconds = 30
@@ -59,8 +70,10 @@ async function bench(options: Options): Promise<readonly Check[]> {
   const underFlood = options.sections.includes('floods') ? await measureFloods(ends, fleet, options) : []
   await fleet.stop()
   await stop(ends)
+  const isIdleWanted = options.sections.includes('idle') && (options.only?.test(gibbonPlain.name) ?? true)
+  const idle = isIdleWanted ? await measureIdle() : []
 
-  const result: Result = { machine: machine(), options, ...summaryOf(rounds, steadyRounds, underFlood) }
+  const result: Result = { machine: machine(), options, ...summaryOf(rounds, steadyRounds, underFlood), idle }
   const checks = checksOf(result)
   printResult(result, checks)
   if (options.json) writeFileSync(options.json, `${JSON.stringify({ ...result, checks }, null, 2)}\n`)
@@ -137,6 +150,22 @@ async function measureFloods(ends: ChildProcess, fleet: Fleet, options: Options)
     say(`flood: ${subject.name}, ${kind}`)
   }
   return outcomes
+}
+
+/** What kept connections take without requests, beside a few good clients: the others tell less by their processes' size. */
+async function measureIdle(): Promise<readonly IdleResult[]> {
+  const results: IdleResult[] = []
+  for (const [protocol, kind] of [
+    ['HTTP/1.1', 'idle'],
+    ['HTTP/2', 'HTTP/2 idle'],
+  ] as const) {
+    const { held, grownBytes } = await attack({ attackers: { [kind]: idleConnections }, seconds: 4 })
+    if (held < idleConnections)
+      throw new Error(`only ${held} connections were held: they need ulimit -n of ${idleConnections + 1000}`)
+    results.push({ protocol, connections: idleConnections, bytesEach: grownBytes / idleConnections })
+    say(`idle connections: ${protocol}`)
+  }
+  return results
 }
 
 function jobOf({ subject, tls, http2, up, down }: Row, { process: child, port }: Running, options: Options): Job {

@@ -11,7 +11,10 @@ const titles: Readonly<Record<string, string>> = {
 }
 
 /** Prints a result for people. */
-export function printResult({ machine, options, subjects, steady, floods }: Result, checks: readonly Check[]): void {
+export function printResult(
+  { machine, options, subjects, steady, floods, idle }: Result,
+  checks: readonly Check[],
+): void {
   const { rounds, seconds, connections } = options
   print(
     `\n${machine.cpu}, ${machine.cores} cores, Node ${machine.node}${machine.pinned ? '' : '; NOT pinned to cores'}`,
@@ -72,6 +75,17 @@ export function printResult({ machine, options, subjects, steady, floods }: Resu
       ]),
     )
   }
+  if (idle.length > 0) {
+    print('\nconnections that are kept without requests')
+    printTable(
+      ['gateway', 'connections', 'memory each'],
+      idle.map(({ protocol, connections, bytesEach }) => [
+        `gibbon, ${protocol}`,
+        whole(connections),
+        kibibytes(bytesEach),
+      ]),
+    )
+  }
   print('')
   for (const { what, value, atMost, met } of checks) {
     print(
@@ -82,6 +96,7 @@ export function printResult({ machine, options, subjects, steady, floods }: Resu
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 const whole = (number: number) => Math.round(number).toLocaleString('en')
+const kibibytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KiB`
 const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20)
 const range = ({ rounds }: Figure) => `(${Math.min(...rounds).toFixed(1)} to ${Math.max(...rounds).toFixed(1)})`
 
