@@ -45,14 +45,14 @@ for (const [alg, kind, { privateKey, publicKey }] of pairs) {
 
   test(`${alg} with a key of kind ${kind} verifies what it signed, and nothing else`, () => {
     const signature = algorithm.sign(data, privateKey)
-    assert.equal(algorithm.verify(data, signature, publicKey), true)
-    assert.equal(algorithm.verify('what was signed', signature, publicKey), false)
-    assert.equal(algorithm.verify(data, signature.subarray(1), publicKey), false)
-    assert.equal(algorithm.verify(data, Buffer.concat([signature, Buffer.of(0)]), publicKey), false)
-    assert.equal(algorithm.verify(data, Buffer.alloc(0), publicKey), false)
+    assert.equal(algorithm.verifier(publicKey)(data, signature), true)
+    assert.equal(algorithm.verifier(publicKey)('what was signed', signature), false)
+    assert.equal(algorithm.verifier(publicKey)(data, signature.subarray(1)), false)
+    assert.equal(algorithm.verifier(publicKey)(data, Buffer.concat([signature, Buffer.of(0)])), false)
+    assert.equal(algorithm.verifier(publicKey)(data, Buffer.alloc(0)), false)
     const flipped = Buffer.from(signature)
     flipped[flipped.length >> 1]! ^= 1
-    assert.equal(algorithm.verify(data, flipped, publicKey), false)
+    assert.equal(algorithm.verifier(publicKey)(data, flipped), false)
   })
 
   test(`${alg} takes no key but its own kind, such as ${kind}`, () => {
@@ -68,7 +68,7 @@ test('ES signatures of zeros or of numbers beyond the order of the curve are wro
     const algorithm = algorithms.get(alg)!
     const length = algorithm.signatureLength!
     for (const byte of [0x00, 0x01, 0xff]) {
-      assert.equal(algorithm.verify(data, Buffer.alloc(length, byte), publicKey), false)
+      assert.equal(algorithm.verifier(publicKey)(data, Buffer.alloc(length, byte)), false)
     }
   }
 })
@@ -79,7 +79,11 @@ test('PS signatures are right with any length of salt and any size of RSA key', 
     const { privateKey, publicKey }: Pair = modulusLength === 2048 ? rsa : rsaPair(modulusLength)
     for (const saltLength of [0, 20, 32, 48, constants.RSA_PSS_SALTLEN_MAX_SIGN]) {
       const signature = sign('sha256', Buffer.from(data), { key: privateKey, padding, saltLength })
-      assert.equal(algorithms.get('PS256')!.verify(data, signature, publicKey), true, `${modulusLength} ${saltLength}`)
+      assert.equal(
+        algorithms.get('PS256')!.verifier(publicKey)(data, signature),
+        true,
+        `${modulusLength} ${saltLength}`,
+      )
     }
   }
 })
@@ -91,8 +95,8 @@ test('an RSA signature without its first byte is none, also where that is zero',
     let signature: Buffer
     do signature = algorithm.sign((text += 'a'), rsa.privateKey)
     while (signature[0] !== 0)
-    assert.equal(algorithm.verify(text, signature, rsa.publicKey), true)
-    assert.equal(algorithm.verify(text, signature.subarray(1), rsa.publicKey), false, alg)
+    assert.equal(algorithm.verifier(rsa.publicKey)(text, signature), true)
+    assert.equal(algorithm.verifier(rsa.publicKey)(text, signature.subarray(1)), false, alg)
   }
 })
 
@@ -105,8 +109,8 @@ test('PS takes a key that is only for PSS, RS does not', () => {
 test('an RS signature is no PS signature, nor the other way round', () => {
   const rs = algorithms.get('RS256')!
   const ps = algorithms.get('PS256')!
-  assert.equal(ps.verify(data, rs.sign(data, rsa.privateKey), rsa.publicKey), false)
-  assert.equal(rs.verify(data, ps.sign(data, rsa.privateKey), rsa.publicKey), false)
+  assert.equal(ps.verifier(rsa.publicKey)(data, rs.sign(data, rsa.privateKey)), false)
+  assert.equal(rs.verifier(rsa.publicKey)(data, ps.sign(data, rsa.privateKey)), false)
 })
 
 test('the signatures of RFC 7515 A.1 and RFC 8037 A.4 are right', () => {
@@ -117,7 +121,7 @@ test('the signatures of RFC 7515 A.1 and RFC 8037 A.4 are right', () => {
   const hmacSigned =
     'eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ'
   const hmacSignature = Buffer.from('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk', 'base64url')
-  assert.equal(algorithms.get('HS256')!.verify(hmacSigned, hmacSignature, createSecretKey(hmacKey)), true)
+  assert.equal(algorithms.get('HS256')!.verifier(createSecretKey(hmacKey))(hmacSigned, hmacSignature), true)
 
   const edKey = createPublicKey({
     key: { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
@@ -128,5 +132,5 @@ test('the signatures of RFC 7515 A.1 and RFC 8037 A.4 are right', () => {
     'hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg',
     'base64url',
   )
-  assert.equal(algorithms.get('EdDSA')!.verify(edSigned, edSignature, edKey), true)
+  assert.equal(algorithms.get('EdDSA')!.verifier(edKey)(edSigned, edSignature), true)
 })

@@ -5,6 +5,17 @@
 import { constants, createHmac, hash, sign, verify, type KeyObject } from 'node:crypto'
 import { sameSecret } from '../../pdk/secrets.ts'
 
+/**
+ * Tells whether a key made a signature of a text, one byte a character. May throw where OpenSSL refuses the key and the parameters
+ * together, such as an RSA key shorter than the digest.
+ */
+export type Verify = (signed: string, signature: Buffer) => boolean
+
+interface Signed {
+  readonly signed: string
+  readonly signature: Buffer
+}
+
 /** How to make and check a signature of one algorithm. */
 export interface Algorithm {
   /** What of a credential verifies: its `secret`, or its `rsa_public_key` (which holds any kind of public key). */
@@ -13,8 +24,7 @@ export interface Algorithm {
   readonly suits: (key: KeyObject) => boolean
   /** The length in bytes that a signature must have, where the algorithm alone fixes it. */
   readonly signatureLength?: number
-  /** What is signed is text, one byte a character. May throw where OpenSSL refuses the key and the parameters together, such as an RSA key shorter than the digest. */
-  readonly verify: (signed: string, signature: Buffer, key: KeyObject) => boolean
+  readonly verifier: (key: KeyObject) => Verify
   readonly sign: (signed: string, key: KeyObject) => Buffer
 }
 
@@ -39,18 +49,24 @@ export const algorithms: ReadonlyMap<string, Algorithm> = new Map([
 ])
 
 /** Whether a key made a signature; a key and a signature that do not go together at all are no exception. */
-export function isSignedWith(
-  { signatureLength, verify }: Algorithm,
-  { signed, signature }: { readonly signed: string; readonly signature: Buffer },
-  key: KeyObject,
-): boolean {
+export const isSignedWith = (algorithm: Algorithm, token: Signed, key: KeyObject): boolean =>
+  isSignedBy(algorithm.verifier(key), algorithm, token)
+
+/** The same with what the algorithm gave for a key. */
+export function isSignedBy(verify: Verify, { signatureLength }: Algorithm, { signed, signature }: Signed): boolean {
   if (signatureLength !== undefined && signature.length !== signatureLength) return false
   try {
-    return verify(signed, signature, key)
+    return verify(signed, signature)
   } catch {
     // OpenSSL throws where a key cannot carry the algorithm at all, such as a 512-bit RSA key with SHA-512.
     return false
   }
+}
+
+interface Pads {
+  readonly inner: Buffer
+  /** With room for the inner hash behind it. */
+  readonly outer: Buffer
 }
 
 /**
@@ -58,29 +74,23 @@ export function isSignedWith(
  * the rest. `block` and `size` are the hash's, in bytes.
  */
 function hmac(name: string, block: number, size: number): Algorithm {
-  const pads = new WeakMap<KeyObject, { readonly inner: Buffer; readonly outer: Buffer }>()
   const message = Buffer.alloc(block + longestMessage)
   const expected = Buffer.alloc(size)
 
-  const padsOf = (key: KeyObject) => {
-    const known = pads.get(key)
-    if (known) return known
+  const padsOf = (key: KeyObject): Pads => {
     const given = key.export()
     const bytes = Buffer.concat([given.length > block ? hash(name, given, 'buffer') : given], block)
     // The inner hash will be written behind the outer pad.
     const outer = Buffer.concat([bytes.map((byte) => byte ^ 0x5c)], block + size)
-    const made = { inner: Buffer.from(bytes.map((byte) => byte ^ 0x36)), outer }
-    pads.set(key, made)
-    return made
+    return { inner: Buffer.from(bytes.map((byte) => byte ^ 0x36)), outer }
   }
 
   /** Puts what a text's signature must be into `expected`. */
-  const expect = (signed: string, key: KeyObject): Buffer => {
+  const expect = (signed: string, key: KeyObject, { inner, outer }: Pads): Buffer => {
     if (signed.length > longestMessage) {
       expected.set(createHmac(name, key).update(signed, 'latin1').digest())
       return expected
     }
-    const { inner, outer } = padsOf(key)
     message.set(inner)
     const end = block + message.write(signed, block, 'latin1')
     outer.write(hash(name, message.subarray(0, end), 'latin1'), block, 'latin1')
@@ -92,8 +102,11 @@ function hmac(name: string, block: number, size: number): Algorithm {
     material: 'secret',
     suits: (key) => key.type === 'secret',
     signatureLength: size,
-    verify: (signed, signature, key) => sameSecret(signature, expect(signed, key)),
-    sign: (signed, key) => Buffer.from(expect(signed, key)),
+    verifier(key) {
+      const pads = padsOf(key)
+      return (signed, signature) => sameSecret(signature, expect(signed, key, pads))
+    },
+    sign: (signed, key) => Buffer.from(expect(signed, key, padsOf(key))),
   }
 }
 
@@ -108,7 +121,7 @@ function rsa(hash: string): Algorithm {
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'rsa',
-    verify: (signed, signature, key) =>
+    verifier: (key) => (signed, signature) =>
       isOfModulus(signature, key) && verify(hash, bytesOf(signed), { key, padding }, signature),
     sign: (signed, key) => sign(hash, bytesOf(signed), { key, padding }),
   }
@@ -122,7 +135,7 @@ function rsaPss(hash: string): Algorithm {
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss',
-    verify: (signed, signature, key) =>
+    verifier: (key) => (signed, signature) =>
       isOfModulus(signature, key) && verify(hash, bytesOf(signed), { key, padding, saltLength: anySalt }, signature),
     sign: (signed, key) => sign(hash, bytesOf(signed), { key, padding, saltLength: saltOfDigestLength }),
   }
@@ -135,7 +148,7 @@ function ecdsa(hash: string, namedCurve: string, signatureLength: number): Algor
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === namedCurve,
     signatureLength,
-    verify: (signed, signature, key) => verify(hash, bytesOf(signed), { key, dsaEncoding }, signature),
+    verifier: (key) => (signed, signature) => verify(hash, bytesOf(signed), { key, dsaEncoding }, signature),
     sign: (signed, key) => sign(hash, bytesOf(signed), { key, dsaEncoding }),
   }
 }
@@ -145,7 +158,7 @@ function eddsa(): Algorithm {
   return {
     material: 'public key',
     suits: (key) => key.asymmetricKeyType === 'ed25519' || key.asymmetricKeyType === 'ed448',
-    verify: (signed, signature, key) => verify(null, bytesOf(signed), key, signature),
+    verifier: (key) => (signed, signature) => verify(null, bytesOf(signed), key, signature),
     sign: (signed, key) => sign(null, bytesOf(signed), key),
   }
 }

@@ -4,6 +4,7 @@ import { algorithms, isSignedWith } from './algorithms.ts'
 import { claimAt } from './claims.ts'
 import type { IssuerAddress } from './key-fetching.ts'
 import type { KeySet, KeySets } from './key-sets.ts'
+import { madeOf } from './made.ts'
 import type { Config } from './ready.ts'
 import type { Refusal } from './refusals.ts'
 import type { Token } from './token.ts'
@@ -32,16 +33,14 @@ function issuerOf(
   return issuerAt(address, keySets, allowed)
 }
 
-const ofCredentials = new WeakMap<Entity, { readonly issuer: Issuer | undefined; readonly keySets: KeySets }>()
-
 /** The issuer that a credential stands for; undefined for one with a key of its own. */
 export function issuerOfCredential({ entity }: Loaded, keySets: KeySets): Issuer | undefined {
-  const known = ofCredentials.get(entity)
-  if (known?.keySets === keySets) return known.issuer
+  const made = madeOf(entity)
+  if (made.keySets === keySets) return made.issuer
   const address = addressOfCredential(entity)
-  const issuer = address && issuerAt(address, keySets)
-  ofCredentials.set(entity, { issuer, keySets })
-  return issuer
+  made.issuer = address && issuerAt(address, keySets)
+  made.keySets = keySets
+  return made.issuer
 }
 
 /** Where the keys of the issuer are that a credential stands for; undefined for a credential with a key of its own. */

@@ -1,16 +1,11 @@
-/** Key objects of jwt credentials, made once for each credential and forgotten with it. */
+/** What verifies by a jwt credential, made once for each credential and forgotten with it. */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
 import type { Entity } from '../../pdk/entities.ts'
 import { isReference } from '../../schema/value.ts'
-import type { Algorithm } from './algorithms.ts'
+import type { Algorithm, Verify } from './algorithms.ts'
+import { madeOf } from './made.ts'
 
 type Material = Algorithm['material'] | 'base64 secret'
-
-const made: Readonly<Record<Material, WeakMap<Entity, KeyObject | null>>> = {
-  secret: new WeakMap(),
-  'base64 secret': new WeakMap(),
-  'public key': new WeakMap(),
-}
 
 const makers: Readonly<Record<Material, (credential: Entity) => KeyObject | null>> = {
   secret: ({ secret }) => secretKey(isOwnText(secret) ? Buffer.from(secret, 'utf8') : undefined),
@@ -18,15 +13,17 @@ const makers: Readonly<Record<Material, (credential: Entity) => KeyObject | null
   'public key': ({ rsa_public_key: pem }) => (typeof pem === 'string' ? publicKey(pem) : null),
 }
 
-/** The key with which a credential's tokens are verified; null where the credential holds none that the algorithm can use. */
-export function keyOf(credential: Entity, algorithm: Algorithm, secretIsBase64: boolean): KeyObject | null {
-  const material = secretIsBase64 && algorithm.material === 'secret' ? 'base64 secret' : algorithm.material
-  let key = made[material].get(credential)
-  if (key === undefined) {
-    key = makers[material](credential)
-    made[material].set(credential, key)
-  }
-  return key !== null && algorithm.suits(key) ? key : null
+/** What tells whether a signature is a credential's; null where that holds no key that the algorithm can use. */
+export function verifierOf(credential: Entity, algorithm: Algorithm, secretIsBase64: boolean): Verify | null {
+  const made = madeOf(credential)
+  const isBase64 = secretIsBase64 && algorithm.material === 'secret'
+  if (made.algorithm === algorithm && made.isBase64 === isBase64) return made.verify
+  const material = isBase64 ? 'base64 secret' : algorithm.material
+  const key = makers[material](credential)
+  made.verify = key !== null && algorithm.suits(key) ? algorithm.verifier(key) : null
+  made.algorithm = algorithm
+  made.isBase64 = isBase64
+  return made.verify
 }
 
 /** Kong's schema does not let a credential's secret refer to a vault, and whoever reads the reference could sign with it. */

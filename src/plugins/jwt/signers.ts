@@ -1,6 +1,7 @@
 /** Who signs tokens: a credential with its consumer, and the identity that follows, made once for all their tokens. */
 import type { Entity, Loaded } from '../../pdk/entities.ts'
 import { identityOf, type Identity } from '../../pdk/identity.ts'
+import { madeOf } from './made.ts'
 
 /** A credential and its consumer as they were when a token was verified; to be believed only while both are `live`. */
 export interface Signer {
@@ -13,11 +14,10 @@ export interface Signer {
   countedIn: number
 }
 
-const signers = new WeakMap<Entity, Signer>()
-
 /** The signer that a credential and a consumer make together. */
 export function signerOf(credential: Loaded, consumer: Loaded): Signer {
-  const known = signers.get(credential.entity)
+  const made = madeOf(credential.entity)
+  const known = made.signer
   if (known !== undefined && known.credential === credential && known.consumer === consumer) return known
   const signer: Signer = {
     credential,
@@ -26,13 +26,13 @@ export function signerOf(credential: Loaded, consumer: Loaded): Signer {
     bytes: estimate(credential.entity) + estimate(consumer.entity),
     countedIn: -1,
   }
-  signers.set(credential.entity, signer)
+  made.signer = signer
   return signer
 }
 
 /** The consumer that a credential was seen with last, if that is still in force. */
 export function knownConsumer(credential: Loaded): Loaded | undefined {
-  const known = signers.get(credential.entity)
+  const known = madeOf(credential.entity).signer
   return known?.credential === credential && known.consumer.live ? known.consumer : undefined
 }
 

@@ -110,6 +110,22 @@ test('bytes have one text in base64url, and only that text is read', () => {
   )
 })
 
+test('where a character of base64url is another one, it is read just where an encoder would write it so', () => {
+  const character = fc.oneof(
+    fc.constantFrom('A', 'Q', 'g', 'w', '-', '_', '+', '/', '=', ' ', '\u0141'),
+    fc.string({ minLength: 1, maxLength: 1, unit: 'binary' }),
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 1, maxLength: 9 }), fc.nat(11), character, (bytes, at, other) => {
+      const encoded = Buffer.from(bytes).toString('base64url')
+      const text = encoded.slice(0, at) + other + encoded.slice(at + 1)
+      const isCanonical = Buffer.from(text, 'base64url').toString('base64url') === text
+      assert.deepEqual(decodeBase64url(text), isCanonical ? Buffer.from(text, 'base64url') : undefined)
+    }),
+    { numRuns: 5000 },
+  )
+})
+
 test('no text whatever makes the decoder throw', () => {
   const part = fc.oneof(
     fc.string({ unit: 'binary' }),

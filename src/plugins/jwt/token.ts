@@ -66,13 +66,49 @@ function headerOf(text: string): { readonly value: unknown } | undefined {
   return header
 }
 
+/** What each character of base64url stands for; -1 for every other byte. */
+const sextets = new Int8Array(256).fill(-1)
+for (const [sextet, byte] of Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_').entries())
+  sextets[byte] = sextet
+
+/** Text as it is being decoded. */
+let written = Buffer.alloc(limits.longestToken)
+
+const sextetAt = (at: number): number => sextets[written[at] as number] as number
+
 /**
  * The bytes of base64url text, or undefined where it is not exactly what an encoder writes: another alphabet, padding, or
- * left-over bits would let one signature be written in several ways.
+ * left-over bits would let one signature be written in several ways. Node's decoder takes all of these.
  */
 export function decodeBase64url(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64url')
-  return bytes.toString('base64url') === text ? bytes : undefined
+  const rest = text.length % 4
+  if (text.length > written.length) written = Buffer.alloc(text.length)
+  // A character that is not ASCII has more bytes than one.
+  if (rest === 1 || written.write(text) !== text.length) return undefined
+  const bytes = Buffer.allocUnsafe((text.length * 3) >> 2)
+  const last = text.length - rest
+  let wrong = 0
+  let to = 0
+  for (let at = 0; at < last; at += 4) {
+    const a = sextetAt(at)
+    const b = sextetAt(at + 1)
+    const c = sextetAt(at + 2)
+    const d = sextetAt(at + 3)
+    wrong |= a | b | c | d
+    bytes[to++] = (a << 2) | (b >> 4)
+    bytes[to++] = (b << 4) | (c >> 2)
+    bytes[to++] = (c << 6) | d
+  }
+  if (rest !== 0) {
+    const a = sextetAt(last)
+    const b = sextetAt(last + 1)
+    const c = rest === 3 ? sextetAt(last + 2) : 0
+    const leftOver = rest === 3 ? c & 3 : b & 15
+    wrong |= a | b | c | -leftOver
+    bytes[to++] = (a << 2) | (b >> 4)
+    if (rest === 3) bytes[to] = (b << 4) | (c >> 2)
+  }
+  return wrong < 0 ? undefined : bytes
 }
 
 export function isObject(value: unknown): value is JsonObject {

@@ -3,8 +3,8 @@
  * at before any cryptography, which costs more than the rest of the request.
  */
 import type { EntityReader, Loaded } from '../../pdk/entities.ts'
-import { algorithms, isSignedWith } from './algorithms.ts'
-import { keyOf } from './keys.ts'
+import { algorithms, isSignedBy } from './algorithms.ts'
+import { verifierOf } from './keys.ts'
 import { issuerOfCredential, whileBothLive } from './issuers.ts'
 import type { KeySets } from './key-sets.ts'
 import type { Refusal } from './refusals.ts'
@@ -95,9 +95,9 @@ function member(object: Token['claims'], name: string): { readonly value: unknow
 function checkSignature(token: Token, { entity }: Loaded, policy: Policy): Refusal | undefined {
   if (token.alg !== (entity['algorithm'] ?? 'HS256')) return 'other algorithm'
   const algorithm = algorithms.get(token.alg)
-  const key = algorithm && keyOf(entity, algorithm, policy.secretIsBase64)
-  if (!algorithm || !key) return 'unusable key material'
-  return isSignedWith(algorithm, token, key) ? undefined : 'bad signature'
+  const verify = algorithm && verifierOf(entity, algorithm, policy.secretIsBase64)
+  if (!algorithm || !verify) return 'unusable key material'
+  return isSignedBy(verify, algorithm, token) ? undefined : 'bad signature'
 }
 
 function consumerOf(entities: EntityReader, { entity }: Loaded): Loaded | undefined {
