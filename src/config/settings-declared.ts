@@ -600,6 +600,21 @@ export const declared = {
     description:
       'What all clients together may make the gateway hold while it waits for them: incomplete heads and bodies, answers without a window; shared by the workers. Above it those who hold much for longest are answered 503 or cut.',
   },
+  proxy_max_temp_file_size: {
+    ...bytes,
+    default: '1g',
+    between: [0, 2 ** 40],
+    $aliases: ['nginx_http_proxy_max_temp_file_size', 'nginx_proxy_proxy_max_temp_file_size'],
+    description:
+      'What of one response may wait in a file below the prefix for a slow client, where its route has response_buffering; 0 for nothing.',
+  },
+  temp_files_limit: {
+    ...bytes,
+    default: '4g',
+    between: [0, 2 ** 50],
+    $own: true,
+    description: 'What all these files may hold, shared by the workers. Above it upstreams wait for slow clients.',
+  },
   client_header_timeout: {
     ...time,
     default: '60s',

@@ -1,5 +1,6 @@
 /** What a worker's connections share, made from the settings. */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import { RouteTally } from '../observe/traffic.ts'
 import { errorShape, type ErrorShape, shapeError } from '../pdk/error-shape.ts'
@@ -9,6 +10,7 @@ import { HeldBytes } from './held-bytes.ts'
 import { createPools } from './pools.ts'
 import { addressSet } from './real-ip.ts'
 import type { Runtime, SentHeaders } from './runtime.ts'
+import { SpoolSpace } from './spool.ts'
 
 /** What a runtime has that does not follow from the settings. */
 export type RuntimeParts = Pick<Runtime, 'config' | 'entities' | 'log' | 'accessLog' | 'product' | 'stats'>
@@ -49,6 +51,11 @@ export function createRuntime(settings: Settings, parts: RuntimeParts): Runtime 
     bodyBufferBytes: settings.client_body_buffer_size,
     maxConnections: settings.max_connections,
     held: new HeldBytes(settings.client_buffers_limit / settings.nginx_worker_processes),
+    spools: new SpoolSpace({
+      folder: join(settings.prefix, 'proxy_temp'),
+      mostOfOne: settings.proxy_max_temp_file_size,
+      mostOfAll: settings.temp_files_limit / settings.nginx_worker_processes,
+    }),
     maxRequestsPerConnection: settings.keepalive_requests,
     http2: {
       maxStreams: settings.http2_max_concurrent_streams,

@@ -7,7 +7,7 @@ import type { Carrier } from './carrier.ts'
 import { look, now } from './clock.ts'
 import type { Exchange } from './exchange.ts'
 import { idOf } from './http1/fields.ts'
-import { firstById, type ResponseHead } from './http1/head.ts'
+import { firstById, firstValue, type ResponseHead } from './http1/head.ts'
 import { keptLines, nominatedNames } from './http1/lines.ts'
 import { responseDrop } from './http1/fields.ts'
 import type { SocketEvents } from './http1/socket.ts'
@@ -19,6 +19,7 @@ import { timedPick, type Debugged } from './request-debug.ts'
 import { ByteQueue } from './http2/byte-queue.ts'
 import { requestText, upstreamName } from './request-text.ts'
 import { beginUpstreamResponse, breakOff, endBody, sendPiece, switchProtocols } from './respond.ts'
+import { ResponseBuffer } from './response-buffer.ts'
 import type { Step } from './step.ts'
 
 const upgrade = idOf('upgrade')
@@ -90,6 +91,8 @@ class Forwarding implements Carried {
   /** A short beginning of what was handed on, kept while a call may have to be sent again; and whether that is all of it. */
   #kept: ByteQueue | undefined
   #ended: string | undefined
+  /** What the client has not taken yet; undefined while it has made nobody wait. */
+  #buffer: ResponseBuffer | undefined
 
   constructor(exchange: Exchange, plan: RoutePlan, service: ServicePlan) {
     this.#exchange = exchange
@@ -222,6 +225,7 @@ class Forwarding implements Carried {
     const connection = this.#connection
     this.#connection = undefined
     this.#leave()
+    this.#buffer?.close()
     connection?.abandon()
   }
 
@@ -248,7 +252,7 @@ class Forwarding implements Carried {
     const exchange = this.#exchange
     this.#noteHead(head)
     this.#kept = undefined
-    exchange.onDrain = () => this.#connection?.resume()
+    exchange.onDrain = () => this.#onDrain()
     beginUpstreamResponse(exchange)
   }
 
@@ -263,17 +267,49 @@ class Forwarding implements Carried {
   }
 
   onPiece(bytes: Buffer, from: number, to: number): void {
-    sendPiece(this.#exchange, bytes, from, to)
+    if (this.#buffer?.holds) this.#buffer.add(bytes, from, to)
+    else sendPiece(this.#exchange, bytes, from, to)
   }
 
   onReadDone(): boolean {
-    return this.#exchange.downstream.flush()
+    if (this.#buffer?.holds) return this.#buffer.hasRoom
+    if (this.#exchange.downstream.flush()) return true
+    if (!this.#buffer && this.#buffersResponse()) {
+      this.#buffer = new ResponseBuffer(this.#exchange, () => this.#connection?.resume())
+    }
+    return this.#buffer?.hasRoom ?? false
+  }
+
+  /** A call of gRPC may be a conversation: whoever speaks goes by the other's pace. */
+  #buffersResponse(): boolean {
+    const { response } = this.#exchange
+    if (this.#service.http2 || response === undefined) return false
+    const wish = firstValue(response, 'x-accel-buffering')?.toLowerCase()
+    return wish === 'yes' || (wish !== 'no' && this.#plan.route.response_buffering)
+  }
+
+  #onDrain(): void {
+    if (this.#buffer) this.#buffer.drain()
+    else this.#connection?.resume()
   }
 
   onEnd(trailers: string): void {
     this.#connection = undefined
     this.#leave()
-    endBody(this.#exchange, trailers)
+    this.#endResponse(() => endBody(this.#exchange, trailers))
+  }
+
+  /** Ends the response once the client has got what came of it. */
+  #endResponse(end: () => void): void {
+    if (this.#buffer === undefined) {
+      end()
+      return
+    }
+    const buffer = this.#buffer
+    buffer.end(() => {
+      buffer.close()
+      end()
+    })
   }
 
   onUpgrade(head: ResponseHead, socket: net.Socket, early: Buffer): SocketEvents {
@@ -315,7 +351,7 @@ class Forwarding implements Carried {
     this.#leave()
     if (exchange.finished) return
     if (exchange.responseBegun) {
-      breakOff(exchange)
+      this.#endResponse(() => breakOff(exchange))
       return
     }
     if (this.#mayTryAgain(failure, connection)) {

@@ -44,6 +44,7 @@ export interface RouteFields extends RouteInput {
   readonly preserve_host: boolean
   readonly strip_path: boolean
   readonly request_buffering: boolean
+  readonly response_buffering: boolean
   readonly https_redirect_status_code: number
   readonly protocols: readonly string[]
   readonly service: { readonly id: string } | null

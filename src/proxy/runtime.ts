@@ -10,6 +10,7 @@ import type { HeadLimits } from './http1/head.ts'
 import type { Compiled } from './plan.ts'
 import type { Pools } from './pools.ts'
 import type { RequestDebug } from './request-debug.ts'
+import type { SpoolSpace } from './spool.ts'
 
 /** Which of its own headers the gateway sends. Source: Kong's docs, `headers` and `headers_upstream`. */
 export interface SentHeaders {
@@ -65,6 +66,8 @@ export interface Runtime {
   readonly maxConnections: number
   /** What clients that are waited for make the worker hold. */
   readonly held: HeldBytes
+  /** Files for what slow clients have not taken yet. */
+  readonly spools: SpoolSpace
   /** Requests that a client's connection carries before it is closed. */
   readonly maxRequestsPerConnection: number
   readonly http2: Http2Limits
