@@ -21,6 +21,7 @@ import { hostPort } from './host.ts'
 import { grpcAnswer, grpcError, isGrpc } from './grpc.ts'
 import { chainOfPlan, type Compiled, type RoutePlan } from './plan.ts'
 import { clientAddress } from './real-ip.ts'
+import type { RequestBuffer } from './request-buffer.ts'
 import type { Debugged } from './request-debug.ts'
 import { respond } from './respond.ts'
 import type { Match, RoutingRequest } from './router/router.ts'
@@ -145,6 +146,8 @@ export class Exchange implements RoutingRequest, HashInput {
   finished = false
   /** Stops whatever the exchange waits for at the upstream, when the client has gone. */
   cancel: (() => void) | undefined
+  /** Its body where that was waited for, and is not with the client's connection any more. */
+  buffered: RequestBuffer | undefined
   /** Where the time of this request is taken, when it is debugged. */
   debugged: Debugged | undefined
   /** Whether the upstream is asked to speak WebSocket. */

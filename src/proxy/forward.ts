@@ -17,6 +17,7 @@ import type { RoutePlan } from './plan.ts'
 import type { ServicePlan } from './service-plan.ts'
 import { timedPick, type Debugged } from './request-debug.ts'
 import { ByteQueue } from './http2/byte-queue.ts'
+import { RequestBuffer } from './request-buffer.ts'
 import { requestText, upstreamName } from './request-text.ts'
 import { beginUpstreamResponse, breakOff, endBody, sendPiece, switchProtocols } from './respond.ts'
 import { ResponseBuffer } from './response-buffer.ts'
@@ -31,15 +32,12 @@ export function forward(exchange: Exchange): Step {
   exchange.upgrades = exchange.head.upgrade && asksForWebSocket(exchange)
   const forwarding = new Forwarding(exchange, plan, plan.service)
   const { body } = exchange.downstream
+  // A call of gRPC may be a conversation, which has no end to wait for.
+  const waits = plan.route.request_buffering && !plan.service.http2
   if (body.complete || exchange.redirection?.body) forwarding.begin()
-  else body.whenReady(awaitedBytes(exchange, plan, plan.service), () => forwarding.begin())
+  else if (waits) body.whenReady(exchange.runtime.bodyBufferBytes, () => forwarding.beginWhenWhole())
+  else body.whenReady(-1, () => forwarding.begin())
   return undefined
-}
-
-/** Bytes of a body that are waited for before a peer is asked; a call of gRPC may be a conversation, which has no end to wait for. */
-function awaitedBytes({ downstream, runtime }: Exchange, { route }: RoutePlan, { http2 }: ServicePlan): number {
-  if (http2) return -1
-  return route.request_buffering || downstream.body.length < 0 ? runtime.bodyBufferBytes : -1
 }
 
 /** RFC 6455 4.1: a GET without a body, whose `Connection` names `Upgrade`. Any other upgrade is dropped, as RFC 9110 7.8 allows. */
@@ -103,6 +101,28 @@ class Forwarding implements Carried {
     this.writeTimeoutMs = service.writeTimeoutMs
     this.readTimeoutMs = service.readTimeoutMs
     this.upgrades = exchange.upgrades
+  }
+
+  /** Waits for what is missing of a longer body. */
+  beginWhenWhole(): void {
+    const exchange = this.#exchange
+    const { downstream, runtime } = exchange
+    if (exchange.finished) return
+    if (!downstream.body.complete) {
+      exchange.cancel = () => this.#cancel()
+      exchange.buffered = RequestBuffer.of(downstream.body, runtime.spools, {
+        ready: () => this.begin(),
+        lost: () => this.#loseBody(),
+      })
+      if (exchange.buffered) return
+    }
+    this.begin()
+  }
+
+  #loseBody(): void {
+    this.#cancel()
+    if (this.#exchange.responseBegun) breakOff(this.#exchange)
+    else this.#exchange.refuse(errors.unexpected)
   }
 
   /** Tries a peer. */
@@ -169,8 +189,12 @@ class Forwarding implements Carried {
   }
 
   #sendBody(connection: Carrier): void {
-    const { downstream, redirection } = this.#exchange
+    const { downstream, redirection, buffered } = this.#exchange
     const { body } = downstream
+    if (buffered) {
+      this.#sendBuffered(connection, buffered)
+      return
+    }
     if (this.#kept) {
       this.#sendKept(connection, this.#kept)
       return
@@ -209,6 +233,14 @@ class Forwarding implements Carried {
     )
   }
 
+  #sendBuffered(connection: Carrier, buffered: RequestBuffer): void {
+    const chunked = this.#exchange.downstream.body.length < 0 && buffered.length === undefined
+    buffered.sendTo(connection, chunked ? sendChunk : sendBytes, (trailers) => {
+      if (chunked) connection.sendText(`0\r\n${trailers}\r\n`)
+      connection.finish('')
+    })
+  }
+
   #keep(bytes: Buffer, from: number, to: number): void {
     if (this.#kept === undefined) return
     if (this.#kept.length + to - from > keptBytes) this.#kept = undefined
@@ -222,15 +254,21 @@ class Forwarding implements Carried {
   }
 
   #cancel(): void {
+    this.#buffer?.close()
+    this.#exchange.buffered?.close()
+    this.#abandon()
+  }
+
+  #abandon(): void {
     const connection = this.#connection
     this.#connection = undefined
     this.#leave()
-    this.#buffer?.close()
     connection?.abandon()
   }
 
   /** The request is not at its peer any more. */
   #leave(): void {
+    this.#exchange.buffered?.leave()
     if (this.#peer) this.#peer.load.inFlight--
     this.#peer = undefined
   }
@@ -337,7 +375,8 @@ class Forwarding implements Carried {
   }
 
   onWritable(): void {
-    this.#exchange.downstream.body.resume()
+    if (this.#exchange.buffered) this.#exchange.buffered.resume()
+    else this.#exchange.downstream.body.resume()
   }
 
   onFailure(failure: Failure, connection: Carrier): void {
@@ -371,7 +410,7 @@ class Forwarding implements Carried {
     const tried = new Set(this.#tried).add(peer)
     const next = balancer.pick(this.#hash, tried)
     if (next instanceof Promise || next.failed !== undefined || tried.has(next)) return
-    this.#cancel()
+    this.#abandon()
     this.#tried = tried
     this.#sendTo(next)
   }
@@ -381,7 +420,9 @@ class Forwarding implements Carried {
    * once.
    */
   #mayTryAgain(failure: Failure, connection: Carrier): boolean {
-    if ((this.#streaming && this.#kept === undefined) || failure === 'invalid') return false
+    const { buffered } = this.#exchange
+    const isGone = buffered ? !buffered.isKept : this.#streaming && this.#kept === undefined
+    if (isGone || failure === 'invalid') return false
     const unsent = failure === 'refused' || failure === 'connect timeout' || failure === 'unprocessed'
     if (!unsent && !idempotent.has(this.method)) return false
     return this.#wasStale(failure, connection) || this.#tries <= this.#service.retries
@@ -399,7 +440,7 @@ function closing(socket: net.Socket): SocketEvents {
   return { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} }
 }
 
-type Send = (connection: Carrier, bytes: Buffer, from: number, to: number) => void
+export type Send = (connection: Carrier, bytes: Buffer, from: number, to: number) => void
 
 const sendBytes: Send = (connection, bytes, from, to) => connection.send(bytes, from, to)
 

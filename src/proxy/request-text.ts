@@ -170,7 +170,9 @@ function framing(exchange: Exchange): string {
   const own = exchange.redirection?.body
   if (own) return `Content-Length: ${own.length}\r\n\r\n`
   const { body } = exchange.downstream
-  if (body.length < 0)
-    return body.complete ? `Content-Length: ${body.waitingBytes}\r\n\r\n` : 'Transfer-Encoding: chunked\r\n\r\n'
+  if (body.length < 0) {
+    const length = exchange.buffered ? exchange.buffered.length : body.complete ? body.waitingBytes : undefined
+    return length === undefined ? 'Transfer-Encoding: chunked\r\n\r\n' : `Content-Length: ${length}\r\n\r\n`
+  }
   return exchange.head.contentLength >= 0 ? `Content-Length: ${body.length}\r\n\r\n` : '\r\n'
 }

@@ -124,6 +124,7 @@ export function finish(exchange: Exchange): void {
   exchange.finished = true
   exchange.cancel = undefined
   exchange.onDrain = undefined
+  exchange.buffered?.close()
   exchange.runtime.stats.answered(exchange.status)
   countRequest(exchange)
   if (exchange.debugged !== undefined) runTimedLog(exchange, exchange.debugged)

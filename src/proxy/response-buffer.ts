@@ -53,7 +53,7 @@ export class ResponseBuffer implements Timed {
   }
 
   #begin(): boolean {
-    this.#spool = this.#exchange.runtime.spools.open(() => this.#resume())
+    this.#spool = this.#exchange.runtime.spools.open('queue', () => this.#resume())
     if (this.#spool) this.deadline = Infinity
     return this.#spool !== undefined
   }

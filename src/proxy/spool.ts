@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import { close, mkdirSync, open, read, unlink, write } from 'node:fs'
 import { join } from 'node:path'
-import { copyOf } from './growing.ts'
 import { giveBack, takeBuffer } from './http1/read-buffers.ts'
+import { ByteQueue } from './http2/byte-queue.ts'
 
 export interface SpoolLimits {
   /** Where the files are made. */
@@ -21,7 +21,10 @@ export interface SpoolLimits {
 const mostSpools = 1000
 /** Bytes in memory on their way to the disk: of one spool, and of all. */
 const mostPendingOfOne = 64 * 1024
-const mostPending = 4 * 1024 * 1024
+const mostPending = 16 * 1024 * 1024
+/** A spool that is patient writes nothing as long as it has no more, and all have no more, than these. */
+const patientBytes = 1024 * 1024
+const patientPending = mostPending / 2
 /** Buffers that are being filled from files. */
 const mostReads = 16
 
@@ -36,6 +39,7 @@ export class SpoolSpace {
   pending = 0
   /** Those that were told that there is no room. */
   readonly waiting = new Set<Spool>()
+  readonly patient = new Set<Spool>()
   readonly limits: SpoolLimits
   #hasFolder = false
   #reads = 0
@@ -49,11 +53,17 @@ export class SpoolSpace {
     return this.pending < mostPending && this.bytes < this.limits.mostOfAll
   }
 
-  /** A new one, or nothing where there is no room; `onRoom` is called when there is room again after there was none. */
-  open(onRoom: () => void): Spool | undefined {
+  /** A new one, or nothing where there is no room. */
+  open(kind: SpoolKind, onRoom: () => void): Spool | undefined {
     if (this.limits.mostOfOne === 0 || this.spools >= mostSpools || !this.hasRoom) return undefined
     if (!this.#hasFolder) this.#makeFolder()
-    return new Spool(this, onRoom)
+    return new Spool(this, kind, onRoom)
+  }
+
+  /** Counts what is in memory; where that is much, those who were patient write it. */
+  count(bytes: number): void {
+    this.pending += bytes
+    if (bytes > 0 && this.pending > patientPending) for (const spool of this.patient) spool.write()
   }
 
   #makeFolder(): void {
@@ -65,10 +75,10 @@ export class SpoolSpace {
     }
   }
 
-  /** Tells those who wait for room, as far as there is some. */
+  /** Tells those who wait for room, as far as there is some, or will be none. */
   tellRoom(): void {
     for (const spool of this.waiting) {
-      if (!this.hasRoom) return
+      if (this.pending >= mostPending) return
       spool.tellRoom()
     }
   }
@@ -89,12 +99,18 @@ export class SpoolSpace {
   }
 }
 
+/** A `queue` gives each byte once. A `whole` gives all of them again after `rewind`, and keeps a moderate number in memory alone. */
+export type SpoolKind = 'queue' | 'whole'
+
 export class Spool {
   readonly #space: SpoolSpace
+  readonly #isWhole: boolean
   readonly #onRoom: () => void
+  #isOpening = false
   #fd: number | undefined
-  /** Copies that are not in the file yet, and the bytes of those and of what is being written. */
-  #pending: Buffer[] = []
+  /** What is not in the file yet: first what is being written, or was to be, then the rest. */
+  #front: Buffer | undefined
+  readonly #rest = new ByteQueue()
   #pendingBytes = 0
   #isWriting = false
   #written = 0
@@ -105,15 +121,21 @@ export class Spool {
   /** Steps of the file system that are under way: the file is closed after them. */
   #steps = 0
   #take: TakeBytes | undefined
+  /** How often it was rewound. */
+  #turn = 0
 
-  constructor(space: SpoolSpace, onRoom: () => void) {
+  /** `onRoom` is called when there is room again after there was none, and where it has turned out that there will be none. */
+  constructor(space: SpoolSpace, kind: SpoolKind, onRoom: () => void) {
     this.#space = space
+    this.#isWhole = kind === 'whole'
     this.#onRoom = onRoom
     space.spools++
-    this.#open()
+    if (this.#isWhole) space.patient.add(this)
+    else this.#open()
   }
 
   #open(): void {
+    this.#isOpening = true
     const { folder } = this.#space.limits
     const path = join(folder, randomUUID())
     const opened = this.#step((error: Error | null, fd: number) => {
@@ -122,7 +144,7 @@ export class Spool {
         this.#fd = fd
         // It is ours alone from here on, and gone with the process.
         unlink(path, () => {})
-        this.#write()
+        this.write()
       }
     })
     open(path, 'wx+', 0o600, opened)
@@ -146,42 +168,59 @@ export class Spool {
   }
 
   get #canTake(): boolean {
-    return (
-      !this.#failed &&
-      this.#pendingBytes < mostPendingOfOne &&
-      this.#written + this.#pendingBytes < this.#space.limits.mostOfOne &&
-      this.#space.hasRoom
-    )
+    const most = this.#space.patient.has(this) ? patientBytes : mostPendingOfOne
+    return !this.isStuck && this.#pendingBytes < most && this.#space.hasRoom
   }
 
-  /** Whether all that was given has been taken. */
+  /** Whether it takes no more before some of it is gone. */
+  get isStuck(): boolean {
+    const { limits, bytes } = this.#space
+    return this.#failed || this.length >= limits.mostOfOne || bytes >= limits.mostOfAll
+  }
+
+  /** Bytes in it, those that were given of a `whole` included. */
+  get length(): number {
+    return this.#written + this.#pendingBytes
+  }
+
+  /** Whether all that was put in has been given. */
   get isEmpty(): boolean {
-    return this.#pendingBytes === 0 && this.#read === this.#written
+    return this.#read === this.length
+  }
+
+  /** Gives a `whole` from its first byte again. */
+  rewind(): void {
+    this.#take = undefined
+    this.#read = 0
+    this.#turn++
   }
 
   tellRoom(): void {
-    if (!this.#canTake) return
+    if (!this.#canTake && !(this.#isWhole && this.isStuck)) return
     this.#space.waiting.delete(this)
     this.#onRoom()
   }
 
   /** Adds a copy. */
   append(bytes: Buffer, from: number, to: number): void {
-    this.#pending.push(copyOf(bytes, from, to))
+    if (this.#closed) return
+    this.#rest.append(bytes, from, to)
     this.#count(to - from)
-    this.#write()
+    if (!this.#space.patient.has(this) || this.#pendingBytes >= patientBytes) this.write()
   }
 
   #count(bytes: number): void {
     this.#pendingBytes += bytes
-    this.#space.pending += bytes
+    this.#space.count(bytes)
   }
 
-  #write(): void {
-    if (this.#fd === undefined || this.#isWriting || this.#failed || this.#closed || this.#pending.length === 0) return
+  /** Puts what is in memory into the file, as far as that is not under way. */
+  write(): void {
+    this.#space.patient.delete(this)
+    if (!this.#isOpening && !this.#closed) this.#open()
+    if (this.#fd === undefined || this.#isWriting || this.#failed || this.#closed || this.#pendingBytes === 0) return
     this.#isWriting = true
-    const block = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending)
-    this.#pending = [block]
+    const block = (this.#front ??= this.#emptyRest())
     write(
       this.#fd,
       block,
@@ -197,14 +236,19 @@ export class Spool {
     )
   }
 
+  #emptyRest(): Buffer {
+    const block = Buffer.concat(this.#rest.pieces())
+    this.#rest.clear()
+    return block
+  }
+
   #wrote(block: Buffer, length: number): void {
     this.#written += length
     this.#space.bytes += length
-    this.#pending.shift()
     // A full disk takes a part.
-    if (length < block.length) this.#pending.unshift(block.subarray(length))
+    this.#front = length < block.length ? block.subarray(length) : undefined
     this.#count(-length)
-    this.#write()
+    this.write()
     this.#space.tellRoom()
     this.#give()
   }
@@ -212,6 +256,7 @@ export class Spool {
   #fail(): void {
     this.#failed = true
     this.#give()
+    if (this.#isWhole && !this.#closed) this.#onRoom()
   }
 
   /** Has the bytes that came first taken, now or later, once. Call it again after that, and while it is not empty. */
@@ -223,11 +268,27 @@ export class Spool {
   #give(): void {
     if (this.#take === undefined || this.#closed || this.isEmpty) return
     if (this.#read < this.#written) this.#giveFromFile(this.#take)
+    else if (this.#isWhole) this.#showFromMemory(this.#take)
     else if (!this.#isWriting) this.#giveFromMemory(this.#take)
   }
 
+  #showFromMemory(take: TakeBytes): void {
+    let at = this.#read - this.#written
+    const pieces = this.#front ? [this.#front, ...this.#rest.pieces()] : this.#rest.pieces()
+    for (const piece of pieces) {
+      if (at < piece.length) {
+        this.#take = undefined
+        this.#read += piece.length - at
+        take(piece.subarray(at), piece.length - at)
+        return
+      }
+      at -= piece.length
+    }
+  }
+
   #giveFromMemory(take: TakeBytes): void {
-    const piece = this.#pending.shift()!
+    const piece = this.#front ?? this.#emptyRest()
+    this.#front = undefined
     this.#take = undefined
     this.#count(-piece.length)
     this.#space.tellRoom()
@@ -237,13 +298,16 @@ export class Spool {
   #giveFromFile(take: TakeBytes): void {
     this.#take = undefined
     this.#steps++
+    const turn = this.#turn
     this.#space.whenReading(() => {
       const buffer = takeBuffer()
       const length = Math.min(buffer.length, this.#written - this.#read)
       read(this.#fd!, buffer, 0, length, this.#read, (error, got) => {
         this.#steps--
-        this.#read += got
-        if (!this.#closed) take(error || got === 0 ? undefined : buffer, got)
+        if (!this.#closed && turn === this.#turn) {
+          this.#read += got
+          take(error || got === 0 ? undefined : buffer, got)
+        }
         giveBack(buffer)
         this.#space.readDone()
         this.#closeFile()
@@ -257,10 +321,12 @@ export class Spool {
     this.#closed = true
     this.#take = undefined
     this.#space.waiting.delete(this)
+    this.#space.patient.delete(this)
     this.#space.spools--
     this.#space.bytes -= this.#written
     this.#count(-this.#pendingBytes)
-    this.#pending = []
+    this.#front = undefined
+    this.#rest.clear()
     this.#closeFile()
     this.#space.tellRoom()
   }

@@ -262,6 +262,7 @@ suite('client_max_body_size', () => {
   })
 
   test('refuses a chunked body as soon as it is more, and cuts the request at the upstream', async () => {
+    plane.adopt(oneService(upstream.port, {}, { request_buffering: false }))
     let cut = false
     let bytes = 0
     upstream.serve = (socket) => {
@@ -278,6 +279,20 @@ suite('client_max_body_size', () => {
     await closed()
     await pause(20)
     assert.ok(cut && bytes < 202_000, `${bytes} bytes, ${cut ? 'cut' : 'not cut'}`)
+    plane.adopt(oneService(upstream.port))
+  })
+
+  test('refuses one that is waited for before the upstream hears of it', async () => {
+    const before = upstream.connections
+    const { send, until } = client(plane.port)
+    send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
+    for (let at = 0; at < 60; at++) {
+      send(`1000\r\n${'x'.repeat(0x1000)}\r\n`)
+      await pause(1)
+    }
+    await until(tooLarge)
+    assert.equal(upstream.connections, before)
+    assert.equal(plane.runtime.spools.spools, 0)
   })
 
   test('refuses a chunked body within one read', async () => {

@@ -106,6 +106,7 @@ test('a request that was cut off by the end of its client is not sent on as if i
 })
 
 test('a client that leaves in the middle of its body, after its response has begun, is logged once', async () => {
+  plane.adopt(oneService(upstream.port, {}, { request_buffering: false }))
   upstream.serve = (socket) => {
     socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'))
     socket.on('end', () => socket.end())

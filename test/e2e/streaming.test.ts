@@ -68,25 +68,6 @@ test('a client that polls for long gets its answer when there is one', async () 
   socket.destroy()
 })
 
-test('a body is waited for up to client_body_buffer_size where request_buffering is on', async () => {
-  plane.adopt(oneService(upstream.port, {}, { request_buffering: true }))
-  const { send, socket } = client(plane.port)
-  send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nfirst')
-  await pause(60)
-  assert.equal(server, undefined)
-  send('x'.repeat(95))
-  await reached(/\r\nContent-Length: 100\r\n\r\nfirstx{95}$/)
-  socket.destroy()
-})
-
-test('a longer one begins to flow when so much of it has come', async () => {
-  plane.adopt(oneService(upstream.port, {}, { request_buffering: true }))
-  const { send, socket } = client(plane.port)
-  send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(100_000)}`)
-  await reached(/\r\n\r\nx{60000}/)
-  socket.destroy()
-})
-
 test('a body flows from its first byte where request_buffering is off', async () => {
   plane.adopt(oneService(upstream.port, {}, { request_buffering: false }))
   const { send, socket, until } = client(plane.port)

@@ -26,7 +26,9 @@ beforeEach(async () => {
 })
 
 const fast = { connect_timeout: 200, write_timeout: 200, read_timeout: 200 }
-const configOf = (service: object) => oneService(upstream.port, { ...fast, ...service })
+const configOf = (service: object, route: object = {}) => oneService(upstream.port, { ...fast, ...service }, route)
+/** Bodies are passed on as they come. */
+const streaming = { request_buffering: false }
 
 /** Sends a request and gives the answer's status and body. */
 async function ask(method: string, body = ''): Promise<string> {
@@ -104,7 +106,20 @@ suite('a request whose upstream fails after it was sent', () => {
     assert.deepEqual(bodies, ['the body', 'the body'])
   })
 
-  test('is not sent again once its body is more than is held', async () => {
+  test('is sent again with a long body, which was waited for', async () => {
+    const bodies: string[] = []
+    upstream.serve = onRequests(({ body }, socket) => {
+      bodies.push(body)
+      if (bodies.length === 1) reset(socket)
+      else socket.write(ok('at last'))
+    })
+    const long = 'the body '.repeat(500_000)
+    assert.equal(await ask('PUT', long), '200 at last')
+    assert.ok(bodies.length === 2 && bodies.every((body) => body === long))
+  })
+
+  test('is not sent again where its body is passed on as it comes', async () => {
+    plane.adopt(configOf({}, streaming))
     let connections = 0
     upstream.serve = (socket) => {
       connections++
@@ -232,6 +247,7 @@ suite('a connection that waited in the pool', () => {
   })
 
   test('is dropped where the response came before all of the request was sent', async () => {
+    plane.adopt(configOf({}, streaming))
     const before = upstream.connections
     upstream.serve = (socket) => {
       socket.once('data', () => {
@@ -270,10 +286,19 @@ suite('times', () => {
   })
 
   test('an upstream that does not take the body within write_timeout is 504', async () => {
+    plane.adopt(configOf({}, streaming))
     upstream.serve = (socket) => void socket.pause()
     const { send, until: untilText } = client(plane.port)
     send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n${'x'.repeat(20_000_000)}`)
     await untilText(/^HTTP\/1\.1 504 /)
+  })
+
+  test('so is one that does not take a body that was waited for', async () => {
+    upstream.serve = (socket) => void socket.pause()
+    const { send, until: untilText } = client(plane.port)
+    send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n${'x'.repeat(20_000_000)}`)
+    await untilText(/^HTTP\/1\.1 504 /)
+    assert.equal(plane.runtime.spools.spools, 0)
   })
 
   test('read_timeout is between two reads, not for the whole', async () => {
