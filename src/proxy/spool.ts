@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { close, mkdirSync, open, read, unlink, write } from 'node:fs'
 import { join } from 'node:path'
+import { release } from './growing.ts'
 import { giveBack, takeBuffer } from './http1/read-buffers.ts'
 import { ByteQueue } from './http2/byte-queue.ts'
 
@@ -238,7 +239,7 @@ export class Spool {
 
   #emptyRest(): Buffer {
     const block = Buffer.concat(this.#rest.pieces())
-    this.#rest.clear()
+    this.#rest.release()
     return block
   }
 
@@ -247,6 +248,7 @@ export class Spool {
     this.#space.bytes += length
     // A full disk takes a part.
     this.#front = length < block.length ? block.subarray(length) : undefined
+    if (this.#front === undefined) release(block)
     this.#count(-length)
     this.write()
     this.#space.tellRoom()
@@ -293,6 +295,7 @@ export class Spool {
     this.#count(-piece.length)
     this.#space.tellRoom()
     take(piece, piece.length)
+    release(piece)
   }
 
   #giveFromFile(take: TakeBytes): void {
@@ -326,7 +329,7 @@ export class Spool {
     this.#space.bytes -= this.#written
     this.#count(-this.#pendingBytes)
     this.#front = undefined
-    this.#rest.clear()
+    this.#rest.release()
     this.#closeFile()
     this.#space.tellRoom()
   }
