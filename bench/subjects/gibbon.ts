@@ -156,7 +156,7 @@ async function config(
   const service = {
     name: 'bench',
     url: `http://127.0.0.1:${upstreamPort}`,
-    routes: [...others, { name: 'bench', paths: ['/anything'], strip_path: false }],
+    routes: [...others, { name: 'bench', paths: ['/anything'], strip_path: false, request_buffering: false }],
     plugins: authentication
       ? [
           { name: authentication.plugin, config: (await authentication.config?.()) ?? {} },

@@ -554,7 +554,7 @@ export const declared = {
     between: [0, 2 ** 30],
     $aliases: ['nginx_http_client_body_buffer_size', 'nginx_proxy_client_body_buffer_size'],
     description:
-      'A chunked request body that is complete within this is sent on with its length; a longer one stays chunked.',
+      'What of a request body is read before the upstream is asked, or, with request_buffering, before it may wait in a file.',
   },
   lua_max_req_headers: {
     type: 'integer',
@@ -606,14 +606,15 @@ export const declared = {
     between: [0, 2 ** 40],
     $aliases: ['nginx_http_proxy_max_temp_file_size', 'nginx_proxy_proxy_max_temp_file_size'],
     description:
-      'What of one response may wait in a file below the prefix for a slow client, where its route has response_buffering; 0 for nothing.',
+      'What of one body may wait in a file below the prefix, where the route has request_buffering or response_buffering; 0 for nothing.',
   },
   temp_files_limit: {
     ...bytes,
     default: '4g',
     between: [0, 2 ** 50],
     $own: true,
-    description: 'What all these files may hold, shared by the workers. Above it upstreams wait for slow clients.',
+    description:
+      'What all these files may hold, shared by the workers. Above it bodies flow as the slower side takes them.',
   },
   client_header_timeout: {
     ...time,
