@@ -28,7 +28,10 @@ export interface Listener {
    * None is ended for this: an idle one may have a request under way to us.
    */
   retire(): Promise<void>
-  /** Takes no more connections, ends idle ones, and resolves when the others have finished their requests. */
+  /**
+   * Takes no more connections, ends idle ones, and resolves when the others have finished their requests. One whose handshake is
+   * under way may finish it, and ask once.
+   */
   drain(): Promise<void>
   /** Changes what new clients of a TLS listener are shown. */
   setTls(setup: TlsSetup): void
@@ -38,6 +41,9 @@ export interface Listener {
   close(): void
 }
 
+/** How long a connection of which no request can be read yet is waited for when the gateway stops. */
+const beginningMs = 5000
+
 /** Listens. Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(runtime: Runtime, options: ListenOptions): Promise<Listener> {
   const { proxyProtocol, http2 = false } = options
@@ -45,6 +51,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
   /** Those of which no request can be read yet: their header or their handshake is under way. */
   const beginning = new Set<net.Socket>()
   const leaving = leavingOf(() => connections.size + beginning.size === 0)
+  let isDraining = false
 
   const isFull = () => runtime.stats.active + beginning.size >= runtime.maxConnections
   const refuse = (socket: net.Socket) => {
@@ -72,6 +79,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
       connections.delete(connection)
       leaving.check()
     })
+    if (isDraining) connection.drain()
     return connection
   }
   const acceptPlainly = (socket: net.Socket, peer?: ProxiedPeer): SocketEvents => {
@@ -133,8 +141,11 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
         await aTurnOfTheLoop()
         server.close()
       }
+      isDraining = true
       for (const connection of connections) connection.drain()
+      const late = setTimeout(() => beginning.forEach((socket) => socket.destroy()), beginningMs)
       await leaving.leave()
+      clearTimeout(late)
     },
     setTls: (setup) => secure?.set(setup),
     exchanges: () => [...connections].flatMap(({ exchanges }) => exchanges),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { oneService } from './data-plane.ts'
+import { heldClients } from './held-way.ts'
 import { startProcess } from './process.ts'
 import { client, echoTargets, ok, onRequests, pause, request, startUpstream } from './sockets.ts'
 
@@ -71,4 +72,35 @@ test('an idle gateway stops at once', async () => {
   await one.until(/one$/)
   assert.equal(await gateway.stop(), 0)
   upstream.close()
+})
+
+test('a TLS handshake that is under way may be finished, and its request is answered', async () => {
+  const upstream = await startUpstream()
+  upstream.serve = echoTargets
+  const gateway = await startProcess({ config: oneService(upstream.port), flags: 'ssl http2' })
+  const clients = await heldClients(gateway.port)
+  await Promise.all(Array.from(clients.values(), ({ held }) => held()))
+  const stopped = gateway.stop()
+  await pause(300)
+  for (const { release } of clients.values()) release()
+  for (const [name, { answer, close }] of clients) {
+    assert.match(
+      await answer,
+      name.startsWith('HTTP/2') ? /^200 \/late$/ : /\r\nConnection: close\r\n[^]*\/late$/,
+      name,
+    )
+    close()
+  }
+  assert.equal(await stopped, 0)
+  assert.doesNotMatch(gateway.log(), /cut off/)
+  upstream.close()
+})
+
+test('who does not go on with a handshake does not hold the gateway up for as long as drain_timeout', async () => {
+  const gateway = await startProcess({ config: oneService(1), flags: 'ssl', settings: { GIBBON_DRAIN_TIMEOUT: '1h' } })
+  const silent = client(gateway.port)
+  silent.send('\x16\x03\x01\x02\x00\x01')
+  await pause(100)
+  assert.equal(await gateway.stop(), 0)
+  await silent.closed()
 })

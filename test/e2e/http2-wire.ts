@@ -34,7 +34,7 @@ export function wireClient(port: number, settings: readonly (readonly [number, n
   return { ...plain, frames, frame, goAway }
 }
 
-function framesOf(text: string): Frame[] {
+export function framesOf(text: string): Frame[] {
   const frames: Frame[] = []
   const byte = (at: number) => text.charCodeAt(at)
   for (let at = 0; at + 9 <= text.length;) {

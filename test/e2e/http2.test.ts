@@ -18,9 +18,10 @@ import {
 } from '../../src/proxy/http2/frames.ts'
 import { issue } from './certificates.ts'
 import { type DataPlane, oneService, startDataPlane } from './data-plane.ts'
-import { dataFrame, requestFrames, wireClient } from './http2-wire.ts'
+import { dataFrame, framesOf, requestFrames, wireClient } from './http2-wire.ts'
 import {
   client,
+  type Client,
   echoTargets,
   ok,
   onRequests,
@@ -508,6 +509,29 @@ test('a gateway that stops tells its clients, and finishes what is under way', a
   go?.()
   assert.equal((await answer).body, 'finished')
   await drained
+  stopping.close()
+})
+
+test('whoever has agreed on HTTP/2 with a gateway that stops is told, and may still ask', async () => {
+  upstream.serve = echoTargets
+  const stopping = await startDataPlane({ config: oneService(upstream.port), http2: true, tls: issue('localhost') })
+  const [silent, late] = [0, 1].map(() => secureClient(stopping.port, { ALPNProtocols: ['h2'] })) as [Client, Client]
+  await Promise.all([silent, late].map(({ socket }) => once(socket, 'secureConnect')))
+  await until(
+    () => stopping.runtime.stats.active === 2,
+    () => 'both connections',
+  )
+  const drained = stopping.listener.drain()
+  late.send(preface + settingsFrame([]) + requestFrames(1, '/late'))
+  await late.until(/\/late/)
+  await drained
+  for (const { text } of [silent, late]) {
+    const goAways = framesOf(text()).filter(({ type }) => type === frameType.goAway)
+    assert.deepEqual(
+      goAways.map(({ payload }) => payload.slice(0, 8)),
+      ['\x7f\xff\xff\xff\0\0\0\0', `\0\0\0${text === late.text ? '\x01' : '\0'}\0\0\0\0`],
+    )
+  }
   stopping.close()
 })
 

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -14,6 +13,7 @@ import { chat } from '../../bench/continuity/chat.ts'
 import { startOrigin } from '../../bench/continuity/origin.ts'
 import { tryReloads } from '../../bench/continuity/reloads.ts'
 import { withoutPostgres } from '../postgres/server.ts'
+import { heldClients } from './held-way.ts'
 import { client, echoTargets, ok, onRequests, request, startUpstream, until } from './sockets.ts'
 import { type Started, startProcess } from './started.ts'
 
@@ -190,26 +190,31 @@ test('what one process writes is in force in the other, as long as both serve', 
   upstream.close()
 })
 
-test('a TLS session is resumed with the new process, and its hello may be under way when that comes', async () => {
+test('a TLS session is resumed with the new process, and a handshake may be under way when that comes', async () => {
   const upstream = await startUpstream()
   upstream.serve = echoTargets
-  const gateway = await startProcess({ proxy_listen: '127.0.0.1:0 ssl' })
+  const gateway = await startProcess({ proxy_listen: '127.0.0.1:0 ssl http2' })
   await serve(gateway, upstream.port)
   const options = { port: portOf(gateway.proxy[0]), host: '127.0.0.1', rejectUnauthorized: false }
   const before = tls.connect(options)
   const [session] = (await once(before, 'session')) as [Buffer]
-  const pending = net.connect(options)
-  await once(pending, 'connect')
+  const clients = await heldClients(options.port)
+  await Promise.all(Array.from(clients.values(), ({ held }) => held()))
   const { status, said } = await reload(gateway)
   assert.equal(status, 0, said)
-  const late = tls.connect({ ...options, socket: pending })
-  await once(late, 'secureConnect')
-  late.write(request('/late'))
-  assert.match(String((await once(late, 'data'))[0]), /^HTTP\/1\.1 200/)
+  for (const { release } of clients.values()) release()
+  for (const [name, { answer, close }] of clients) {
+    assert.match(
+      await answer,
+      name.startsWith('HTTP/2') ? /^200 \/late$/ : /\r\nConnection: close\r\n[^]*\/late$/,
+      name,
+    )
+    close()
+  }
   const resumed = tls.connect({ ...options, session })
   await once(resumed, 'secureConnect')
   assert.ok(resumed.isSessionReused())
-  for (const socket of [before, late, resumed]) socket.destroy()
+  for (const socket of [before, resumed]) socket.destroy()
   assert.equal(await gateway.stop(), 0)
   upstream.close()
 })

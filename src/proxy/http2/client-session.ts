@@ -170,7 +170,6 @@ export class ClientSession extends Session implements Holder {
   /** Takes no more requests, and ends the connection when those under way are answered. */
   drain(): void {
     if (this.#phase !== 'serving') return
-    if (this.state === 'preface') return this.end()
     this.#phase = 'telling'
     this.sendGoAway(maxWindow, errorCode.none)
     this.ping(noticePing)
