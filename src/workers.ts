@@ -2,6 +2,7 @@
  * The proxy workers, seen from the main thread: one thread each, all listening on the same ports, each with its own view of the
  * store. One that dies, or says nothing for a second when it should, is replaced.
  */
+import { totalmem } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
@@ -262,7 +263,18 @@ const letObjectsDieYoung = (): void => setFlagsFromString('--no-allocation-site-
  * request is made of needs a tenth; the rest, and 48 MiB by default, is filled by what attackers hold before the collector looks.
  * docs/decisions/0043
  */
-const limits = { maxYoungGenerationSizeMb: 24 }
+const maxYoungGenerationSizeMb = 24
+const leastHeap = 256 * 2 ** 20
+
+/**
+ * Beyond `maxOldGenerationSizeMb` Node ends the worker alone. One that fills what V8 grants by default, a quarter of the memory, has
+ * the system end the whole process where there are several. docs/decisions/0046
+ */
+function limitsOf({ worker_heap_size }: Settings, count: number) {
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity)
+  const heap = Math.min(worker_heap_size, Math.max(leastHeap, memory / 2 / count))
+  return { maxYoungGenerationSizeMb, maxOldGenerationSizeMb: Math.floor(heap / 2 ** 20) }
+}
 
 /** Makes the places of the workers; `start` starts them. */
 export function createWorkers(options: WorkersOptions): Workers {
@@ -434,7 +446,10 @@ class Slot {
     }
     this.#isFirst = false
     const startedAt = performance.now()
-    const worker = new Worker(siblingModule(import.meta.url, './worker'), { workerData: data, resourceLimits: limits })
+    const worker = new Worker(siblingModule(import.meta.url, './worker'), {
+      workerData: data,
+      resourceLimits: limitsOf(settings, this.#place.count),
+    })
     this.#worker = worker
     this.#isTold = false
     this.counters[counter.active] = 0

@@ -8,7 +8,7 @@ import { startOrigin } from './origin.ts'
 import { steady } from './steady.ts'
 
 /** How a worker may die, as `die.child.ts` knows it. */
-export const ways = ['throws', 'loops', 'fills the heap'] as const
+export const ways = ['throws', 'loops', 'fills the heap', 'fills the heap slowly'] as const
 export type Way = (typeof ways)[number]
 
 export interface DeathsOptions {
@@ -44,7 +44,11 @@ export async function tryDeaths({ ways, perSecond }: DeathsOptions): Promise<rea
   const file = join(folder, 'die')
   const origin = await startOrigin('origin')
   const gateway = await startProcess(
-    { proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2', proxy_error_log: 'error.log' },
+    {
+      proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2',
+      proxy_error_log: 'error.log',
+      worker_heap_size: '256m',
+    },
     [],
     {
       NODE_OPTIONS: `--import=${join(import.meta.dirname, '../../test/e2e/die.child.ts')}`,

@@ -710,6 +710,14 @@ export const declared = {
     between: [65_536, 2 ** 40],
     description: 'Memory for consumers and credentials read from the store, shared by the workers.',
   },
+  worker_heap_size: {
+    ...bytes,
+    default: '2g',
+    between: [64 * 2 ** 20, 2 ** 40],
+    $own: true,
+    description:
+      "The heap of each proxy worker: one that needs more is replaced. All of them together get half of the machine's or the container's memory at most, but no less than 256m each.",
+  },
   token_cache_bytes: {
     ...bytes,
     default: '64m',

@@ -52,13 +52,17 @@ export function readBeginning<Found extends Complete>(
 ): void {
   const beginning = new Beginning(runtime, socket, look, (found, rest) => {
     socket.off('data', take)
+    socket.off('end', leave)
     socket.off('error', ignore)
     socket.pause()
     if (rest.length > 0) socket.unshift(rest)
     done(found)
   })
   const take = (bytes: Buffer): void => beginning.take(bytes)
+  // Who has nothing more to say will not be understood.
+  const leave = (): void => void socket.destroy()
   socket.on('data', take)
+  socket.on('end', leave)
   socket.on('error', ignore)
   socket.once('close', () => beginning.close())
   socket.resume()

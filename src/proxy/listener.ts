@@ -116,7 +116,7 @@ export async function listen(runtime: Runtime, options: ListenOptions): Promise<
           peer,
           encrypted.alpnProtocol === 'h2' ? ClientSession : ClientConnection,
         )
-        if (!encrypted.destroyed) watch(encrypted, events)
+        watch(encrypted, events)
       })
     }
     server.on('connection', (socket) => {

@@ -2,6 +2,8 @@
 import { readFileSync, renameSync } from 'node:fs'
 import { threadId, workerData } from 'node:worker_threads'
 
+const some = (): unknown => Array.from({ length: 1000 }, () => ({}))
+
 const deaths: Readonly<Record<string, () => void>> = {
   throws: () => {
     throw new Error('thrown by the test')
@@ -11,7 +13,14 @@ const deaths: Readonly<Record<string, () => void>> = {
   },
   'fills the heap': () => {
     const kept: unknown[] = []
-    for (;;) kept.push(Array.from({ length: 1000 }, () => ({})))
+    for (;;) kept.push(some())
+  },
+  // It goes on to serve meanwhile.
+  'fills the heap slowly': () => {
+    const kept: unknown[] = []
+    setInterval(() => {
+      for (let left = 20; left > 0; left--) kept.push(some())
+    }, 1)
   },
 }
 

@@ -8,10 +8,10 @@ import { pause, request, until } from './sockets.ts'
 export interface HeldWay {
   readonly port: number
   /** Resolves when a client has come, what it may say has been passed on, and an answer to that has had time to come. */
-  held(): Promise<void>
+  readonly held: () => Promise<void>
   /** Passes on all that was held up, and all that follows. */
-  release(): void
-  close(): void
+  readonly release: () => void
+  readonly close: () => void
 }
 
 /** Holds each connection up behind a share, from 0 to 1, of its first TLS record, which is the ClientHello. */
@@ -81,7 +81,7 @@ const clients: Readonly<Record<string, Ask>> = {
     const goAway = once(session, 'goaway')
     const closed = once(session, 'close')
     const stream = session.request({ ':path': '/late' })
-    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+    const [headers] = (await once(stream, 'response')) as [{ ':status': number }]
     let text = `${headers[':status']} `
     stream.on('data', (bytes: Buffer) => (text += bytes.toString()))
     await Promise.all([once(stream, 'end'), goAway, closed])

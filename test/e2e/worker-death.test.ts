@@ -20,7 +20,7 @@ before(async () => {
   gateway = await startProcess({
     config: oneService(upstream.port),
     preload: join(import.meta.dirname, 'die.child.ts'),
-    settings: { KONG_NGINX_WORKER_PROCESSES: '2', TEST_DIE_FILE: file },
+    settings: { KONG_NGINX_WORKER_PROCESSES: '2', GIBBON_WORKER_HEAP_SIZE: '128m', TEST_DIE_FILE: file },
   })
 })
 after(async () => {
@@ -40,8 +40,16 @@ async function crowd() {
 const isCut = ({ socket }: { socket: { destroyed: boolean; readableEnded: boolean } }) =>
   socket.destroyed || socket.readableEnded
 
-for (const way of ['throws', 'loops', 'fills the heap']) {
+/** What is logged of each death. */
+const ways = {
+  throws: 'thrown by the test',
+  loops: 'a proxy worker hangs',
+  'fills the heap': 'reaching memory limit',
+  'fills the heap slowly': 'reaching memory limit',
+}
+for (const [way, told] of Object.entries(ways)) {
   test(`a worker that ${way} is replaced`, async () => {
+    const before = gateway.log().length
     const clients = await crowd()
     writeFileSync(`${file}.new`, way)
     renameSync(`${file}.new`, file)
@@ -60,6 +68,7 @@ for (const way of ['throws', 'loops', 'fills the heap']) {
       one.socket.destroy()
     }
     await logged('a new proxy worker serves')
+    assert.ok(gateway.log().slice(before).includes(told), gateway.log())
     assert.deepEqual(await Promise.all(Array.from({ length: 16 }, served)), Array(16).fill(true))
   })
 }

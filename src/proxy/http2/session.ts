@@ -547,6 +547,8 @@ export abstract class Session implements SocketEvents, FrameEvents, Timed {
     if (this.state === 'closing') this.socket.destroySoon()
     else {
       this.end()
+      // What was reset may look like this in TLS, and takes nothing any more.
+      this.deadline = look() + lingerMs
       this.loseAll(none)
     }
   }

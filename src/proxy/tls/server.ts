@@ -85,6 +85,8 @@ function shakeHands(
   secure.once('secure', () => {
     deadlines.delete(late)
     secure.off('error', failed)
+    // Of a socket that no `tls.Server` has made Node tells by this event alone that a record cannot be read; it is not documented.
+    secure.on('_tlsError', () => secure.destroy())
     done(secure)
   })
 }
