@@ -671,7 +671,7 @@ export const declared = {
     $own: true,
     $aliases: ['nginx_http_keepalive_time', 'nginx_proxy_keepalive_time'],
     description:
-      'For how long an HTTP/2 connection of a client takes new requests; it is then ended without losing any.',
+      'For how long an HTTP/2 connection of a client takes new requests; its client is then told, and it ends when those under way are answered.',
   },
   send_timeout: {
     ...time,

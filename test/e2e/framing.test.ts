@@ -1,6 +1,7 @@
 /** Where messages end: what frames them is said once, by the connection alone, and nothing else can move it. */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, suite, test } from 'node:test'
+import { type AccessEntry, accessLineMaker, openLogFile } from '../../src/observe/log.ts'
 import { type DataPlane, oneService, startDataPlane } from './data-plane.ts'
 import { client, ok, onRequests, pause, request, startUpstream, type Received, type Upstream } from './sockets.ts'
 
@@ -140,6 +141,21 @@ suite('a response without content', () => {
       assert.equal(text.match(/^HTTP\/1\.1 /gm)?.length, 2)
     }
   })
+})
+
+test('Date and X-Accel-* are the upstream’s', async () => {
+  const lines = ['Date: Thu, 01 Jan 2026 00:00:00 GMT', 'X-Accel-Buffering: no', 'X-Accel-Redirect: /x']
+  answers(`HTTP/1.1 200 OK\r\n${lines.join('\r\n')}\r\nContent-Length: 5\r\n\r\nwhole`)
+  const text = await ask(request('/'), /whole$/)
+  for (const line of lines) assert.deepEqual(linesOf(text, line.split(': ')[0] ?? ''), [line.split(': ')[1]])
+})
+
+test('the access log has the path, and not the query', async () => {
+  answers(ok('whole'))
+  await ask(request('/logged?token=abc'), /whole$/)
+  const line = accessLineMaker('json', openLogFile('off'))(plane.access.at(-1) as AccessEntry)
+  assert.match(line, /\/logged"/)
+  assert.doesNotMatch(line, /token|abc/)
 })
 
 suite('interim responses', () => {

@@ -11,7 +11,7 @@ import { type DataPlane, startDataPlane } from './data-plane.ts'
 import { echoClient, startEchoServer, type EchoClient, type EchoServer } from './grpc-echo.ts'
 import { requestFrames, wireClient } from './http2-wire.ts'
 import { startProcess } from './process.ts'
-import { client, request, startUpstream, until } from './sockets.ts'
+import { client, pause, request, startUpstream, until } from './sockets.ts'
 
 const authority = issue('Test CA', { signs: true })
 const certificate = issue('localhost', { by: authority })
@@ -205,6 +205,25 @@ test('a client that does not look at its own deadline is told', async () => {
   assert.equal(answer.flags & flag.endStream, flag.endStream)
   assert.ok(answer.payload.includes('grpc-status\x014'))
   wire.socket.destroy()
+})
+
+test('a client may be silent for longer than client_body_timeout once its call is answered', async () => {
+  const strict = await startDataPlane({
+    http2: true,
+    config: grpcService(server.port),
+    settings: { client_body_timeout: '100ms', send_timeout: '100ms' },
+  })
+  const own = echoClient(strict.port)
+  const talk = own.talk()
+  for (const word of ['one', 'two']) {
+    talk.write(Buffer.from(word))
+    assert.equal(String((await once(talk, 'data'))[0]), word)
+    await pause(400)
+  }
+  talk.end()
+  assert.equal(((await once(talk, 'status')) as [{ code: number }])[0].code, status.OK)
+  own.close()
+  strict.close()
 })
 
 test('calls go on while a server leaves and another takes its place', async () => {

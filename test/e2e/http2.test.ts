@@ -490,6 +490,29 @@ test('a connection is ended after its time or its requests, and loses none', asy
   short.close()
 })
 
+test('a connection that has had its time is told so during a long request, which is finished, and where it is idle', async () => {
+  let go: (() => void) | undefined
+  upstream.serve = onRequests((_, socket) => (go = () => socket.write(ok('finished'))))
+  const short = await startDataPlane({
+    config: oneService(upstream.port),
+    http2: true,
+    settings: { http2_connection_time: '300ms' },
+  })
+  const [busy, idle] = [connect(short.port), connect(short.port)]
+  const closed = [busy, idle].map((session) => once(session, 'close'))
+  const goAways = [busy, idle].map((session) => once(session, 'goaway'))
+  const answer = ask(busy, { ':path': '/' })
+  await until(
+    () => go !== undefined,
+    () => 'the request',
+  )
+  await Promise.all([...goAways, closed[1]])
+  go?.()
+  assert.equal((await answer).body, 'finished')
+  await closed[0]
+  short.close()
+})
+
 test('a gateway that stops tells its clients, and finishes what is under way', async () => {
   let go: (() => void) | undefined
   upstream.serve = onRequests((_, socket) => (go = () => socket.write(ok('finished'))))

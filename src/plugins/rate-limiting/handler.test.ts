@@ -83,6 +83,13 @@ test('headers can be hidden, and status and message be others', async () => {
   assert.deepEqual([refused.status, refused.message, refused.headers], [503, 'slow down', {}])
 })
 
+test('an error_code that is no status is 500, and changes nothing within the limit', async () => {
+  for (const error_code of [100, 600, 429.5]) {
+    const config = ready({ day: 1, error_code })
+    assert.deepEqual([(await send(config)).status, (await send(config)).status], [200, 500])
+  }
+})
+
 test('limits that are no whole numbers hold, too', async () => {
   const config = ready({ day: 1.5 })
   const first = await send(config)

@@ -38,7 +38,8 @@ export class ClientSession extends Session implements Holder {
   readonly proxied: ProxiedPeer | undefined
   usualLines: UsualLines | undefined
   readonly #runtime: Runtime
-  readonly #openedMs = look()
+  /** When it has had its time: those who ask later do so on another connection. */
+  readonly #endMs: number
   #requests = 0
   /** `telling`: the client has been told that the end is near; `leaving`: no more requests are taken. */
   #phase: 'serving' | 'telling' | 'leaving' = 'serving'
@@ -58,7 +59,9 @@ export class ClientSession extends Session implements Holder {
     this.localPort = socket.localPort ?? 0
     this.serverName = (scheme === 'https' && (socket as TLSSocket).servername) || undefined
     this.proxied = proxied
-    this.deadline = this.#openedMs + timeouts.headMs
+    const openedMs = look()
+    this.#endMs = openedMs + http2.lifetimeMs
+    this.deadline = Math.min(openedMs + timeouts.headMs, this.#endMs)
     runtime.deadlines.add(this)
     runtime.stats.accepted++
     runtime.stats.active++
@@ -85,7 +88,7 @@ export class ClientSession extends Session implements Holder {
     const head = fields.tooLarge ? tooLarge : readRequestHead(fields.list, this.#runtime.headLimits)
     if (head === undefined || (endStream && !('refused' in head) && head.contentLength > 0))
       return this.refuse(id, errorCode.protocol)
-    if (this.#phase === 'serving') this.deadline = Infinity
+    if (this.#phase === 'serving') this.deadline = this.#endMs
     const stream = new ClientStream(this, this.#runtime, id)
     stream.remoteClosed = endStream
     this.streams.set(id, stream)
@@ -109,9 +112,8 @@ export class ClientSession extends Session implements Holder {
   }
 
   #count(): void {
-    const { http2, maxRequestsPerConnection, draining } = this.#runtime
-    const isOld = now() - this.#openedMs > http2.lifetimeMs
-    if (++this.#requests >= maxRequestsPerConnection || isOld || draining) this.drain()
+    const { maxRequestsPerConnection, draining } = this.#runtime
+    if (++this.#requests >= maxRequestsPerConnection || draining) this.drain()
   }
 
   protected onRead(inBlock: boolean): void {
@@ -122,7 +124,7 @@ export class ClientSession extends Session implements Holder {
     if (inBlock === this.#awaitsBlock || this.state !== 'open' || this.#phase === 'telling') return
     this.#awaitsBlock = inBlock
     if (inBlock) this.deadline = Math.min(this.deadline, now() + this.#runtime.timeouts.headMs)
-    else if (this.streams.size > 0) this.deadline = Infinity
+    else if (this.streams.size > 0) this.deadline = this.#phase === 'serving' ? this.#endMs : Infinity
     else this.#restart()
   }
 
@@ -133,7 +135,7 @@ export class ClientSession extends Session implements Holder {
   }
 
   #restart(): void {
-    this.deadline = now() + this.#runtime.timeouts.keepAliveMs
+    this.deadline = Math.min(now() + this.#runtime.timeouts.keepAliveMs, this.#endMs)
   }
 
   /** The other end broke a rule in one of its streams. */
@@ -186,6 +188,7 @@ export class ClientSession extends Session implements Holder {
 
   protected onLate(): void {
     if (this.#phase === 'telling') this.#leave()
+    else if (this.#phase === 'serving' && now() >= this.#endMs) this.drain()
     else if (this.#awaitsBlock) this.fail(errorCode.enhanceYourCalm, 'a header block takes too long')
     else this.drain()
   }

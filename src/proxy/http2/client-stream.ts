@@ -346,6 +346,7 @@ export class ClientStream extends Stream implements Downstream, RequestBody, Tim
       head.length !== undefined && head.length >= 0 ? encodeField('content-length', String(head.length)) : ''
     this.#head = encodeField(':status', String(head.status)) + length + encodeLines(head.lines)
     this.#bodiless = head.bodiless
+    this.#awaitBody()
   }
 
   send(bytes: Buffer, from: number, to: number): void {
