@@ -141,7 +141,8 @@ function memoryRow(name: string, memory: TokenMemory, isKnown: boolean): void {
   if (isKnown) nanoseconds(hs256Heads, differentTokens, remember)
   const recall = () => {
     const entry = space.recall(tokenOf())
-    if ((entry !== undefined) !== isKnown) throw new Error(`${name}: the wrong answer`)
+    // In a flood some that come again are found.
+    if (isKnown && entry === undefined) throw new Error(`${name}: the wrong answer`)
     if (!isKnown && memory.use().limit > 0) remember()
   }
   row(name, nanoseconds(hs256Heads, 100_000, recall))

@@ -310,12 +310,12 @@ class Forwarding implements Carried {
   }
 
   onReadDone(): boolean {
-    if (this.#buffer?.holds) return this.#buffer.hasRoom
+    if (this.#buffer?.holds) return this.#buffer.mayRead()
     if (this.#exchange.downstream.flush()) return true
     if (!this.#buffer && this.#buffersResponse()) {
       this.#buffer = new ResponseBuffer(this.#exchange, () => this.#connection?.resume())
     }
-    return this.#buffer?.hasRoom ?? false
+    return this.#buffer?.mayRead() ?? false
   }
 
   /** A call of gRPC may be a conversation: whoever speaks goes by the other's pace. */

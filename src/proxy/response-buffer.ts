@@ -38,8 +38,8 @@ export class ResponseBuffer implements Timed {
     this.#spool?.append(bytes, from, to)
   }
 
-  /** The client takes no more for now, or has something to take before. Whether more may be read from the upstream. */
-  get hasRoom(): boolean {
+  /** The client takes no more for now, or has something to take before: whether more may be read from the upstream. */
+  mayRead(): boolean {
     if (this.#spool) return this.#spool.hasRoom
     this.#waitsSince = now()
     this.deadline = this.#waitsSince + patienceMs - this.#waitedMs
