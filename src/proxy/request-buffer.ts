@@ -72,7 +72,7 @@ export class RequestBuffer {
       return this.#target?.carrier.flush() ?? true
     }
     this.#spool.append(bytes, from, to)
-    if (this.#spool.hasRoom) return true
+    if (this.#spool.takesMore()) return true
     if (this.#spool.isStuck) this.#begin()
     return false
   }

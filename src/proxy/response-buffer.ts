@@ -40,7 +40,7 @@ export class ResponseBuffer implements Timed {
 
   /** The client takes no more for now, or has something to take before: whether more may be read from the upstream. */
   mayRead(): boolean {
-    if (this.#spool) return this.#spool.hasRoom
+    if (this.#spool) return this.#spool.takesMore()
     this.#waitsSince = now()
     this.deadline = this.#waitsSince + patienceMs - this.#waitedMs
     return this.deadline <= this.#waitsSince && this.#begin()

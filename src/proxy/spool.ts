@@ -162,7 +162,7 @@ export class Spool {
   }
 
   /** Whether it takes more; where not, `onRoom` tells when it does. */
-  get hasRoom(): boolean {
+  takesMore(): boolean {
     if (this.#canTake) return true
     this.#space.waiting.add(this)
     return false
