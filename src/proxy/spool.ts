@@ -3,7 +3,7 @@
  * Where no file can be had or written, or there is no room, whoever sends the bytes has to wait, and nothing is lost.
  */
 import { randomUUID } from 'node:crypto'
-import { close, mkdirSync, open, read, unlink, write } from 'node:fs'
+import { close, mkdirSync, open, read, readdirSync, statSync, unlink, unlinkSync, write } from 'node:fs'
 import { join } from 'node:path'
 import { release } from './growing.ts'
 import { giveBack, takeBuffer } from './http1/read-buffers.ts'
@@ -71,6 +71,7 @@ export class SpoolSpace {
     try {
       mkdirSync(this.limits.folder, { recursive: true, mode: 0o700 })
       this.#hasFolder = true
+      clear(this.limits.folder)
     } catch {
       // Then no file can be made in it either, which each spool finds out.
     }
@@ -97,6 +98,16 @@ export class SpoolSpace {
     const next = this.#readers.shift()
     if (next) next()
     else this.#reads--
+  }
+}
+
+/** A file has its name for a moment only: one that is older than this is of a process that was killed within it. */
+const leftAfterMs = 60_000
+
+function clear(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name)
+    if (statSync(path).mtimeMs < Date.now() - leftAfterMs) unlinkSync(path)
   }
 }
 

@@ -1,13 +1,13 @@
 /** Bodies that come slowly: with request_buffering an upstream hears of a request when all of it is there, however long it is. */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import http2 from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { oneService, startDataPlane } from './data-plane.ts'
-import { client, ok, onRequests, pause, startUpstream, until, type Received } from './sockets.ts'
+import { client, ok, onRequests, pause, startUpstream, unnamedFiles, until, type Received } from './sockets.ts'
 
 /** More than is kept in memory for one request. */
 const body = randomBytes(5 * 1024 * 1024)
@@ -49,6 +49,15 @@ async function trickle(send: (bytes: Buffer) => void, bytes: Buffer, pieces = 10
   for (let at = 0; at < bytes.length; at += size) {
     send(bytes.subarray(at, at + size))
     await pause(15)
+  }
+}
+
+/** Numbers from 0 up to one that is given, the same for the same seed. */
+function generator(seed: number): (below: number) => number {
+  let state = seed * 2654435761 + 1
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
   }
 }
 
@@ -146,7 +155,7 @@ for (const [why, options, noFolder] of tooMuch) {
 }
 
 test('a client that leaves before its body is whole has asked nobody', async (t) => {
-  const { plane, upstream, spools } = await world(t)
+  const { plane, upstream, spools, prefix } = await world(t)
   const { send, socket } = client(plane.port)
   send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`)
   await trickle(send, body.subarray(0, -1))
@@ -160,6 +169,56 @@ test('a client that leaves before its body is whole has asked nobody', async (t)
     () => 'the file to be gone',
   )
   assert.deepEqual([upstream.connections, spools.bytes, spools.pending], [0, 0, 0])
+  await until(
+    () => unnamedFiles(prefix) === 0,
+    () => 'its descriptor to be given back',
+  )
+})
+
+test('a file that a killed process left is cleared away', async (t) => {
+  const { plane, prefix } = await world(t)
+  const folder = join(prefix, 'proxy_temp')
+  mkdirSync(folder)
+  for (const name of ['old', 'fresh']) writeFileSync(join(folder, name), 'left')
+  utimesSync(join(folder, 'old'), 1, 1)
+  const { send, until: untilText } = client(plane.port)
+  send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`)
+  send(body)
+  await untilText(/got it$/)
+  assert.deepEqual(readdirSync(folder), ['fresh'])
+})
+
+test('bodies of any length, in any pieces, with any pauses, arrive as they were sent, and so do their answers', async (t) => {
+  const { plane, upstream, spools } = await world(t, { settings: { proxy_max_temp_file_size: '3m' } })
+  upstream.serve = onRequests(({ body }, socket) => socket.write(ok(body), 'latin1'))
+  const one = async (seed: number): Promise<void> => {
+    const random = generator(seed)
+    const bytes = body.subarray(0, random(body.length))
+    const chunked = random(2) === 1
+    const { send, socket, text } = client(plane.port)
+    const framing = chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${bytes.length}`
+    send(`POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${framing}\r\n\r\n`)
+    for (let at = 0; at < bytes.length;) {
+      const to = Math.min(bytes.length, at + 1 + random(random(3) === 0 ? 1000 : 600_000))
+      const piece = bytes.subarray(at, to)
+      send(chunked ? chunkOf(piece) : piece)
+      at = to
+      if (random(3) === 0) await pause(random(20))
+    }
+    if (chunked) send('0\r\n\r\n')
+    if (random(2) === 0) {
+      socket.pause()
+      await pause(random(250))
+      socket.resume()
+    }
+    await until(
+      () => socket.readableEnded,
+      () => `the end of the answer to ${seed}`,
+    )
+    assert.equal(hash(text().slice(text().indexOf('\r\n\r\n') + 4)), hash(bytes), `seed ${seed}`)
+  }
+  for (let turn = 0; turn < 4; turn++) await Promise.all(Array.from({ length: 8 }, (_, at) => one(turn * 8 + at)))
+  assert.deepEqual([spools.spools, spools.bytes, spools.pending], [0, 0, 0])
 })
 
 test('a client that trickles its body costs little more memory than the body has', async (t) => {

@@ -1,13 +1,13 @@
 /** A client that takes its time, and an upstream that is done with it: what one has sent and the other has not taken waits in a file. */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import http2 from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { oneService, startDataPlane } from './data-plane.ts'
-import { client, onRequests, pause, request, startUpstream, until } from './sockets.ts'
+import { client, onRequests, pause, request, startUpstream, unnamedFiles, until } from './sockets.ts'
 
 /** More than the sockets between the two ends take: what they do is up to the system, 10 MB or so. */
 const body = randomBytes(32 * 1024 * 1024)
@@ -87,17 +87,6 @@ function bodyOf(answer: Buffer): Buffer {
     at = line + 4 + length
   }
 }
-
-/** Files of this process that have no name any more, below a folder. */
-const unnamedFiles = (folder: string): number =>
-  readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`)
-      return path.startsWith(folder) && path.endsWith('(deleted)')
-    } catch {
-      return false
-    }
-  }).length
 
 for (const framing of ['length', 'chunked', 'close'] as const) {
   test(`an upstream is done with a slow client at once, and the client gets every byte, by ${framing}`, async (t) => {

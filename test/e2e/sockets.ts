@@ -1,5 +1,6 @@
 /** The two ends of a wire for tests: clients and upstreams that say exactly the bytes they are told to. */
 import { once } from 'node:events'
+import { readdirSync, readlinkSync } from 'node:fs'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
@@ -160,3 +161,14 @@ export const ok = (body: string): string => `HTTP/1.1 200 OK\r\nContent-Length: 
 export const echoTargets: Serve = onRequests(({ head }, socket) => {
   socket.write(ok(head.split(' ')[1] ?? ''))
 })
+
+/** Files of this process that have no name any more, below a folder. */
+export const unnamedFiles = (folder: string): number =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`)
+      return path.startsWith(folder) && path.endsWith('(deleted)')
+    } catch {
+      return false
+    }
+  }).length
