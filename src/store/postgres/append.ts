@@ -66,6 +66,7 @@ export async function append(sides: Sides, proposal: Proposal, keep: number): Pr
     for await (const rows of stepsOf(cleared, (from) => copy.cleared(from))) yield say.clear(rows)
     for await (const rows of stepsOf(puts, (from) => copy.puts(from))) yield say.put(rows)
     for (let at = 0; at < changes.length; at += step) yield say.record(changes.slice(at, at + step), stamp)
+    if (puts.size > step) yield [say.analyze]
     yield [...say.advance(revision, stamp), ...(prunes ? [say.prune(revision - keep)] : []), say.commit]
   }
   if (puts.size > step) {

@@ -51,6 +51,7 @@ export function statements(schema: string | undefined, lockWaitMs: number) {
   const everything = sql(`
     DECLARE everything NO SCROLL CURSOR FOR
     SELECT kind, id, body, expires_at FROM $.entities ORDER BY kind, id`)
+  const analyze = sql('ANALYZE $.entities, $.unique_keys, $.links, $.changes')
   const stamp = sql('SELECT stamp FROM $.changes JOIN $.head USING (revision)')
   const lock = sql(`BEGIN; SET LOCAL lock_timeout = ${lockWaitMs};
     SET LOCAL idle_in_transaction_session_timeout = ${idleMs};
@@ -108,6 +109,8 @@ export function statements(schema: string | undefined, lockWaitMs: number) {
       { text: advance, values: [revision] },
       { text: 'SELECT pg_notify($1, $2)', values: [channel, stamp] },
     ],
+    /** Tells the planner what the tables are now; until autovacuum did, every look would go through all of them. */
+    analyze: plain(analyze),
     prune: (revision: number): Query => ({ text: prune, values: [revision] }),
     /** Puts the log's end beyond a revision that it never had, or has no longer. */
     raise: (revision: number): Query[] => [
