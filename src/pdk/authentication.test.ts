@@ -129,6 +129,14 @@ test('an anonymous consumer that does not exist is a 500 that names it, and is l
   assert.equal(kong.identity, undefined)
 })
 
+test('who could not be judged is not anonymous', () => {
+  const failing = (kong: AccessKong) => kong.response.error(503)
+  const kong = testKong({}, entities)
+  const answer = authenticate(kong, or[0]!, failing)
+  assert.equal(answer && 'status' in answer && answer.status, 503)
+  assert.equal(kong.identity, undefined)
+})
+
 test('an anonymous consumer that changed is told as it is now', () => {
   const own = testEntities()
   const outcome = () => {

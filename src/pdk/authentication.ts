@@ -61,6 +61,8 @@ export function admit(
 
 function fallBack(kong: AccessKong, { anonymous }: Authentication, refusal: Answer | void): Answer | undefined {
   if (!refusal || anonymous === null) return undefined
+  // Who could not be judged is not nobody: that is the gateway's failure, not the request's.
+  if (refusal.status >= 500) return refusal
   const consumer = anonymousConsumer(kong, anonymous)
   if (consumer === undefined) {
     const problem = `anonymous consumer ${anonymous} is configured but doesn't exist`

@@ -40,8 +40,16 @@ export interface Request {
   get_query_arg(name: string): string | true | undefined
   /** Every value of every query argument, decoded, in order. */
   get_query(): ReadonlyMap<string, readonly (string | true)[]>
-  /** The first value of a header, whatever its case, as the client sent it or a plugin set it. */
+  /**
+   * The first value of a header, whatever its case, as the client sent it or a plugin set it. A name with `_` finds the header with
+   * `-`, too, where there is none with `_`.
+   */
   get_header(name: string): string | undefined
+  /** What the groups of the route's regular expression captured: all of them in order, and those with a name by it. */
+  get_uri_captures(): {
+    readonly named: Readonly<Record<string, string>>
+    readonly unnamed: readonly (string | null)[]
+  }
   /** Every value of a header, in order: more than one where it was sent several times. */
   get_header_values(name: string): readonly string[]
   /** Every header by its lower-case name, with its values in order. */

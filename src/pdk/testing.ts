@@ -244,7 +244,9 @@ function requestOf({
     get_raw_query: () => query,
     get_query_arg: (name) => parameters.get(name)?.[0],
     get_query: () => parameters,
-    get_header: (name) => received.get(name.toLowerCase())?.[0],
+    get_uri_captures: () => ({ named: {}, unnamed: [] }),
+    get_header: (name) =>
+      (received.get(name.toLowerCase()) ?? received.get(name.toLowerCase().replaceAll('_', '-')))?.[0],
     get_header_values: (name) => received.get(name.toLowerCase()) ?? [],
     get_headers: () => received,
     get_raw_body: () => Promise.resolve(Buffer.from(body)),

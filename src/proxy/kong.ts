@@ -158,9 +158,24 @@ class RequestOf implements Request {
     return parseArguments(this.#exchange.rawQuery, maxArguments)
   }
 
+  get_uri_captures() {
+    const captures = [...(this.#exchange.match?.captures ?? [])]
+    const named: Record<string, string> = {}
+    const unnamed: (string | null)[] = []
+    for (const [key, text] of captures) {
+      if (typeof key === 'string') named[key] = text
+      else unnamed[key - 1] = text
+    }
+    return { named, unnamed: Array.from(unnamed, (text) => text ?? null) }
+  }
+
   get_header(name: string): string | undefined {
-    const { head, identity, requestChanges: changes } = this.#exchange
     const lower = name.toLowerCase()
+    return this.#firstValue(lower) ?? (lower.includes('_') ? this.#firstValue(lower.replaceAll('_', '-')) : undefined)
+  }
+
+  #firstValue(lower: string): string | undefined {
+    const { head, identity, requestChanges: changes } = this.#exchange
     if (changes === undefined && identity === undefined) return firstValue(head, lower)
     const added = changes?.added.find((line) => line.lower === lower)
     if (changes?.dropped.includes(lower)) return added?.value

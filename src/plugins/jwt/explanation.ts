@@ -257,6 +257,7 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
   'too long': ({ text }) => `it has ${text.length} characters, more than are read`,
   'not JSON': () => 'it must be three parts with dots between, the first two JSON in base64url without padding',
   'bad alg': () => `the header's alg must be one of ${[...algorithms.keys()].join(', ')}`,
+  'no claims': () => 'the second part is JSON, but false',
   'bad signature text': () => 'the third part must be base64url without padding, as an encoder writes it',
   'critical extension': () => 'the header has crit: extensions that must be understood, and none is',
   'no key': ({ claim }) => `neither the claims nor the header have a member ${JSON.stringify(claim)}`,
@@ -270,6 +271,7 @@ const reasonsToFail: Readonly<Record<Refusal, (facts: Facts) => string>> = {
       ? `the token says ${token?.alg}, which is no algorithm with a public key that is taken`
       : `the token says ${token?.alg}, the credential ${algorithmOf(credential)}: the credential decides`,
   'unusable key material': unusableReason,
+  'key of another kind': ({ token }) => `the credential's rsa_public_key is not of the kind that ${token?.alg} needs`,
   'bad signature': () => "another key than the credential's made it, or the token was changed since",
   'no consumer': () => 'the consumer that the credential belongs to does not exist',
 }
@@ -284,7 +286,7 @@ function brokenReason({ rules, token }: Facts): string {
 
 function unusableReason({ token, config }: Facts): string {
   if (algorithms.get(token?.alg ?? '')?.material === 'public key') {
-    return `the credential's rsa_public_key is missing, is no public key in PEM, or is not of the kind that ${token?.alg} needs`
+    return `the credential's rsa_public_key is missing, or is no public key in PEM`
   }
   return config.secret_is_base64 ? "the credential's secret is empty or no base64" : "the credential's secret is empty"
 }

@@ -8,7 +8,7 @@ export function hideToken(kong: AccessKong, locations: Locations): void {
   const { request, service } = kong
   for (const name of headers) {
     const value = request.get_header(name)
-    if (value !== undefined && tokenIn(value, locations) !== undefined) service.request.clear_header(name)
+    if (value !== undefined && tokenIn(value, locations) !== undefined) service.request.clear_alike(name)
   }
   if (parameters.length > 0) hideParameters(kong, parameters)
   if (cookies.length > 0) hideCookies(kong, cookies)

@@ -5,6 +5,9 @@ import { isReference } from '../../schema/value.ts'
 import type { Algorithm, Verify } from './algorithms.ts'
 import { madeOf } from './made.ts'
 
+/** What is wrong with what a credential holds. */
+export type KeyFault = 'unusable key material' | 'key of another kind'
+
 type Material = Algorithm['material'] | 'base64 secret'
 
 const makers: Readonly<Record<Material, (credential: Entity) => KeyObject | null>> = {
@@ -13,14 +16,15 @@ const makers: Readonly<Record<Material, (credential: Entity) => KeyObject | null
   'public key': ({ rsa_public_key: pem }) => (typeof pem === 'string' ? publicKey(pem) : null),
 }
 
-/** What tells whether a signature is a credential's; null where that holds no key that the algorithm can use. */
-export function verifierOf(credential: Entity, algorithm: Algorithm, secretIsBase64: boolean): Verify | null {
+/** What tells whether a signature is a credential's, or why that holds no key that the algorithm can use. */
+export function verifierOf(credential: Entity, algorithm: Algorithm, secretIsBase64: boolean): Verify | KeyFault {
   const made = madeOf(credential)
   const isBase64 = secretIsBase64 && algorithm.material === 'secret'
   if (made.algorithm === algorithm && made.isBase64 === isBase64) return made.verify
   const material = isBase64 ? 'base64 secret' : algorithm.material
   const key = makers[material](credential)
-  made.verify = key !== null && algorithm.suits(key) ? algorithm.verifier(key) : null
+  if (key === null) made.verify = 'unusable key material'
+  else made.verify = algorithm.suits(key) ? algorithm.verifier(key) : 'key of another kind'
   made.algorithm = algorithm
   made.isBase64 = isBase64
   return made.verify

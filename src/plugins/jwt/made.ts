@@ -6,14 +6,15 @@ import type { Entity } from '../../pdk/entities.ts'
 import type { Algorithm, Verify } from './algorithms.ts'
 import type { Issuer } from './issuers.ts'
 import type { KeySets } from './key-sets.ts'
+import type { KeyFault } from './keys.ts'
 import type { Signer } from './signers.ts'
 
 export interface Made {
   /** The issuer that it stands for, of these key sets; undefined where neither was asked for. */
   issuer: Issuer | undefined
   keySets: KeySets | undefined
-  /** What verifies by it, for an algorithm and as its secret is read; null where it holds nothing that could. */
-  verify: Verify | null
+  /** What verifies by it, for an algorithm and as its secret is read, or why it holds nothing that could. */
+  verify: Verify | KeyFault
   algorithm: Algorithm | undefined
   isBase64: boolean
   /** With the consumer that it was seen with last. */
@@ -29,7 +30,7 @@ export function madeOf(credential: Entity): Made {
   const empty: Made = {
     issuer: undefined,
     keySets: undefined,
-    verify: null,
+    verify: 'unusable key material',
     algorithm: undefined,
     isBase64: false,
     signer: undefined,

@@ -28,6 +28,7 @@ export const refusals = {
   'too long': reason('decode', 'Bad token; too long'),
   'not JSON': reason('decode', 'Bad token; invalid JSON'),
   'bad alg': reason('decode', 'Bad token; invalid alg'),
+  'no claims': reason('decode', 'Bad token; invalid claims'),
   'bad signature text': reason('decode', 'Bad token; invalid signature'),
   'critical extension': reason('decode', 'Bad token; invalid crit'),
   'no key': { step: 'credential', message: (claim) => `No mandatory '${claim}' in claims` },
@@ -37,6 +38,7 @@ export const refusals = {
   'too many signing keys': reason('credential', 'No key found for the token'),
   'other algorithm': reason('algorithm', 'Invalid algorithm'),
   'unusable key material': reason('algorithm', 'Invalid key/secret'),
+  'key of another kind': reason('algorithm', 'Invalid signature'),
   'bad signature': reason('signature', 'Invalid signature'),
   'no consumer': { step: 'consumer', message: (claim) => `Could not find consumer for the given '${claim}'` },
 } as const satisfies Record<string, Reason>

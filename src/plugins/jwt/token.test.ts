@@ -41,6 +41,7 @@ const refused: Readonly<Record<string, readonly [text: string, refusal: string]>
   'a header that is null': [`${encode('null')}.${claims}.c2ln`, 'bad alg'],
   'a header that is an array': [`${encode('["alg"]')}.${claims}.c2ln`, 'bad alg'],
   'a header that is a text': [`${encode('"HS256"')}.${claims}.c2ln`, 'bad alg'],
+  'claims that are false': [`${header}.${encode('false')}.!!!`, 'no claims'],
   'no alg': [`${encode({ typ: 'JWT' })}.${claims}.c2ln`, 'bad alg'],
   'an alg that is a number': [`${encode({ alg: 256 })}.${claims}.c2ln`, 'bad alg'],
   'an alg that is an array': [`${encode({ alg: ['HS256'] })}.${claims}.c2ln`, 'bad alg'],

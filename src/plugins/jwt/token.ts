@@ -37,6 +37,7 @@ export function decodeToken(text: string): Token | Refusal {
   if (header === undefined || claims === undefined) return 'not JSON'
   const alg = header.value
   if (!isObject(alg) || !hasKnownAlg(alg)) return 'bad alg'
+  if (claims.value === false) return 'no claims'
   const signature = decodeBase64url(text.slice(second + 1))
   if (signature === undefined) return 'bad signature text'
   // RFC 7515 4.1.11: whoever does not understand an extension marked critical must refuse; we understand none.

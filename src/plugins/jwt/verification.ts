@@ -95,8 +95,9 @@ function member(object: Token['claims'], name: string): { readonly value: unknow
 function checkSignature(token: Token, { entity }: Loaded, policy: Policy): Refusal | undefined {
   if (token.alg !== (entity['algorithm'] ?? 'HS256')) return 'other algorithm'
   const algorithm = algorithms.get(token.alg)
-  const verify = algorithm && verifierOf(entity, algorithm, policy.secretIsBase64)
-  if (!algorithm || !verify) return 'unusable key material'
+  if (!algorithm) return 'unusable key material'
+  const verify = verifierOf(entity, algorithm, policy.secretIsBase64)
+  if (typeof verify === 'string') return verify
   return isSignedBy(verify, algorithm, token) ? undefined : 'bad signature'
 }
 

@@ -174,6 +174,8 @@ test('an answer is remembered for a while, a failure is not', async () => {
     clock.now += 60
     directory.close()
     assert.equal(await verdict(), 500)
+    const anonymous = sender({ ...defaults, ldap_port: directory.port, anonymous: 'guest' })
+    assert.equal((await anonymous(['Authorization', ldap('alice:x')])).verdict, 500)
   } finally {
     directory.close()
   }

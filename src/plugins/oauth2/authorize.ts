@@ -4,7 +4,7 @@
  */
 import type { Entity } from '../../pdk/entities.ts'
 import type { AccessKong, Answer } from '../../pdk/kong.ts'
-import { clientOf, invalidClient, invalidRedirectUri, redirectUrisOf, requiresPkce } from './clients.ts'
+import { clientOf, invalidClient, invalidRedirectUri, redirectUriOf, redirectUrisOf, requiresPkce } from './clients.ts'
 import {
   answer,
   httpsProblem,
@@ -17,6 +17,7 @@ import {
 } from './grants.ts'
 import { type Parameters, readParameters } from './parameters.ts'
 import { problem, type Problem, type Ready } from './ready.ts'
+import { withParameters } from './redirect.ts'
 
 const codeSeconds = 300
 
@@ -28,7 +29,7 @@ export async function authorize(kong: AccessKong, ready: Ready): Promise<Answer>
   if (early) return answer(kong, 400, { ...early, ...state })
   const client = clientOf(kong, parameters.text('client_id'))
   const uris = redirectUrisOf(client)
-  const uri = parameters.text('redirect_uri') ?? uris?.[0]
+  const uri = redirectUriOf(parameters, uris)
   const isRegistered = uri !== undefined && uris?.includes(uri)
   const challenge = challengeOf(parameters)
   const scope = scopeOf(parameters, ready)
@@ -69,10 +70,13 @@ interface Asked {
   readonly state: object
 }
 
-export const stateOf = (parameters: Parameters): { readonly state?: string } => {
-  const state = parameters.text('state')
-  return state === undefined ? {} : { state }
+/** What the client wants to be told again, in the form in which it was given: one value, or a list. */
+export function stateOf(parameters: Parameters): { readonly state?: unknown } {
+  const state = parameters.given('state')
+  return isPlain(state) || (Array.isArray(state) && state.every(isPlain)) ? { state } : {}
 }
+
+const isPlain = (value: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof value)
 
 const lastOf = (...problems: readonly (Problem | undefined)[]): Problem | undefined =>
   problems.findLast((one) => one !== undefined)
@@ -94,7 +98,9 @@ function challengeOf(parameters: Parameters): Challenge | Problem {
       : problem('invalid_request', 'code_challenge is required when code_method is present')
   if (method !== undefined && method !== 'S256' && method !== 's256')
     return problem('invalid_request', 'code_challenge_method is not supported, must be S256')
-  return { challenge: Buffer.from(challenge, 'base64').toString('base64url') }
+  if (challenge === '') return problem('invalid_request', 'code_challenge is empty')
+  // What is no base64 at all stays as it is: nothing will prove it.
+  return { challenge: Buffer.from(challenge, 'base64').toString('base64url') || challenge }
 }
 
 function missingChallenge(ready: Ready, client: Entity | undefined, { challenge }: Challenge): Problem | undefined {
@@ -129,21 +135,5 @@ async function giveToken(
   return redirect(kong, 200, uri, { ...made.token, ...state }, '#')
 }
 
-/** The address with parameters, by name, in its query or, where browsers are not to send them on, in its fragment. */
-function redirect(kong: AccessKong, status: number, uri: string, parameters: object, place: '?' | '#'): Answer {
-  const mark = uri.indexOf('?')
-  const base = mark < 0 ? uri : uri.slice(0, mark)
-  const before = mark < 0 ? [] : uri.slice(mark + 1).split('&')
-  const added = Object.entries(parameters).map(([name, value]) => `${name}=${escape(String(value))}`)
-  const all = [...(place === '?' ? before : []), ...added].toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
-  const kept = place === '#' && before.length > 0 ? `?${before.join('&')}` : ''
-  return answer(kong, status, { redirect_uri: `${base}${kept}${place}${all.join('&')}` })
-}
-
-const nameOf = (pair: string): string => pair.split('=', 1)[0] ?? ''
-
-/** As Kong escapes: everything but letters, digits and `_`. */
-const escape = (text: string): string =>
-  Buffer.from(text, 'utf8')
-    .toString('latin1')
-    .replaceAll(/\W/g, (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+const redirect = (kong: AccessKong, status: number, uri: string, parameters: object, place: '?' | '#'): Answer =>
+  answer(kong, status, { redirect_uri: withParameters(uri, parameters, place) })

@@ -39,6 +39,10 @@ export function clientOf({ entities }: AccessKong, id: string | undefined): Enti
 export const redirectUrisOf = (client: Entity | undefined): readonly string[] | undefined =>
   (client?.['redirect_uris'] as readonly string[] | null | undefined) ?? undefined
 
+/** The address that a request names, or the first that is registered; undefined where that is no text. */
+export const redirectUriOf = (parameters: Parameters, registered: readonly string[] | undefined): string | undefined =>
+  parameters.has('redirect_uri') ? parameters.text('redirect_uri') : registered?.[0]
+
 export const invalidClient = problem('invalid_client', 'Invalid client authentication')
 
 export const invalidRedirectUri = problem(

@@ -69,7 +69,9 @@ export const oauth2_credentials = {
 } as const satisfies Schema
 
 function redirectUriError(uri: string): string | undefined {
-  const match = /^[A-Za-z][\w+.-]*:\/\/(?:[^/?#@]*@)?[^/?#:@]+(?::\d*)?(?:[/?#]|$)/.exec(uri)
+  const match = /^[A-Za-z\d][A-Za-z\d+.-]*:\/\/(?:[^/?#@]*@)?(?:\[[^/?#@[\]]+\]|[^/?#:@[\]]+)(?::\d*)?(?:[/?#]|$)/.exec(
+    uri,
+  )
   if (!match) return `cannot parse '${uri}'`
   return uri.includes('#') ? `fragment not allowed in '${uri}'` : undefined
 }

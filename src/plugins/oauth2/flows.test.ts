@@ -53,6 +53,7 @@ before(async () => {
   await service('global2', { global_credentials: true })
   await service('brief', { token_expiration: 1, realm: 'brief' })
   await service('eternal', { token_expiration: 0 })
+  await service('hidden', { auth_header_name: 'app_token', hide_credentials: true })
   await service('few', { enable_client_credentials: false, enable_password_grant: false, enable_implicit_grant: false })
   await made('/consumers', { username: 'alice', custom_id: 'cust-1' })
   await made('/consumers/alice/oauth2', {
@@ -193,6 +194,56 @@ suite('authorization code', () => {
     })
   }
 
+  test('an address keeps its own arguments, but for those that the answer has', async () => {
+    await made('/consumers/alice/oauth2', {
+      name: 'full',
+      client_id: 'full',
+      redirect_uris: ['https://app.test/back?code=old&flag&empty=&list=1&list=2&text=a+b%2c%c3%a9é'],
+    })
+    const { json } = await authorize('plain', { client_id: 'full', state: '' })
+    assert.match(
+      json.redirect_uri,
+      /\?code=\w{32}&empty&flag=true&list%5b1%5d=1&list%5b2%5d=2&state&text=a%20b%2c%c3%a9%c3%a9$/,
+    )
+  })
+
+  test('a state comes back in the form in which it was given', async () => {
+    const json = { ...user, response_type: 'code', client_id: 'app' }
+    const send = (state: unknown) => gateway.send('POST', '/plain/oauth2/authorize', secure, { ...json, state })
+    assert.match((await send(['a', true])).json.redirect_uri, /&state%5b1%5d=a&state%5b2%5d=true$/)
+    assert.match((await send({ deep: [] })).json.redirect_uri, /&from=gateway$/)
+    const refused = await gateway.send('POST', '/plain/oauth2/token?state=a&state=b', secure, '')
+    assert.deepEqual(refused.json.state, ['a', 'b'])
+  })
+
+  const odd: readonly (readonly [name: string, more: object, description: string])[] = [
+    ['a scope that is a number', { scope: 123 }, 'scope must be a string'],
+    ['a scope that is null', { scope: null }, 'scope must be a string'],
+    [
+      'an address that is a list',
+      { redirect_uri: [redirectUri] },
+      'Invalid redirect_uri that does not match with any redirect_uri created with the application',
+    ],
+    ['an empty challenge', { code_challenge: '' }, 'code_challenge is empty'],
+  ]
+  for (const [name, more, description] of odd) {
+    test(`${name} is refused`, async () => {
+      const json = { ...user, response_type: 'code', client_id: 'app', ...more }
+      const answer = await gateway.send('POST', '/plain/oauth2/authorize', secure, json)
+      assert.equal(answer.status, 400)
+      assert.equal(new URL(answer.json.redirect_uri).searchParams.get('error_description'), description)
+    })
+  }
+
+  test('addresses are those of a host, by name or by number', async () => {
+    const description = async (uri: string) =>
+      (await gateway.admin('POST', '/consumers/alice/oauth2', { name: 'a', redirect_uris: [uri] })).json.fields
+    for (const uri of ['http://[::1]:80/x', 'https://me:you@app.test?x', 'com.app.test://back'])
+      assert.equal(await description(uri), undefined, uri)
+    for (const uri of ['http://[::1/x', 'a_b://app.test', 'urn:x', 'http:///x'])
+      assert.deepEqual(await description(uri), { redirect_uris: [`cannot parse '${uri}'`] })
+  })
+
   test('parameters may stand in the query, and in JSON', async () => {
     const query = new URLSearchParams({ response_type: 'code', client_id: 'app', provision_key: 'provision' })
     const answer = await gateway.send('POST', `/plain/oauth2/authorize?${String(query)}`, secure, {
@@ -228,7 +279,18 @@ suite('proof of possession of a code (PKCE)', () => {
       'invalid_grant',
       'Invalid code',
     ])
+    const asJson = { grant_type: 'authorization_code', code, ...app, code_verifier: 12 }
+    assert.deepEqual(told(await gateway.send('POST', '/plain/oauth2/token', secure, asJson)), [
+      400,
+      'invalid_request',
+      'code_verifier is not a string',
+    ])
     assert.equal((await byCode('plain', code, { code_verifier: verifier })).status, 200)
+  })
+
+  test('what is no base64 is a challenge that nobody meets', async () => {
+    const code = await codeOf('plain', { code_challenge: '!!!' })
+    assert.equal((await byCode('plain', code, { code_verifier: verifier })).json.error, 'invalid_grant')
   })
 
   test('public clients have to prove it, all have where that is strict', async () => {
@@ -424,6 +486,20 @@ suite('tokens', () => {
     assert.equal((await gateway.send('GET', `/plain?access_token=${access_token}`)).status, 200)
     assert.equal((await post('/plain', { access_token })).status, 200)
     assert.equal((await gateway.send('GET', '/plain', { authorization: `Basic ${access_token}` })).status, 401)
+    assert.equal((await gateway.send('POST', '/plain', {}, { access_token })).status, 200)
+    const number = await gateway.send('POST', '/plain', {}, { access_token: 5 })
+    assert.equal(number.json.error_description, 'The access token is missing')
+  })
+
+  test('the header of a name with `_` may be written with `-`, and is hidden either way', async () => {
+    for (const header of ['app_token', 'App-Token']) {
+      const { status, json } = await gateway.send('GET', '/hidden', { [header]: `Bearer ${await token('hidden')}` })
+      assert.equal(status, 200)
+      assert.deepEqual(
+        Object.keys(json.headers).filter((name) => /token/i.test(name)),
+        [],
+      )
+    }
   })
 
   test('a token is good for its own service, unless credentials are global', async () => {

@@ -91,7 +91,7 @@ export async function makeToken(
 }
 
 function renewal(ready: Ready, { id }: Entity): Change {
-  const changes = { access_token: randomText(), created_at: ready.now(), ...lifetime(ready) }
+  const changes = { access_token: randomText(), created_at: Math.floor(ready.now()), ...lifetime(ready) }
   return { do: 'update', kind: 'oauth2_tokens', id, changes }
 }
 

@@ -13,8 +13,8 @@ import { readParameters } from './parameters.ts'
 import { problem, type Config, type Problem, type Ready } from './ready.ts'
 import { issueToken } from './token.ts'
 
-/** The plugin with a clock of one's own, in whole seconds since 1970. */
-export const createOauth2 = (now = () => Math.floor(Date.now() / 1000)): Plugin<Config, Ready> =>
+/** The plugin with a clock of one's own, in seconds since 1970. */
+export const createOauth2 = (now = () => Date.now() / 1000): Plugin<Config, Ready> =>
   definePlugin<Config, Ready>({
     version: '3.10.0',
     priority: 1400,
@@ -71,9 +71,9 @@ function attempt(kong: AccessKong, ready: Ready): Outcome {
 }
 
 function tokenIn({ service }: AccessKong, { config, tokenHeader }: Ready, header: string): string {
-  const [scheme = '', token, more] = header.split(' ').filter((part) => part !== '')
+  const [scheme = '', token, more] = header.split(/[ \t]/).filter((part) => part !== '')
   const isToken = token !== undefined && more === undefined && /^(?:bearer|token)$/i.test(scheme)
-  if (config.hide_credentials && isToken) service.request.clear_header(tokenHeader)
+  if (config.hide_credentials && isToken) service.request.clear_alike(tokenHeader)
   return utf8Of(isToken ? token : header)
 }
 
@@ -101,7 +101,7 @@ function judge(kong: AccessKong, ready: Ready, text: string | undefined): Answer
   return undefined
 }
 
-/** The creation counts in whole seconds; 0 is for ever. */
+/** The creation counts from its whole second; 0 is for ever. */
 function isExpired({ expires_in, created_at }: Entity, now: number): boolean {
   const seconds = Number(expires_in)
   return seconds > 0 && now - Number(created_at) > seconds

@@ -6,6 +6,8 @@ export interface Parameters {
   text(name: string): string | undefined
   /** Whether it was given at all, in whatever form. */
   has(name: string): boolean
+  /** What was given, in whatever form: a list where a name comes several times, true where it stands without a value. */
+  given(name: string): unknown
 }
 
 const withBody = new Set(['POST', 'PUT', 'PATCH'])
@@ -15,12 +17,13 @@ export async function readParameters(request: Request): Promise<Parameters> {
   const body = withBody.has(request.get_method()) ? await request.get_body() : undefined
   const given = (name: string): unknown => {
     const values = query?.get(name)
-    return body?.get(name) ?? (values?.length === 1 ? values[0] : values)
+    const inBody = body?.get(name)
+    return inBody === undefined ? (values?.length === 1 ? values[0] : values) : inBody
   }
   return {
+    given,
     text(name) {
       const value = given(name)
-      if (typeof value === 'number') return String(value)
       // A lone surrogate has no UTF-8 form: nothing that is kept can be meant.
       return typeof value === 'string' && value.isWellFormed() ? value : undefined
     },

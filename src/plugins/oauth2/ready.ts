@@ -11,7 +11,7 @@ export interface Ready {
   readonly pluginId: string
   readonly anonymous: string | null
   readonly tokenHeader: string
-  /** The clock, in whole seconds since 1970. */
+  /** The clock, in seconds since 1970. */
   readonly now: () => number
 }
 

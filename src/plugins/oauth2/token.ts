@@ -13,6 +13,7 @@ import {
   invalidClient,
   invalidRedirectUri,
   proofProblem,
+  redirectUriOf,
   redirectUrisOf,
   requiresPkce,
   type Credentials,
@@ -90,7 +91,7 @@ function refuse(kong: AccessKong, wrong: Problem, { fromHeader }: Credentials, s
 function redirectProblem(parameters: Parameters, client: Entity | undefined): Problem | undefined {
   const uris = redirectUrisOf(client)
   if (uris === undefined) return invalidClient
-  const uri = parameters.text('redirect_uri') ?? uris[0]
+  const uri = redirectUriOf(parameters, uris)
   return uri !== undefined && uris.includes(uri) ? undefined : invalidRedirectUri
 }
 

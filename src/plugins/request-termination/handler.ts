@@ -53,6 +53,7 @@ async function echo(kong: AccessKong, { status_code, message }: Config): Promise
       path: request.get_path(),
       query: allOf(request.get_query()),
       headers: allOf(request.get_headers()),
+      uri_captures: request.get_uri_captures(),
       body: fields?.all(),
       raw_body: raw?.toString(),
     },

@@ -5,12 +5,14 @@ interface Checked {
   readonly message?: string | null
   readonly content_type?: string | null
   readonly body?: string | null
+  readonly echo?: boolean
 }
 
 /** What excludes each other. */
-function configError({ message, content_type, body }: Checked): string | undefined {
+function configError({ message, content_type, body, echo }: Checked): string | undefined {
   if (message && (content_type || body)) return 'message cannot be used with content_type or body'
-  return content_type && !body ? 'content_type requires a body' : undefined
+  if (content_type && !body) return 'content_type requires a body'
+  return echo && body ? 'echo cannot be used with content_type and body' : undefined
 }
 
 /** The request-termination plugin's settings. */

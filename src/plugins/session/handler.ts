@@ -59,7 +59,7 @@ function wantsOut({ request }: AccessKong, ready: Ready): boolean | Promise<bool
   if (ready.logoutQueryArg !== null && request.get_query_arg(ready.logoutQueryArg) !== undefined) return true
   const { logoutPostArg } = ready
   if (logoutPostArg === null || method === 'GET') return false
-  return request.get_body().then((body) => Boolean(body?.get(logoutPostArg)))
+  return request.get_body().then((body) => (body?.get(logoutPostArg) ?? false) !== false)
 }
 
 async function end(kong: AccessKong, ready: Ready, opened: Opened): Promise<Answer> {

@@ -83,10 +83,11 @@ function rememberCookie(config: Config, secret: string): Cookie {
 function attributesOf(config: Config): string {
   const { cookie_domain: domain, cookie_path: path, cookie_same_site: sameSite } = config
   const parts = [
-    ...(domain === null ? [] : [`Domain=${domain}`]),
+    ...(domain === null || domain === 'localhost' ? [] : [`Domain=${domain}`]),
     `Path=${path ?? '/'}`,
     `SameSite=${sameSite ?? 'Strict'}`,
-    ...(config.cookie_secure ? ['Secure'] : []),
+    // Browsers take a cookie that goes to every site only where it is a secure one.
+    ...(config.cookie_secure || sameSite === 'None' ? ['Secure'] : []),
     ...(config.cookie_http_only ? ['HttpOnly'] : []),
   ]
   return parts.map((part) => `; ${part}`).join('')
