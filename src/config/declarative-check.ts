@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { checkDeclared, type CheckContext, transformed } from '../schema/check.ts'
-import { fieldsOf } from '../schema/fill.ts'
+import { fieldsOf, uniqueTogether } from '../schema/fill.ts'
 import { mapSecrets } from '../schema/secrets.ts'
 import { define, isTable } from '../schema/value.ts'
 import type { Stored } from '../store/store.ts'
@@ -161,7 +161,7 @@ type Seen = Map<string, Set<unknown>>
 
 function noteUniques(node: EntityNode, value: Readonly<Record<string, unknown>>, seen: Seen): void {
   for (const field of node.kind.uniques) if (value[field] !== null) noteUnique(node, [field], value, seen)
-  const together = node.kind.schema.cache_key
+  const together = uniqueTogether(node.kind.schema)
   if (together && node.conflicts.length === 0) noteUnique(node, together, value, seen)
 }
 

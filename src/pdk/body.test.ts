@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readBody } from './body.ts'
+import { queryWithout, readBody } from './body.ts'
 
 const form = 'application/x-www-form-urlencoded'
 const multipart = 'multipart/form-data; boundary="x y"'
@@ -67,6 +67,21 @@ const removals: readonly (readonly [type: string, body: string, rest: string])[]
 for (const [type, body, rest] of removals) {
   test(`without its key, ${JSON.stringify(body)} as ${type} is ${JSON.stringify(rest)}`, () => {
     assert.equal(String(read(body, type)?.without('key')), rest)
+  })
+}
+
+const queries: Readonly<Record<string, string>> = {
+  'b=2&key=x&a=1': 'b=2&a=1',
+  'a=%31&k%65y=x&key': 'a=1',
+  'flag&key=x&=v&a=b=c': 'flag=&=v&a=b%3Dc',
+  'a=b+c%20d&&s=x/y,z~*-._': 'a=b%20c%20d&s=x%2Fy%2Cz%7E*-._',
+  'a=100%&b=%zz&c=%c3%a9\u00ff%00': 'a=100%25&b=%25zz&c=%C3%A9%FF%00',
+  key: '',
+}
+
+for (const [query, rest] of Object.entries(queries)) {
+  test(`without its key, the query ${JSON.stringify(query)} is ${JSON.stringify(rest)}`, () => {
+    assert.equal(queryWithout(query, 'key'), rest)
   })
 }
 

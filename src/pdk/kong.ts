@@ -85,7 +85,7 @@ export interface Client {
 export interface ServiceRequest {
   set_path(path: string): void
   set_raw_query(query: string): void
-  /** Takes every argument of this name out of the query; the others stay as they are. */
+  /** Takes every argument of this name out of the query; the others stay in order, and are escaped anew, as in Kong. */
   clear_query_arg(name: string): void
   /** Sends these bytes in place of the request's body. */
   set_raw_body(body: Buffer): void

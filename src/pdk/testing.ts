@@ -2,7 +2,7 @@
  * A test kit for plugin authors: a `kong` made from the description of a request, and entities held in memory.
  * It keeps to the interfaces of `kong.ts` and `entities.ts`, so that a phase function is tested without a gateway.
  */
-import { parseArguments, readBody, withoutArgument } from './body.ts'
+import { parseArguments, queryWithout, readBody } from './body.ts'
 import type { Change, Entities, Entity, Loaded } from './entities.ts'
 import type { Identity } from './identity.ts'
 import type { AccessKong, Answer, Log, Request, Response, ServiceRequest } from './kong.ts'
@@ -182,7 +182,7 @@ function targetCalls(
   return {
     set_path() {},
     set_raw_query: (query) => void (sent.query = query),
-    clear_query_arg: (name) => void (sent.query = withoutArgument(sent.query ?? request.get_raw_query(), name)),
+    clear_query_arg: (name) => void (sent.query = queryWithout(sent.query ?? request.get_raw_query(), name)),
     set_raw_body: (body) => void (sent.body = String(body)),
     set_method() {},
   }

@@ -1,6 +1,6 @@
 /** What plugins see of an exchange: the namespaces of `pdk/kong.ts`, each made when a plugin first asks for it. */
 import type { Level } from '../observe/log.ts'
-import { parseArguments, readBody, withoutArgument, type BodyFields } from '../pdk/body.ts'
+import { parseArguments, queryWithout, readBody, type BodyFields } from '../pdk/body.ts'
 import type { Identity } from '../pdk/identity.ts'
 import type {
   Answer,
@@ -323,9 +323,7 @@ class ServiceRequestOf implements ServiceRequest {
 
   clear_query_arg(name: string): void {
     const query = this.#exchange.redirection?.query ?? this.#exchange.rawQuery
-    const rest = withoutArgument(query, name)
-    // Kong, too, writes spaces in one way once it has touched a query.
-    if (rest !== query) this.#redirection.query = rest.replaceAll('+', '%20')
+    if (query !== '') this.#redirection.query = queryWithout(query, name)
   }
 
   set_raw_body(body: Buffer): void {

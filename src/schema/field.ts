@@ -169,7 +169,7 @@ export interface Schema {
    * A kind of ours, which Kong has not: its paths are not among those that Kong lists, and plugins may write it without a database.
    */
   readonly $own?: true
-  /** Fields whose values together are unique, such as a plugin's name and scope. */
+  /** Where they are several: fields whose values together are unique, such as a plugin's name and scope. */
   readonly cache_key?: readonly string[]
   /** Entities may be given a `ttl` in seconds; it is no field of the schema. */
   readonly ttl?: boolean

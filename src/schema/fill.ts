@@ -1,5 +1,5 @@
 import type { ErrorTree } from './errors.ts'
-import type { Field, FieldType, Shape, ShorthandField, Subschema } from './field.ts'
+import type { Field, FieldType, Schema, Shape, ShorthandField, Subschema } from './field.ts'
 import { type Table, asObject, asSequence, define, isObject, isTable, own, valueAt } from './value.ts'
 
 /** What a check takes from outside: the clock (seconds since 1970), and chance. */
@@ -40,6 +40,10 @@ export function fieldsOf(shape: Shape, subschema?: Subschema): ReadonlyMap<strin
 }
 
 const remembered = new WeakMap<Shape['fields'], Map<Subschema | undefined, ReadonlyMap<string, Field>>>()
+
+/** Fields that no two entities share together: by a key of one field Kong's caches find an entity, it is not unique for that. */
+export const uniqueTogether = ({ cache_key }: Schema): readonly string[] | undefined =>
+  cache_key && cache_key.length > 1 ? cache_key : undefined
 
 /**
  * A copy of what was sent with shorthand fields expanded, generated values and, but for an update, defaults put in.

@@ -33,6 +33,16 @@ test('indexes follow from schemas, in the order of their fields', () => {
   ])
 })
 
+test('a key of one field, by which Kong only looks up, is not unique beside that field', () => {
+  const keys: Schema = {
+    name: 'keys',
+    cache_key: ['key'],
+    fields: [{ id: uuid }, { key: { type: 'string', unique: true } }],
+  }
+  const [index] = indexesOf(new Map([['keys', keys]]))
+  assert.deepEqual([index?.unique, index?.together], [['key'], []])
+})
+
 test('indexes can be sent to another thread', () => {
   const services: Schema = { name: 'services', fields: [{ id: uuid }, { name: { type: 'string', unique: true } }] }
   const indexes = indexesOf(new Map([['services', services]]))

@@ -1,4 +1,5 @@
 import type { Field, Schema } from '../schema/field.ts'
+import { uniqueTogether } from '../schema/fill.ts'
 
 /** What the store needs to know of a kind, as plain data that can be sent to another thread. */
 export interface KindIndex {
@@ -25,10 +26,11 @@ export interface ForeignIndex {
 export function indexesOf(kinds: ReadonlyMap<string, Schema>): KindIndex[] {
   return [...kinds].map(([kind, schema]) => {
     const fields = schema.fields.flatMap((field) => Object.entries(field))
+    const together = uniqueTogether(schema)
     return {
       kind,
       unique: fields.filter(([, field]) => field.unique).map(([name]) => name),
-      together: schema.cache_key ? [[...schema.cache_key]] : [],
+      together: together ? [[...together]] : [],
       foreign: fields.filter(([, field]) => field.type === 'foreign').map(([name, field]) => foreignIndex(name, field)),
       // Kong's kinds are given it beside their fields, ours may have a field of that name.
       ttl: schema.ttl === true || fields.some(([name]) => name === 'ttl'),

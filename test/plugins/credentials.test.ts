@@ -49,6 +49,28 @@ suite('credentials in a database', () => {
     }
   })
 
+  test('several credentials may be without a key, as several jwt credentials may', async () => {
+    for (const kind of ['key-auth', 'jwt']) {
+      const ids = [
+        await post(`/consumers/bob/${kind}`, { key: null }),
+        await post(`/consumers/bob/${kind}`, { key: null }),
+      ]
+      for (const { id } of ids)
+        assert.equal((await gateway.admin('DELETE', `/consumers/bob/${kind}/${id}`)).status, 204)
+    }
+  })
+
+  test('who is in no group because there is no such consumer is told so as Kong tells it', async () => {
+    const nobody = '00000000-0000-4000-8000-000000000000'
+    const told = async (method: string, consumer: string) => {
+      const { status, json } = await gateway.admin(method, `/consumers/${consumer}/acls/staff`)
+      return [status, json.message, 'request_id' in json]
+    }
+    assert.deepEqual(await told('GET', nobody), [404, 'Not found', true])
+    assert.deepEqual(await told('PUT', nobody), [404, 'Not found', false])
+    assert.deepEqual(await told('PUT', 'nobody'), [404, 'Not found', true])
+  })
+
   test('groups count as soon as they are written', async () => {
     await post('/consumers/bob/key-auth', { key: 'bobs' })
     const plugin = await post('/routes/k/plugins', { name: 'acl', config: { allow: ['staff'] } })

@@ -22,8 +22,9 @@ function byGroup(tools: Tools, method: Exclude<Method, 'POST'>): Handler {
   return (request) => {
     const group = request.params['acls'] ?? ''
     if (isUuid(group)) return generated(request)
-    const consumer = tools.find('consumers', request.params['consumers'] ?? '')
-    if (!consumer) return notFound()
+    const nameOrId = request.params['consumers'] ?? ''
+    const consumer = tools.find('consumers', nameOrId)
+    if (!consumer) return method === 'PUT' && isUuid(nameOrId) ? generated(withId(request, randomUUID())) : notFound()
     const id = tools.findBelow('acls', { field: 'consumer', id: consumer.id }, 'group', group)?.id
     if (id === undefined && method !== 'PUT') return notFound()
     const named = withId(request, id ?? randomUUID())
