@@ -1,13 +1,14 @@
 /**
- * Times in headers, in the three forms that RFC 9110 5.6.7 names.
+ * Times in headers, in the three forms that RFC 9110 5.6.7 names, read as nginx reads them, and so Kong: whatever the day of the week
+ * is called, and whatever stands behind the time, such as the `+0000` or `-0000` of mail, it is GMT.
  */
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
 const forms: readonly RegExp[] = [
-  /^\w{3}, (?<day>\d{2}) (?<month>\w{3}) (?<year>\d{4}) (?<clock>\d{2}:\d{2}:\d{2}) GMT$/,
-  /^\w{6,9}, (?<day>\d{2})-(?<month>\w{3})-(?<year>\d{2}) (?<clock>\d{2}:\d{2}:\d{2}) GMT$/,
-  /^\w{3} (?<month>\w{3}) (?<day>[ \d]\d) (?<clock>\d{2}:\d{2}:\d{2}) (?<year>\d{4})$/,
+  /^[^ ,]*, *(?<day>\d{2}) (?<month>\w{3}) (?<year>\d{4}) (?<clock>\d{2}:\d{2}:\d{2})/,
+  /^[^ ,]*, *(?<day>\d{2})-(?<month>\w{3})-(?<year>\d{2}) (?<clock>\d{2}:\d{2}:\d{2})/,
+  /^[^ ,]* +(?<month>\w{3}) (?<day>[ \d]?\d) (?<clock>\d{2}:\d{2}:\d{2}) (?<year>\d{4})/,
 ]
 
 /** A header's time in seconds since 1970; undefined where it is none. */
